@@ -1,0 +1,132 @@
+"""The command line: a verb per command, no logic. Each verb imports its own room, so that ``--help`` stays instant."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from patchkit import __version__
+from patchkit.errors import PatchkitError
+
+release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
+runtime_option = click.option("--runtime", default="esamp", show_default=True, help="Runtime under patches/.")
+device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+python_option = click.option(
+    "--python",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Use this interpreter, which already has vLLM, instead of building an environment.",
+)
+
+
+def judged(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options shared by every verb that runs scenarios on vLLM."""
+    model = click.option("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
+    only = click.option("--only", multiple=True, metavar="SCENARIO", help="Run only this scenario (repeatable).")
+    workers = click.option("--workers", "-n", type=click.IntRange(1), help="Scenarios run at once.")
+    evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
+    for option in (evidence, workers, only, model, python_option, device_option, runtime_option, release_option):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="patchkit")
+def commands() -> None:
+    """Keep a research runtime alive on a fast-moving vLLM, and prove that it is."""
+
+
+@commands.command()
+@release_option
+@runtime_option
+@click.option("--into", type=click.Path(path_type=Path, file_okay=False), help="Folder for the patched tree.")
+@click.option("--without", multiple=True, metavar="PATCH", help="Leave this patch out, by number or name (repeatable).")
+@json_option
+def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
+    """Lay out the pinned runtime, patched for one vLLM release: a git commit per patch."""
+    from patchkit.series import verbs
+
+    return verbs.apply(release, runtime, into, without, as_json)
+
+
+@commands.command()
+@runtime_option
+@json_option
+def status(runtime: str, as_json: bool) -> int:
+    """Show the pin, the series, and what is applied where."""
+    from patchkit.series import verbs
+
+    return verbs.status(runtime, as_json)
+
+
+@commands.command()
+@click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
+@device_option
+@click.option("--remove", is_flag=True, help="Delete the environment instead.")
+@json_option
+def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
+    """Build, list or remove the isolated environments that vLLM runs in."""
+    from patchkit.environments import verbs
+
+    return verbs.env(release, device, remove, as_json)
+
+
+@commands.command()
+@judged
+@json_option
+def gate(as_json: bool, **options: Any) -> int:
+    """Run every gate on real vLLM. Exit code 0 only if all of them pass."""
+    from patchkit.gates import verbs
+
+    return verbs.gate(as_json=as_json, **options)
+
+
+@commands.command()
+@judged
+@click.option("--patch", "patches", multiple=True, metavar="PATCH", help="Knock out only this patch (repeatable).")
+@json_option
+def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
+    """Leave each patch out in turn: which gate catches it, and for the stated reason?"""
+    from patchkit.gates import verbs
+
+    return verbs.knockout(as_json=as_json, patches=patches, **options)
+
+
+@commands.command()
+@judged
+@json_option
+def bench(as_json: bool, **options: Any) -> int:
+    """Measure throughput with and without the runtime; refuses while a gate is red or unknown."""
+    from patchkit.bench import verbs
+
+    return verbs.bench(as_json=as_json, **options)
+
+
+@commands.command()
+@click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
+def report(evidence: Path, form: str) -> int:
+    """Render evidence JSON for people, for CI, or as GitHub annotations."""
+    from patchkit.report import verbs
+
+    return verbs.report(evidence, form)
+
+
+def main() -> None:
+    """Run a verb; bad input is one line and exit code 2, Ctrl-C is 130."""
+    try:
+        code = commands.main(prog_name="patchkit", standalone_mode=False)
+    except PatchkitError as error:
+        click.echo(f"patchkit: {error}", err=True)
+        code = 2
+    except click.UsageError as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("patchkit: interrupted", err=True)
+        code = 130
+    sys.exit(code)

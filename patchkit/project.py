@@ -1,0 +1,51 @@
+"""Where things are: the patches and scenarios in use, the state beside them, and the user's cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from patchkit.errors import PatchkitError
+
+BUNDLED = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with ``patches/`` and ``scenarios/``; ``state`` holds what patchkit writes for it (safe to delete)."""
+
+    root: Path
+    state: Path
+
+    @property
+    def patches(self) -> Path:
+        return self.root / "patches"
+
+    @property
+    def scenarios(self) -> Path:
+        return self.root / "scenarios"
+
+    def runtimes(self) -> list[str]:
+        """Names of the runtimes that have a manifest, sorted."""
+        return sorted(manifest.parent.name for manifest in self.patches.glob("*/runtime.yaml"))
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The nearest folder at or above ``start`` that holds ``patches/`` and ``scenarios/``, else the bundled copy."""
+    here = (start or Path.cwd()).resolve()
+    checkout = Path(__file__).resolve().parent.parent
+    for folder in (here, *here.parents, checkout):
+        if (folder / "patches").is_dir() and (folder / "scenarios").is_dir():
+            return Project(folder, folder / ".patchkit")
+    if (BUNDLED / "patches").is_dir():
+        return Project(BUNDLED, here / ".patchkit")
+    raise PatchkitError(f"no patches/ and scenarios/ at or above {here}", "run patchkit inside a checkout of patchkit")
+
+
+def cache_home() -> Path:
+    """Folder for environments and models, shared between projects: ``$PATCHKIT_HOME`` or the user's cache folder."""
+    chosen = os.environ.get("PATCHKIT_HOME")
+    return Path(chosen).expanduser().resolve() if chosen else Path(platformdirs.user_cache_dir("patchkit"))
