@@ -1,0 +1,98 @@
+"""Where vLLM is hooked: five methods of four classes, each calls the original and tells the runtime."""
+
+from typing import Any
+
+import torch
+from vllm import envs
+from vllm.v1.engine.llm_engine import LLMEngine
+from vllm.v1.sample.sampler import Sampler
+from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+from esamp.config import Config
+from esamp.runtime import Runtime
+
+_installed: list[Runtime] = []
+
+
+class Hook:
+    """A method of a vLLM class, replaced by ``make(original)`` until removed."""
+
+    def __init__(self, owner: type, name: str, make: Any) -> None:
+        self._owner, self._name, self._original = owner, name, owner.__dict__[name]
+        setattr(owner, name, make(self._original))
+
+    def remove(self) -> None:
+        setattr(self._owner, self._name, self._original)
+
+
+def install(**settings: Any) -> Runtime:
+    """Hook vLLM in this process, before or after the engine is made; ``settings`` are those of :class:`Config`.
+
+    Raises:
+        RuntimeError: it is installed already, or the engine would run in another process, where hooks never fire.
+    """
+    if any(runtime._hooks for runtime in _installed):
+        raise RuntimeError("esamp: already installed; call uninstall() first")
+    if envs.VLLM_ENABLE_V1_MULTIPROCESSING:
+        raise RuntimeError("esamp: set VLLM_ENABLE_V1_MULTIPROCESSING=0; the engine must run in this process")
+    runtime = Runtime(Config(**settings))
+    runtime._hooks = [
+        hook_add_request(runtime),
+        Hook(GPUModelRunner, "execute_model", lambda original: hooked_execute_model(runtime, original)),
+        Hook(GPUModelRunner, "_prepare_inputs", lambda original: hooked_prepare_inputs(runtime, original)),
+        Hook(Sampler, "sample", lambda original: hooked_sample(runtime, original)),
+    ]
+    _installed[:] = [runtime]
+    return runtime
+
+
+def hook_add_request(runtime: Runtime) -> Hook:
+    """Learn of each prompt as it enters the engine, and of the requests that the engine makes of it."""
+
+    def wrap(original: Any) -> Any:
+        def add_request(self: Any, request_id: str, prompt: Any, params: Any, *rest: Any, **named: Any) -> Any:
+            result = original(self, request_id, prompt, params, *rest, **named)
+            runtime.requests.add_prompt(request_id, params.n)
+            return result
+
+        return add_request
+
+    return Hook(LLMEngine, "add_request", wrap)
+
+
+def hooked_execute_model(runtime: Runtime, original: Any) -> Any:
+    """Every step starts here, also one that has nothing to run: learn which requests have ended."""
+
+    def execute_model(self: Any, scheduler_output: Any, *rest: Any, **named: Any) -> Any:
+        runtime.end_requests(scheduler_output.finished_req_ids)
+        return original(self, scheduler_output, *rest, **named)
+
+    return execute_model
+
+
+def hooked_prepare_inputs(runtime: Runtime, original: Any) -> Any:
+    """The batch of this step stands: find the decode rows."""
+
+    def _prepare_inputs(self: Any, scheduler_output: Any) -> Any:
+        prepared = original(self, scheduler_output)
+        runtime.begin_step(self, scheduler_output.num_scheduled_tokens, logits_indices_of(prepared))
+        return prepared
+
+    return _prepare_inputs
+
+
+def hooked_sample(runtime: Runtime, original: Any) -> Any:
+    """The forward is done: intervene and draw, or leave a step without decode rows to vLLM."""
+
+    def sample(self: Any, logits: torch.Tensor, sampling_metadata: Any) -> Any:
+        token_ids = runtime.sample(self, logits, sampling_metadata)
+        if token_ids is None:
+            return original(self, logits, sampling_metadata)
+        return token_ids
+
+    return sample
+
+
+def logits_indices_of(prepared: Any) -> Any:
+    """``[requests]`` last packed row of each request, out of what ``_prepare_inputs`` returns."""
+    return prepared[1]
