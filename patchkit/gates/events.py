@@ -1,0 +1,164 @@
+"""What the worker says, one record an event; see docs/worker-protocol.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The batch of one step, as the worker counted it from the scheduler's output."""
+
+    requests: int = 0
+    decode_rows: int = 0
+    prefill_tokens: int = 0
+    recomputed_tokens: int = 0
+    decode_rows_before: int = 0
+
+    def __str__(self) -> str:
+        recomputed = f", {count(self.recomputed_tokens, 'recomputed token')}" if self.recomputed_tokens else ""
+        rows = f"{count(self.decode_rows, 'decode row')} after {self.decode_rows_before}"
+        return f"{count(self.requests, 'request')}: {rows}, {count(self.prefill_tokens, 'prefill token')}{recomputed}"
+
+
+class Gold(msgspec.Struct, frozen=True):
+    """Captured rows against the layers' own tensors, and what they were credited to."""
+
+    compared: int
+    mismatched: int
+    miscredited: int
+    first_mismatch: dict[str, Any] | None = None
+    first_miscredit: dict[str, Any] | None = None
+    identity_loss: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
+    """One line from the worker. Fields it does not know are left aside, so that a worker may say more."""
+
+
+class Ready(Event, frozen=True):
+    """vLLM is imported."""
+
+    vllm: str
+    torch: str
+    python: str
+    transformers: str | None = None
+    device: str = "cpu"
+    gpu: str | None = None
+    cuda: str | None = None
+    seconds: float = 0.0
+
+
+class Started(Event, frozen=True):
+    """A run is forked."""
+
+    run: str
+    pid: int
+
+
+class Step(Event, frozen=True, rename={"pass_": "pass"}):
+    """One model step."""
+
+    run: str
+    pass_: str
+    step: int
+    shape: Shape
+    call: int = 0
+    repeat: int = 0
+    runtime: dict[str, float | None] | None = None
+    gold: Gold | None = None
+
+    def of(self, counter: str) -> float:
+        """A counter of the runtime over this step; one it does not have counts as zero."""
+        return (self.runtime or {}).get(counter) or 0
+
+    def __str__(self) -> str:
+        return f"at step {self.step} of call {self.call} ({self.shape})"
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One sample of one prompt."""
+
+    prompt: int
+    sample: int
+    token_ids: list[int]
+    text: str = ""
+    finish: str | None = None
+    correct: bool | None = None
+
+
+class CallResult(msgspec.Struct, frozen=True):
+    """One ``generate()``."""
+
+    outputs: list[Output]
+    seconds: float = 0.0
+    generated_tokens: int = 0
+
+
+class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
+    """All calls of a part, once, with or without the runtime."""
+
+    pass_: str
+    seconds: float
+    generated_tokens: int
+    calls: list[CallResult]
+    repeat: int = 0
+    counters: dict[str, Any] | None = None
+
+
+class Independence(msgspec.Struct, frozen=True):
+    """A watched prompt's sampling distributions, alone against in company."""
+
+    prompt: int
+    positions: int
+    max_total_variation: float | None = None
+    at: int | None = None
+
+
+class Result(Event, frozen=True):
+    """What a run brought."""
+
+    run: str
+    passes: list[Pass]
+    load_seconds: float = 0.0
+    independence: list[Independence] | None = None
+
+
+class Error(Event, frozen=True, rename={"pass_": "pass"}):
+    """An exception inside the run."""
+
+    run: str
+    type: str
+    message: str
+    where: str | None = None
+    pass_: str | None = None
+    call: int | None = None
+    step: int | None = None
+    shape: Shape | None = None
+    traceback: str = ""
+
+
+class Exit(Event, frozen=True):
+    """The run is over."""
+
+    run: str
+    code: int | None = None
+    signal: int | str | None = None
+    seconds: float = 0.0
+    last_words: str | list[str] = ""
+
+
+AnyEvent = Ready | Started | Step | Result | Error | Exit
+
+
+def read_event(line: str) -> AnyEvent:
+    """One line as an event, ``ValueError`` for anything else. Losses may be NaN, which strict JSON would refuse."""
+    event: AnyEvent = msgspec.convert(json.loads(line), AnyEvent)
+    return event
+
+
+def count(number: float, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number:g} {what}{'' if number == 1 else 's'}"

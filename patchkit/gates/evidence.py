@@ -1,0 +1,179 @@
+"""What a run leaves behind: every figure, the exact command, versions and hardware, in one JSON file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from patchkit import __version__
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+from patchkit.gates.events import Shape
+
+Figure = float | int | str | None
+
+
+class PartVerdict(msgspec.Struct, kw_only=True):
+    """How one part of a scenario went; ``broken`` holds every reason against it, the first first."""
+
+    name: str
+    passed: bool
+    broken: list[str] = msgspec.field(default_factory=list)
+    figures: dict[str, Figure] = msgspec.field(default_factory=dict)
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    steps: int = 0
+    last_words: str = ""
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """What a scenario's runs prove; when red, why in one line, where, and which patch's symptom that resembles."""
+
+    scenario: str
+    kind: str = "gate"
+    title: str = ""
+    passed: bool
+    reason: str = ""
+    step: int | None = None
+    shape: Shape | None = None
+    resembles: str | None = None
+    figures: dict[str, Figure] = msgspec.field(default_factory=dict)
+    seconds: float = 0.0
+    parts: list[PartVerdict] = msgspec.field(default_factory=list)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Every reason of every part, as ``part: reason``."""
+        return [f"{part.name}: {reason}" for part in self.parts for reason in part.broken] or [self.reason]
+
+
+class Brief(msgspec.Struct, kw_only=True):
+    """A verdict as a cell of the knock-out matrix."""
+
+    passed: bool
+    reason: str = ""
+
+
+class Knockout(msgspec.Struct, kw_only=True):
+    """The series without one patch: ``caught`` if a gate of its Caught-By went red for the stated reason."""
+
+    patch: str
+    caught: bool
+    by: str | None = None
+    reason: str = ""
+    expected: str = ""
+    drift: int | None = None
+    seconds: float = 0.0
+    verdicts: dict[str, Brief] = msgspec.field(default_factory=dict)
+
+
+class RuntimeUsed(msgspec.Struct, kw_only=True):
+    """The runtime and the patches it ran with."""
+
+    name: str
+    pin: str
+    patches: list[str] = msgspec.field(default_factory=list)
+    without: list[str] = msgspec.field(default_factory=list)
+
+
+class Versions(msgspec.Struct, kw_only=True):
+    """What the environment held."""
+
+    python: str = ""
+    torch: str = ""
+    vllm: str = ""
+    transformers: str | None = None
+
+
+class Hardware(msgspec.Struct, kw_only=True):
+    """What it ran on."""
+
+    cpu: str = ""
+    cores: int = 0
+    memory_gib: float = 0.0
+    gpu: str | None = None
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """One run of ``gate``, ``knockout`` or ``bench``."""
+
+    patchkit: str = __version__
+    kind: Literal["gate", "knockout", "bench"]
+    command: str = ""
+    began: str = ""
+    seconds: float = 0.0
+    release: str
+    device: str
+    runtime: RuntimeUsed
+    versions: Versions = msgspec.field(default_factory=Versions)
+    hardware: Hardware = msgspec.field(default_factory=Hardware)
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
+    knockouts: list[Knockout] = msgspec.field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Everything judged is green, everything left out was caught, and there was something to judge."""
+        judged = bool(self.verdicts or self.knockouts)
+        return judged and all(v.passed for v in self.verdicts) and all(k.caught for k in self.knockouts)
+
+
+def default_path(state: Path, kind: str, release: str, device: str) -> Path:
+    """Where a run's evidence goes unless the user says otherwise."""
+    return state / "evidence" / f"{kind}-{release}-{device}.json"
+
+
+def to_json(evidence: Evidence) -> str:
+    """Indented JSON; a loss that is not a number becomes null."""
+    return msgspec.json.format(msgspec.json.encode(evidence), indent=2).decode() + "\n"
+
+
+def write_evidence(path: Path, evidence: Evidence) -> None:
+    """Write it whole or not at all."""
+    write_atomically(path, to_json(evidence))
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read it back; a file that is not evidence is one line."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Evidence)
+    except OSError as error:
+        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PatchkitError(f"{path} is not patchkit's evidence: {error}") from None
+
+
+def now() -> str:
+    """This moment, ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def this_command() -> str:
+    """The command line as the user typed it, without the folder patchkit lies in."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def hardware(gpu: str | None) -> Hardware:
+    """This machine."""
+    return Hardware(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), memory_gib=memory_gib(), gpu=gpu)
+
+
+def cpu_name() -> str:
+    """The processor's model name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    named: dict[str, Any] = dict(line.split(":", 1) for line in lines if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in named.items()}
+    return str(fields.get("model name", ""))
+
+
+def memory_gib() -> float:
+    """Memory of this machine, in GiB."""
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)

@@ -1,0 +1,42 @@
+"""Tokens per second with and without the runtime, paired. A figure, never a bound: speed is judged by people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from patchkit.bench.paired import paired_ratio
+from patchkit.gates.events import Pass
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.run import Run
+
+
+class Throughput(Params, frozen=True):
+    """``warmup``: pairs left aside at the start, which pay for caches and allocations."""
+
+    warmup: int = 1
+
+    def __post_init__(self) -> None:
+        self.at_least(0, "warmup")
+
+
+@invariant(params=Throughput, passes=("plain", "patched"))
+def throughput(run: Run, params: Throughput, figures: Figures) -> Iterator[Broken]:
+    """Every pair after the warm-up was measured; their ratio, with its interval, goes into the figures."""
+    pairs = list(run.pairs())[params.warmup :]
+    if len(pairs) != run.part.repeat - params.warmup or not pairs:
+        yield Broken(f"{len(pairs)} of {run.part.repeat - params.warmup} pairs measured")
+        return
+    if any(not (done.seconds > 0 and done.generated_tokens > 0) for pair in pairs for done in pair):
+        yield Broken("a pass took no time or made no tokens: nothing was measured")
+        return
+    plain, patched = ([speed(done) for done in side] for side in zip(*pairs, strict=True))
+    ratio = paired_ratio(plain, patched)
+    figures["plain_tokens_per_second"], figures["patched_tokens_per_second"] = median(plain), median(patched)
+    figures["ratio"], figures["ratio_low"], figures["ratio_high"] = ratio.median, ratio.low, ratio.high
+    figures["ratio_confidence"], figures["pairs"] = ratio.confidence, ratio.pairs
+
+
+def speed(done: Pass) -> float:
+    """Generated tokens per second."""
+    return done.generated_tokens / done.seconds

@@ -1,0 +1,90 @@
+"""From runs to a verdict: judge every invariant of every part, and say what a red one resembles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from patchkit.gates.evidence import Figure, PartVerdict, Verdict
+from patchkit.gates.invariants import Broken
+from patchkit.gates.run import Run
+from patchkit.gates.scenario import Scenario
+
+
+class Symptomatic(Protocol):
+    """What a verdict needs to know of a patch."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def drift(self) -> int: ...
+    @property
+    def caught_by(self) -> Sequence[tuple[str, re.Pattern[str]]]: ...
+
+
+def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[Symptomatic] = ()) -> Verdict:
+    """Judge a scenario by the runs of its parts; fewer runs than parts are fine only when the last one is red."""
+    judged = [judge_part(run) for run in runs]
+    parts = [part for part, _ in judged]
+    first = next(((part, broken) for part, broken in judged if broken), None)
+    verdict = Verdict(
+        scenario=scenario.name,
+        kind=scenario.kind,
+        title=scenario.title.strip(),
+        passed=first is None and len(runs) == len(scenario.parts),
+        figures=merged(parts),
+        seconds=sum(part.seconds for part in parts),
+        parts=parts,
+    )
+    if first:
+        part, broken = first
+        verdict.reason = f"{part.name}: {broken[0].reason}"
+        verdict.step, verdict.shape = broken[0].step, broken[0].shape
+        verdict.resembles = resembles(scenario.name, verdict.reason, patches)
+    elif not verdict.passed:
+        verdict.reason = f"{len(runs)} of {len(scenario.parts)} parts ran"
+    return verdict
+
+
+def judge_part(run: Run) -> tuple[PartVerdict, list[Broken]]:
+    """Every invariant of one part. A run that did not finish is judged by that alone."""
+    figures: dict[str, Figure] = {}
+    broken: list[Broken] = []
+    for rule, params in run.part.rules():
+        broken += rule.check(run, params, figures)
+        if rule.name == "finished" and broken:
+            break
+    verdict = PartVerdict(
+        name=run.part.name,
+        passed=not broken,
+        broken=[one.reason for one in broken],
+        figures=figures,
+        seconds=round(run.seconds, 3),
+        load_seconds=round(run.result.load_seconds, 3) if run.result else 0.0,
+        steps=len(run.steps),
+        last_words=run.last_words if broken else "",
+    )
+    return verdict, broken
+
+
+def merged(parts: Sequence[PartVerdict]) -> dict[str, Figure]:
+    """The parts' figures in one; a name that two parts use carries its part's name."""
+    names = [name for part in parts for name in part.figures]
+    return {
+        name if names.count(name) == 1 else f"{part.name}.{name}": figure
+        for part in parts
+        for name, figure in part.figures.items()
+    }
+
+
+def resembles(scenario: str, reason: str, patches: Sequence[Symptomatic]) -> str | None:
+    """The patches whose symptom this reason shows; those that name this very scenario go before those that do not."""
+    exact = [patch for patch in patches if shows(patch, reason, scenario)]
+    alike = exact or [patch for patch in patches if shows(patch, reason)]
+    return " or ".join(f"drift {patch.drift} ({patch.name})" for patch in alike) or None
+
+
+def shows(patch: Symptomatic, reason: str, scenario: str | None = None) -> bool:
+    """Whether a reason matches what a patch's Caught-By says of a scenario, or of any."""
+    return any(symptom.search(reason) for named, symptom in patch.caught_by if scenario in (None, named))
