@@ -1,0 +1,36 @@
+"""One engine, in this process, with the settings that make vLLM small and repeatable."""
+
+from typing import Any
+
+from vllm import LLM
+
+DEFAULTS: dict[str, Any] = {
+    "enforce_eager": True,
+    "max_model_len": 512,
+    "max_num_batched_tokens": 512,
+    "disable_log_stats": True,
+    "seed": 0,
+}
+DEVICE_DEFAULTS: dict[str, dict[str, Any]] = {
+    # bfloat16 is slow without AVX-512, and float32 leaves no doubt about rounding.
+    "cpu": {"dtype": "float32"},
+    "cuda": {"dtype": "bfloat16", "gpu_memory_utilization": 0.3},
+}
+
+
+def make_engine(model: str, device: str, settings: dict[str, Any]) -> LLM:
+    """Make the engine; ``settings`` are keyword arguments of ``vllm.LLM`` on top of the defaults."""
+    return LLM(
+        model=model,
+        distributed_executor_backend=in_process_executor(),
+        **{**DEFAULTS, **DEVICE_DEFAULTS[device], **settings},
+    )
+
+
+def in_process_executor() -> type:
+    """The executor class that keeps the worker in this process; the name "uni" does not on every release."""
+    try:
+        from vllm.v1.executor.uniproc_executor import UniProcExecutor
+    except ImportError:  # up to 0.11.0
+        from vllm.v1.executor.abstract import UniProcExecutor
+    return UniProcExecutor

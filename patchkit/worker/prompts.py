@@ -1,0 +1,85 @@
+"""The requests of a call: prompts as token ids, sampling parameters, and answers to check where there are any."""
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from vllm import SamplingParams
+
+# Ids below this are special tokens or single bytes in the embedded models.
+FIRST_ORDINARY_TOKEN = 16
+PROMPT_SEED_STRIDE = 1000
+
+
+@dataclass
+class Prompt:
+    """One prompt of a call and how to sample it."""
+
+    token_ids: list[int]
+    params: SamplingParams
+    watched: bool
+    answer: int | None
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        return tuple(self.token_ids)
+
+
+def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) -> list[Prompt]:
+    """The prompts of all groups of a call, in order."""
+    prompts: list[Prompt] = []
+    for group in groups:
+        texts = make_texts(group["prompts"], tokenizer, vocabulary)
+        limits = spread(group["max_tokens"], len(texts))
+        for number, ((token_ids, answer), limit) in enumerate(zip(texts, limits, strict=True)):
+            seed = group.get("seed")
+            params = SamplingParams(
+                n=group.get("n", 1),
+                max_tokens=limit,
+                seed=None if seed is None else seed + PROMPT_SEED_STRIDE * number,
+                **group.get("sampling", {}),
+            )
+            prompts.append(Prompt(token_ids, params, group.get("watched", False), answer))
+    return prompts
+
+
+def make_texts(spec: dict[str, Any], tokenizer: Any, vocabulary: int) -> list[tuple[list[int], int | None]]:
+    numbers = random.Random(spec.get("seed", 0))
+    if spec["kind"] == "random":
+        low, high = spec["tokens"] if isinstance(spec["tokens"], list) else [spec["tokens"]] * 2
+        return [
+            ([numbers.randrange(FIRST_ORDINARY_TOKEN, vocabulary) for _ in range(numbers.randint(low, high))], None)
+            for _ in range(spec["count"])
+        ]
+    if spec["kind"] == "arithmetic":
+        return [arithmetic(numbers, tokenizer) for _ in range(spec["count"])]
+    raise ValueError(f"unknown kind of prompts: {spec['kind']}")
+
+
+def arithmetic(numbers: random.Random, tokenizer: Any) -> tuple[list[int], int]:
+    """A small sum, as a chat where the model has a chat template."""
+    left, right = numbers.randint(2, 12), numbers.randint(2, 12)
+    question = f"What is {left} + {right}? Answer with the number."
+    if getattr(tokenizer, "chat_template", None):
+        turns = [{"role": "user", "content": question}]
+        text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    else:
+        text = f"Question: {question}\nAnswer:"
+    return list(tokenizer.encode(text, add_special_tokens=False)), left + right
+
+
+def is_correct(text: str, answer: int) -> bool:
+    """The last integer in the text is the answer."""
+    found = re.findall(r"-?\d+", text)
+    return bool(found) and int(found[-1]) == answer
+
+
+def spread(limits: Any, count: int) -> list[int]:
+    """``count`` numbers spread evenly over a range [low, high], in a fixed order that is not sorted."""
+    if not isinstance(limits, list):
+        return [limits] * count
+    low, high = limits
+    values = [low + (high - low) * i // max(count - 1, 1) for i in range(count)]
+    random.Random(count).shuffle(values)
+    return values
