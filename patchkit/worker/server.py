@@ -19,6 +19,7 @@ from patchkit_worker.channel import Channel, LineReader
 
 # Imported before the first fork, since every child would import them again; one that a release lacks is skipped.
 PRELOADED = (
+    "vllm.entrypoints.llm",
     "vllm.model_executor.models.llama",
     "vllm.model_executor.models.qwen2",
     "vllm.v1.engine.core",
@@ -169,6 +170,7 @@ def import_vllm() -> dict[str, Any]:
     on_cpu = current_platform.is_cpu()
     for name in PRELOADED + (PRELOADED_CPU if on_cpu else ()):
         try_import(name)
+    importlib.import_module("patchkit_worker.part")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))
     # What is alive now stays alive in every child: keep the collector from touching, and so copying, its pages.
