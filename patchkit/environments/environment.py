@@ -1,0 +1,93 @@
+"""One isolated environment per vLLM release and device: built once, then found at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from patchkit import console
+from patchkit.environments import borrowed, build
+from patchkit.environments.lock import find_lock
+from patchkit.environments.running import variables_for
+from patchkit.errors import PatchkitError
+from patchkit.project import cache_home
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter with one vLLM release, and what a worker process needs in its environment (without the user's)."""
+
+    release: str
+    device: str
+    python: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def home() -> Path:
+    """Folder of all environments."""
+    return cache_home() / "environments"
+
+
+def ensure(release: str, device: str, python: Path | None = None) -> Environment:
+    """The environment of a vLLM release on "cpu" or "cuda"; built if there is none, or ``python`` checked and taken.
+
+    Two processes that want the same one build it once; the second waits.
+
+    Raises:
+        PatchkitError: unknown release, no room, no network, or ``python`` has another vLLM.
+    """
+    variables = variables_for(release, device)
+    if python is not None:
+        return Environment(release, device, borrowed.check(python, release), variables)
+    if device != "cpu":
+        raise PatchkitError(
+            f"patchkit builds no {device} environments", f"use --python with an interpreter that has vLLM {release}"
+        )
+    lock = find_lock(release, device)
+    folder = home() / f"{release}-{device}"
+    if not _current(folder, lock):
+        _build_once(folder, release, lock)
+    return Environment(release, device, build.interpreter(folder), variables)
+
+
+def _current(folder: Path, lock: Path) -> bool:
+    """Whether ``folder`` holds a whole environment, made from ``lock`` as it is now."""
+    facts = build.finished(folder)
+    return facts is not None and facts.get("lock") == build.digest(lock)
+
+
+def _build_once(folder: Path, release: str, lock: Path) -> None:
+    with exclusive(folder):
+        if _current(folder, lock):
+            return
+        log = folder.with_name(f"{folder.name}.log")
+        with console.working(f"building the environment for vLLM {release} (once; log: {log})"):
+            build.build(folder, release, lock, log, lambda line: console.err.print(f"  {line}", style="dim"))
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the right to write ``folder``; says so if it has to wait. The right ends with the process that holds it.
+
+    Raises:
+        PatchkitError: the cache folder cannot be written.
+    """
+    guard = FileLock(f"{folder}.lock")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            guard.acquire(timeout=0)
+        except Timeout:
+            console.err.print(f"waiting: another patchkit is at work on {folder.name} …")
+            guard.acquire()
+    except OSError as error:
+        why = error.strerror or error
+        raise PatchkitError(f"cannot write to {folder.parent}: {why}", "set PATCHKIT_HOME to a folder you own") from error
+    try:
+        yield
+    finally:
+        guard.release()

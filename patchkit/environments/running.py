@@ -1,0 +1,29 @@
+"""The environment variables under which a worker runs vLLM."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+EVERYWHERE = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process: the worker wraps the engine's own objects
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",  # the worker drops it for a model of the hub
+    "TOKENIZERS_PARALLELISM": "false",
+}
+ON_CPU = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_SGL_KERNEL": "0",
+    "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
+    "OMP_NUM_THREADS": "1",
+}
+BINDS_THREADS_UNTIL = Version("0.17")
+
+
+def variables_for(release: str, device: str) -> dict[str, str]:
+    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda")."""
+    if device != "cpu":
+        return dict(EVERYWHERE)
+    threads = {"VLLM_CPU_OMP_THREADS_BIND": "0"} if Version(release) < BINDS_THREADS_UNTIL else {}
+    return EVERYWHERE | ON_CPU | threads
