@@ -1,0 +1,3 @@
+from pathlib import Path
+EDITION = 1
+def write(folder: Path) -> None: ...
