@@ -30,6 +30,14 @@ class Located:
     owners: list[Owner]
     unmapped: int
 
+    def same_rows(self, other: "Located") -> bool:
+        """The same requests decode in the same places."""
+        return (
+            self.requests == other.requests
+            and self.owners == other.owners
+            and np.array_equal(self.positions, other.positions)
+        )
+
 
 def locate(batch: Any, scheduled_tokens: dict[str, int], book: RequestBook) -> Located:
     """Find the decode rows of a step in vLLM's input batch.
@@ -72,13 +80,8 @@ class RowIndex:
     def capacity(self) -> int:
         return self.buffer.shape[0]
 
-    def begin_step(self, located: Located, logits_indices: torch.Tensor) -> None:
-        """Point at this step's decode rows; ``logits_indices``: ``[requests]`` last packed row of each request."""
-        if located.owners:
-            self._publish(logits_indices[to_device(located.positions, self.buffer.device)], located.owners)
-
-    def _publish(self, rows: torch.Tensor, owners: list[Owner]) -> None:
-        """Write ``[count]`` packed row numbers to the front of the buffer."""
+    def publish(self, rows: torch.Tensor, owners: list[Owner]) -> None:
+        """Point at this step's decode rows: ``[count]`` packed row numbers, and whose they are."""
         count = len(owners)
         if count > self.capacity:
             raise RuntimeError(f"esamp: a step has {count} decode rows but capture_rows is {self.capacity}; raise it")

@@ -47,6 +47,7 @@ class Runtime:
         self._runner: Optional[Any] = None
         self._hooks: list[Any] = []
         self._step: Optional[Step] = None
+        self._planned: Optional[tuple[Located, Step]] = None
 
     # Binding.
 
@@ -88,13 +89,17 @@ class Runtime:
         located = locate(runner.input_batch, scheduled_tokens, self.requests)
         self._counters.decode_rows += len(located.owners) + located.unmapped
         self._counters.unmapped_rows += located.unmapped
-        self.rows.begin_step(located, logits_indices)
         if located.owners:
             self._step = self._plan(located)
+            self.rows.publish(logits_indices.index_select(0, self._step.sampler_rows), located.owners)
 
     def _plan(self, located: Located) -> Step:
-        grouping = self.bank.group(self.bank.take_slots(located.owners))
-        return Step(located.requests, to_device(located.positions, self.rows.buffer.device), grouping)
+        """Lay the step out; as most steps have the batch of the step before, the last plan often still holds."""
+        if self._planned is None or not self._planned[0].same_rows(located):
+            grouping = self.bank.group(self.bank.take_slots(located.owners))
+            rows = to_device(located.positions, self.rows.buffer.device)
+            self._planned = located, Step(located.requests, rows, grouping)
+        return self._planned[1]
 
     def sample(self, sampler: Any, logits: torch.Tensor, metadata: Any) -> Optional[Any]:
         """After the forward: predict, train, intervene and draw as ``Sampler.sample``; None if it has no decode rows."""
