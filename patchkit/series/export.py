@@ -1,0 +1,120 @@
+"""Commits back into patch files: ``python -m patchkit.series.export <runtime> <tree>``.
+
+Each commit after the tree's first becomes the patch of the same subject (or else the same drift number), a new one gets
+the next number. Straight after an apply, nothing changes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from git.cmd import Git
+
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+from patchkit.project import find_project
+from patchkit.series.parsing import parse
+from patchkit.series.patch import Patch
+from patchkit.series.repository import isolated_git, told_in_a_line
+from patchkit.series.series import Series
+from patchkit.series.worktree import read_stamp, write_stamp
+
+FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames")
+
+
+def export(folder: Path, tree: Path) -> list[Path]:
+    """Write the commits of ``tree`` as the patches of the runtime in ``folder``; returns the files that changed.
+
+    Raises:
+        PatchkitError: uncommitted edits, a commit whose message has no proper header, a patch without a commit.
+    """
+    with told_in_a_line(f"cannot export {tree}", "name a tree that `patchkit apply` laid out"):
+        git = isolated_git(tree.absolute())
+        if edits := git.status("--porcelain").splitlines():
+            raise PatchkitError(f"{tree} has uncommitted edits ({edits[0].strip()})", "commit them first")
+        commits = _commits(git)
+        order = folder / "series"
+        known = Series.load(folder).patches if order.exists() else ()
+        patches = _named(folder, [_patch(git, folder, *commit) for commit in commits], known)
+        changed = [patch.path for patch in patches if not _is(patch.path, str(patch))]
+        for patch in patches:
+            if patch.path in changed:
+                write_atomically(patch.path, str(patch))
+        if [patch.path for patch in patches] != [patch.path for patch in known]:
+            write_atomically(order, _order(order, patches))
+            changed.append(order)
+        if stamp := read_stamp(tree):
+            write_stamp(tree, msgspec.structs.replace(stamp, head=git.rev_parse("HEAD")))
+    return changed
+
+
+def _commits(git: Git) -> list[tuple[str, str]]:
+    """Hash and name, as git makes it of the subject, of every commit after the first."""
+    if merges := git.rev_list("--merges", "HEAD").split():
+        raise PatchkitError(f"{merges[0][:12]} is a merge", "rebase: a series is a line of commits")
+    lines = git.log("--reverse", "--format=%H %f").splitlines()[1:]
+    return [(line[:40], line[41:]) for line in lines]
+
+
+def _patch(git: Git, folder: Path, commit: str, name: str) -> Patch:
+    """One commit as a patch, not numbered yet."""
+    content: bytes = git.format_patch(*FORMAT, "-1", commit, stdout_as_string=False)
+    return parse(content + b"\n", folder / f"0000-{name[:52]}.patch")
+
+
+def _named(folder: Path, patches: Sequence[Patch], known: Sequence[Patch]) -> list[Patch]:
+    """The patches under the names that they have in the series; new ones get the next numbers."""
+    free = list(known)
+    names: dict[int, Path] = {}
+    for key in ("subject", "drift"):
+        for at, patch in enumerate(patches):
+            match = next((old for old in free if getattr(old, key) == getattr(patch, key)), None)
+            if at not in names and match:
+                names[at] = match.path
+                free.remove(match)
+    if free:
+        fix = f"take it out of {folder / 'series'} and delete it, or export a tree that has it"
+        raise PatchkitError(f"the tree has no commit for {free[0].name}", fix)
+    number = max((patch.number for patch in known), default=0)
+    for at, patch in enumerate(patches):
+        if at not in names:
+            number += 1
+            names[at] = folder / f"{number:04}{patch.name[4:]}.patch"
+    return [replace(patch, path=names[at]) for at, patch in enumerate(patches)]
+
+
+def _order(path: Path, patches: Sequence[Patch]) -> str:
+    """The ``series`` file for these patches, under the comment that heads the old one."""
+    old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    head = [line for line in old if line.startswith("#") or not line.strip()]
+    return "\n".join([*head, *(patch.path.name for patch in patches)]) + "\n"
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() == text.encode()
+
+
+def main() -> int:
+    """Export a tree over the patches of a runtime, and say what changed."""
+    if len(sys.argv) != 3:
+        print("usage: python -m patchkit.series.export <runtime> <tree>", file=sys.stderr)
+        return 2
+    try:
+        project = find_project()
+        folder = project.patches / sys.argv[1]
+        if not folder.is_dir():
+            raise PatchkitError(f"no runtime `{sys.argv[1]}`", f"known: {', '.join(project.runtimes()) or 'none'}")
+        changed = export(folder, Path(sys.argv[2]))
+    except PatchkitError as error:
+        print(f"patchkit: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(f"wrote {path}" for path in changed) or "nothing changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""``patches/<runtime>/runtime.yaml``: where the runtime comes from, what it touches, how it starts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct
+from packaging.version import InvalidVersion, Version
+
+from patchkit.errors import PatchkitError
+from patchkit.project import Project
+
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")]
+
+
+class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
+    """The runtime as its authors released it: an embedded folder and its tree hash, or a URL and a commit."""
+
+    path: str | None = None
+    tree: Hash | None = None
+    url: str | None = None
+    commit: Hash | None = None
+
+
+class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The fields of ``runtime.yaml``."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]*$")]
+    package: Identifier
+    upstream: Upstream
+    developed_on: str
+    proven: list[str]
+    start: Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    defaults: dict[str, Any] = {}
+    surface: list[Annotated[str, Meta(pattern=r"^vllm(\.\w+)+$")]] = []
+
+
+class Manifest(Declared, frozen=True, kw_only=True):
+    """A runtime's manifest, and the folder it lies in."""
+
+    folder: Path
+
+    @property
+    def pin(self) -> str:
+        """Tree hash of the embedded upstream, or the commit at its URL."""
+        return self.upstream.tree or self.upstream.commit or ""
+
+    @property
+    def upstream_folder(self) -> Path:
+        return self.folder / (self.upstream.path or "upstream")
+
+
+def load_manifest(project: Project, runtime: str) -> Manifest:
+    """The manifest of ``runtime``.
+
+    Raises:
+        PatchkitError: no such runtime, or its manifest is malformed; says which key, and what to do.
+    """
+    known = project.runtimes()
+    if runtime not in known:
+        raise PatchkitError(f"no runtime `{runtime}` in {project.patches}", f"known: {', '.join(known) or 'none'}")
+    return read_manifest(project.patches / runtime)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest in ``folder``; see :func:`load_manifest`."""
+    path = folder / "runtime.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise PatchkitError(f"{path}: not UTF-8", "save the file as UTF-8") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark else ""
+        raise PatchkitError(
+            f"{path}{place}: not YAML ({getattr(error, 'problem', None) or error})", "mend the line"
+        ) from error
+    if not isinstance(document, dict):
+        raise PatchkitError(
+            f"{path}: holds a {type(document).__name__}", "write `key: value` lines, as other runtimes do"
+        )
+    try:
+        declared = msgspec.convert(document, Declared)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        key = place.strip("`.") or (re.findall("`([^`]+)`", what) or ["?"])[0]
+        raise PatchkitError(f"{path}: {key}: {what}", f'mend `{key}` (quote releases: "0.20.0")') from error
+    _check(declared, path)
+    return Manifest(folder=folder, **{key: getattr(declared, key) for key in declared.__struct_fields__})
+
+
+def _check(declared: Declared, path: Path) -> None:
+    """What types alone cannot say."""
+    upstream = declared.upstream
+    if declared.name != path.parent.name:
+        raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
+    given = {key for key in upstream.__struct_fields__ if getattr(upstream, key) is not None}
+    if given not in ({"path", "tree"}, {"url", "commit"}):
+        raise PatchkitError(
+            f"{path}: upstream: has {', '.join(sorted(given)) or 'nothing'}", "give path and tree, or url and commit"
+        )
+    if upstream.path is not None and (Path(upstream.path).is_absolute() or {"..", "."} & {*upstream.path.split("/")}):
+        raise PatchkitError(f"{path}: upstream.path: `{upstream.path}` leaves the folder", "write `path: upstream`")
+    for key, release in [("developed_on", declared.developed_on), *(("proven", one) for one in declared.proven)]:
+        try:
+            Version(release)
+        except InvalidVersion as error:
+            raise PatchkitError(f"{path}: {key}: `{release}` is no release", 'write it as "0.20.0"') from error

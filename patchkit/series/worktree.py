@@ -1,0 +1,279 @@
+"""Patched trees: the pin and the patches that a vLLM release needs, laid out as a git repository, a commit a patch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+from git.cmd import Git
+from git.exc import GitCommandError
+
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+from patchkit.project import Project
+from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.patch import Patch
+from patchkit.series.pin import check_pin, upstream_files
+from patchkit.series.repository import isolated_git, told_in_a_line
+from patchkit.series.series import Choice, Series, parse_release
+
+ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
+EXCLUDED = "__pycache__/\n*.pyc\n"
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What a tree was made of, kept in its ``.git/patchkit.json``; ``commits`` is one a patch, after the pin's."""
+
+    runtime: str
+    release: str
+    pin: str
+    patches: dict[str, str]
+    head: str = ""
+    commits: tuple[str, ...] = ()
+
+    def made_like(self, other: Stamp) -> bool:
+        """Whether both trees come from the same pin and patches."""
+        return (self.runtime, self.pin, [*self.patches.items()]) == (other.runtime, other.pin, [*other.patches.items()])
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A patched tree in its place; ``commits`` are by patch name, ``fresh`` says that it was laid out just now."""
+
+    path: Path
+    runtime: Manifest
+    release: str
+    choices: tuple[Choice, ...]
+    pin: str
+    head: str
+    commits: dict[str, str]
+    fresh: bool
+
+    @property
+    def taken(self) -> list[Patch]:
+        return [choice.patch for choice in self.choices if choice.taken]
+
+    @property
+    def left(self) -> list[tuple[Patch, str]]:
+        return [(choice.patch, choice.why) for choice in self.choices if not choice.taken]
+
+
+def patched_tree(
+    project: Project, runtime: str, release: str, without: Sequence[str] = (), into: Path | None = None
+) -> Tree:
+    """The tree of ``runtime`` for vLLM ``release``; laid out unless an unmodified one of the same patches is there.
+
+    Raises:
+        PatchkitError: bad input, an edited upstream, a patch that does not apply, a tree that the user has edited,
+            or no room; what was in the place before is still there.
+    """
+    manifest = load_manifest(project, runtime)
+    release = str(parse_release(release))
+    series = Series.load(manifest.folder)
+    choices = series.for_release(release, without)
+    pin = check_pin(manifest)
+    taken = [choice.patch for choice in choices if choice.taken]
+    dropped = sorted(f"{series.find(selector).number:04}" for selector in {*without})
+    name = "-without-".join([release, *(["-".join(dict.fromkeys(dropped))] if dropped else [])])
+    place = into.absolute() if into else project.state / "trees" / runtime / name
+    with told_in_a_line(f"cannot lay out {place}"), _locked(project, runtime):
+        _sweep(place)
+        wanted = Stamp(runtime, release, pin, {patch.name: _digest(patch.path) for patch in taken})
+        stamp = _standing(place)
+        fresh = stamp is None or not stamp.made_like(wanted)
+        if stamp is None or fresh:
+            stamp = _build(place, manifest, wanted, taken, series.patches)
+    commits = dict(zip(stamp.patches, stamp.commits, strict=True))
+    return Tree(place, manifest, release, tuple(choices), pin, stamp.head, commits, fresh)
+
+
+def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
+    """The trees in their default places: path, what they were made of, and what the user changed since."""
+    folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
+    with told_in_a_line(f"cannot read the trees of {runtime}"):
+        found = [(git.parent, read_stamp(git.parent)) for git in folders]
+        return [(path, stamp, changes(path, stamp)) for path, stamp in found if stamp]
+
+
+def read_stamp(place: Path) -> Stamp | None:
+    """What the tree in ``place`` was made of, if patchkit made it."""
+    try:
+        return msgspec.json.decode((place / ".git" / "patchkit.json").read_bytes(), type=Stamp)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
+def write_stamp(place: Path, stamp: Stamp) -> None:
+    write_atomically(place / ".git" / "patchkit.json", msgspec.json.encode(stamp).decode())
+
+
+def changes(place: Path, stamp: Stamp) -> list[str]:
+    """What the user changed in a tree since it was laid out, or exported: own commits, then edited files."""
+    git = isolated_git(place)
+    head = git.rev_parse("HEAD")
+    commits = ["commits of your own"] if head != stamp.head else []
+    return commits + [line.split(None, 1)[1] for line in git.status("--porcelain").splitlines()]
+
+
+@contextmanager
+def _locked(project: Project, runtime: str) -> Iterator[None]:
+    """One apply at a time for a runtime of a project; the system drops the lock of a killed one."""
+    path = project.state / "trees" / f"{runtime}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=120)
+    except Timeout as error:
+        raise PatchkitError(f"another patchkit holds {path}", "wait for it, or end it") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _standing(place: Path) -> Stamp | None:
+    """The stamp of the unmodified tree in ``place``; None if there is nothing. Anything else is refused."""
+    if not place.exists() or not any(place.iterdir()):
+        return None
+    stamp = read_stamp(place)
+    if stamp is None:
+        raise PatchkitError(f"{place} exists and is no tree of patchkit's", "name an empty or a new folder (--into)")
+    with told_in_a_line(f"cannot tell whether {place} was edited", "move it away, or pass --into another folder"):
+        edits = changes(place, stamp)
+    if edits:
+        told = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
+        fix = "export your commits (python -m patchkit.series.export), move the tree, or pass --into another folder"
+        raise PatchkitError(f"{place} was edited since it was laid out ({told})", fix)
+    return stamp
+
+
+def _build(
+    place: Path, manifest: Manifest, wanted: Stamp, taken: Sequence[Patch], all_patches: Sequence[Patch]
+) -> Stamp:
+    """Lay the tree out beside ``place`` and move it there whole; a kill leaves at most leftovers for the next run."""
+    new = place.parent / f".{place.name}.new-{os.getpid()}"
+    old = place.parent / f".{place.name}.old-{os.getpid()}"
+    try:
+        new.mkdir(parents=True)
+        git = isolated_git(new)
+        root = _commit_upstream(git, new, manifest)
+        if len(taken) < len(all_patches):
+            _lend_blobs(git, root, all_patches)
+        _apply(git, new, taken)
+        commits = tuple(git.rev_list("--reverse", f"{root}..HEAD").split())
+        _check_commits(git, commits, taken)
+        stamp = msgspec.structs.replace(wanted, head=commits[-1] if commits else root, commits=commits)
+        write_stamp(new, stamp)
+        if place.exists():
+            place.replace(old)
+        new.replace(place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return stamp
+
+
+def _sweep(place: Path) -> None:
+    """Clear what a killed run left beside ``place``."""
+    if place.parent.is_dir():
+        for path in place.parent.iterdir():
+            if path.name.startswith((f".{place.name}.new-", f".{place.name}.old-")):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _commit_upstream(git: Git, folder: Path, manifest: Manifest) -> str:
+    """The first commit: the upstream as it was pinned."""
+    git.init("--quiet", "--template=", "--initial-branch=patched")
+    (folder / ".git" / "info").mkdir(exist_ok=True)
+    (folder / ".git" / "info" / "attributes").write_text(ATTRIBUTES)
+    (folder / ".git" / "info" / "exclude").write_text(EXCLUDED)
+    if manifest.upstream.url:
+        _fetch(git, manifest.upstream.url, manifest.pin)
+    else:
+        for path in upstream_files(manifest.upstream_folder):
+            copy = folder / path.relative_to(manifest.upstream_folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy, follow_symlinks=False)
+        git.add("--all", "--force", ".")
+        if (found := git.write_tree()) != manifest.pin:
+            raise PatchkitError(
+                f"{manifest.upstream_folder} changed while it was copied (now tree {found})", "try again"
+            )
+    git.commit("--quiet", "--allow-empty", "-m", f"{manifest.name} upstream, pin {manifest.pin}")
+    return str(git.rev_parse("HEAD"))
+
+
+def _fetch(git: Git, url: str, commit: str) -> None:
+    """Check out ``commit`` from ``url``, alone where the server allows it."""
+    try:
+        git.fetch("--quiet", "--depth=1", "--no-tags", url, commit)
+    except GitCommandError:
+        git.fetch("--quiet", url, "+refs/heads/*:refs/upstream/*")
+    git.read_tree("--reset", "-u", commit)
+
+
+def _lend_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
+    """Put the blobs that the whole series passes through into the repository, for three-way merges of a part of it."""
+    try:
+        _am(git, patches)
+    except GitCommandError:
+        git.am("--abort")
+    git.reset("--hard", "--quiet", root)
+
+
+def _am(git: Git, patches: Sequence[Patch]) -> None:
+    if patches:
+        files = [str(patch.path.resolve()) for patch in patches]
+        git.am("--3way", "--quiet", "--keep-cr", "--keep-non-patch", *files)
+
+
+def _apply(git: Git, folder: Path, patches: Sequence[Patch]) -> None:
+    """A commit per patch, as ``git am --3way`` makes them.
+
+    Raises:
+        PatchkitError: one does not apply; says which, at which file and hunk.
+    """
+    try:
+        _am(git, patches)
+    except GitCommandError as error:
+        progress = folder / ".git" / "rebase-apply" / "next"
+        if not progress.exists():
+            raise
+        patch = patches[int(progress.read_text()) - 1]
+        git.reset("--hard", "--quiet")
+        fix = f"leave it out (--without {patch.number}), mend the code in that tree, and export it as a new patch"
+        raise PatchkitError(f"{patch.name} does not apply: {_failed_hunk(git, patch)}", fix) from error
+
+
+def _failed_hunk(git: Git, patch: Patch) -> str:
+    """Which hunk of ``patch`` git refuses, in its own words if it names none."""
+    try:
+        git.apply("--check", str(patch.path.resolve()))
+    except GitCommandError as error:
+        lines = [line.strip().removeprefix("error: ") for line in str(error.stderr).splitlines() if "error: " in line]
+        place = next((line.removeprefix("patch failed: ") for line in lines if line.startswith("patch failed: ")), "")
+        path, _, line = place.rpartition(":")
+        hunks = [hunk for file in patch.patch_set if file.path == path for hunk in file]
+        refused = [str(hunk).splitlines()[0] for hunk in hunks if str(hunk.source_start) == line]
+        return f"{place}, hunk {refused[0]}" if refused else "; ".join(lines) or "git does not say where"
+    return "its context matches, but merging it changes nothing or conflicts"
+
+
+def _check_commits(git: Git, commits: Sequence[str], patches: Sequence[Patch]) -> None:
+    """Every patch made a commit; git skips, in silence, one whose change is already there."""
+    if len(commits) == len(patches):
+        return
+    subjects = git.log("--format=%s", "--reverse", f"-{len(commits)}").splitlines() if commits else []
+    empty = next((patch for patch in patches if patch.subject not in subjects), patches[-1])
+    raise PatchkitError(f"{empty.name} changes nothing: what it does is already there", "drop it, or narrow Applies-To")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
