@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from patchkit.environments.models.bytelevel import alphabet, stand_in
-from patchkit.environments.models.safetensors import Tensor, write_safetensors
+from patchkit.environments.models.tensorfile import Tensor, write_safetensors
 
 EDITION = 1
 SEED = 20260424
