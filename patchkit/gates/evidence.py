@@ -78,6 +78,7 @@ class RuntimeUsed(msgspec.Struct, kw_only=True):
 
     name: str
     pin: str
+    commit: str = ""
     patches: list[str] = msgspec.field(default_factory=list)
     without: list[str] = msgspec.field(default_factory=list)
 

@@ -19,7 +19,7 @@ class Prompts(Declared, frozen=True):
     """Prompts of one kind; the same seed makes the same prompts."""
 
     kind: Literal["random", "arithmetic"]
-    count: int = 1
+    count: int
     tokens: int | tuple[int, int] | None = None
     seed: int = 0
 
@@ -27,15 +27,17 @@ class Prompts(Declared, frozen=True):
         self.at_least(1, "count", "tokens")
         self.at_least(0, "seed")
         self.span("tokens")
+        if self.kind == "random" and self.tokens is None:
+            raise ValueError("random prompts need `tokens`, their length or a span of lengths")
 
 
 class Group(Declared, frozen=True):
     """Requests of one call that share how they are sampled."""
 
     prompts: Prompts
+    max_tokens: int | tuple[int, int]
     n: int = 1
     sampling: dict[str, Any] = msgspec.field(default_factory=dict)
-    max_tokens: int | tuple[int, int] = 16
     seed: int | None = None
     watched: bool = False
 
@@ -79,7 +81,7 @@ class Part(Declared, frozen=True):
     environ: dict[str, str] = msgspec.field(default_factory=dict)
     passes: tuple[Literal["plain", "patched"], ...] = ("patched",)
     repeat: int = 1
-    watch: tuple[Literal["gold", "poison", "distributions"], ...] = ()
+    watch: tuple[Literal["gold", "poison", "distributions", "timing"], ...] = ()
 
     def __post_init__(self) -> None:
         self.named()

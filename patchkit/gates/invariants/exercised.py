@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from patchkit.gates.events import Step
+from patchkit.gates.events import Pass, Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
 from patchkit.gates.run import Run
 
@@ -55,8 +55,17 @@ def seen_in(run: Run) -> dict[str, int]:
         "decode_rows_at_once": max((step.shape.decode_rows for step in steps), default=0),
         "stop_finishes": finishes.count("stop"),
         "length_finishes": finishes.count("length"),
-        "aborted": finishes.count("abort"),
+        "aborted": sum(aborted_in(run, done) for done in run.passes("patched")),
     }
+
+
+def aborted_in(run: Run, done: Pass) -> int:
+    """Prompts that the part aborts and that did not end by themselves; vLLM may leave their outputs out."""
+    gone = 0
+    for call, made in zip(run.part.calls, done.calls, strict=False):
+        ended = {out.prompt for out in made.outputs if out.finish != "abort"}
+        gone += sum(prompt not in ended for prompt in (call.abort.prompts if call.abort else []))
+    return gone
 
 
 def prefill_after_decode(before: Step, step: Step) -> bool:

@@ -1,0 +1,6 @@
+"""Scenarios become pytest items through the plugin ``patchkit.gates.plugin``, an entry point of the package.
+
+This file only switches on pytest's own tester, for the tests of that plugin.
+"""
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,50 @@
+"""Who may be measured: nobody trusts a throughput figure of a runtime whose gates are red or were never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
+from patchkit.gates.rig import Rig, runtime_used
+from patchkit.gates.scenario import load_scenarios, select
+
+
+def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
+    """Return if every gate of the project is green, in this session or by evidence of this very tree; else say why."""
+    settings = rig.settings
+    command = f"patchkit gate --vllm {settings.release}" + (
+        f" --device {settings.device}" if settings.device != "cpu" else ""
+    )
+    wanted = [scenario.name for scenario in select(load_scenarios(settings.project.scenarios), "gate")]
+    verdicts = dict(judged or {})
+    if not set(wanted) <= verdicts.keys():
+        verdicts = {**of_evidence(rig, command), **verdicts}
+    for name in wanted:
+        if name not in verdicts:
+            raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")
+        if not verdicts[name].passed:
+            raise PatchkitError(
+                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"mend it, then `{command}`"
+            )
+
+
+def of_evidence(rig: Rig, command: str) -> dict[str, Verdict]:
+    """The verdicts that ``patchkit gate`` left for this release, device and tree."""
+    settings = rig.settings
+    path = default_path(settings.project.state, "gate", settings.release, settings.device)
+    if not path.exists():
+        raise PatchkitError(
+            f"no benchmark yet: no gate was run for vLLM {settings.release} on {settings.device}", f"run `{command}`"
+        )
+    evidence = read_evidence(path)
+    if not same_tree(evidence, rig):
+        raise PatchkitError("no benchmark yet: the gates were run on another pin or other patches", f"run `{command}`")
+    return {verdict.scenario: verdict for verdict in evidence.verdicts}
+
+
+def same_tree(evidence: Evidence, rig: Rig) -> bool:
+    """Whether evidence speaks of the tree that would be measured."""
+    ours, theirs = runtime_used(rig.tree, rig.settings.without), evidence.runtime
+    alike = [(one.name, one.pin, one.commit, one.patches) for one in (ours, theirs)]
+    return alike[0] == alike[1] and (evidence.release, evidence.device) == (rig.settings.release, rig.settings.device)

@@ -1,0 +1,123 @@
+"""Scenarios as pytest items."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr  # pytest has no public name for them
+from _pytest._io import TerminalWriter
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.evidence import Verdict
+from patchkit.gates.plugin import sitting_of
+from patchkit.gates.scenario import Scenario, load_scenario, running_order
+
+LOOKS_LIKE_OURS = re.compile(r"^guards:.*^parts:|^parts:.*^guards:", re.MULTILINE | re.DOTALL)
+
+
+class GateRedError(Exception):
+    """A scenario is red, for the reason in its verdict."""
+
+    def __init__(self, reason: str, verdict: Verdict | None = None) -> None:
+        self.reason, self.verdict = reason, verdict
+        super().__init__(reason)
+
+
+def is_scenario_file(path: Path, explicit: bool) -> bool:
+    """``scenarios/`` beside ``patches/`` is ours; elsewhere it must be asked for, and look like a scenario."""
+    if path.parent.name == "scenarios" and (path.parent.parent / "patches").is_dir():
+        return True
+    if not explicit and path.parent.name != "scenarios":
+        return False
+    try:
+        return LOOKS_LIKE_OURS.search(path.read_text(encoding="utf-8")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
+    """Scenarios sorted among themselves; with xdist on a GPU each is tied to a card."""
+    scenarios = sorted(
+        (item for item in items if isinstance(item, ScenarioItem)), key=lambda i: running_order(i.scenario)
+    )
+    if config.getoption("--device") == "cuda" and config.pluginmanager.has_plugin("xdist"):
+        for number, item in enumerate(scenarios):
+            item.add_marker(pytest.mark.xdist_group(f"card{number % len(cards())}"))
+    sorted_ones = iter(scenarios)
+    return [next(sorted_ones) if isinstance(item, ScenarioItem) else item for item in items]
+
+
+def cards() -> list[str]:
+    """The GPUs that may be used, as CUDA names them; one if there is no telling."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = visible.split(",") if visible else [path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*")]
+    return sorted(found) or ["0"]
+
+
+class ScenarioFile(pytest.File):
+    """A scenario file; one that cannot be read is one line."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        try:
+            scenario = load_scenario(self.path)
+        except PatchkitError as error:
+            raise self.CollectError(str(error)) from None
+        yield ScenarioItem.from_parent(self, name=scenario.name, scenario=scenario)
+
+
+class ScenarioItem(pytest.Item):
+    """A scenario: it passes if its verdict is green."""
+
+    def __init__(self, *, scenario: Scenario, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.scenario = scenario
+        self.add_marker(scenario.kind)
+
+    def runtest(self) -> None:
+        """Run it on this session's rig, and fail with its reason."""
+        try:
+            verdict = sitting_of(self.config).verdict_on(self)
+        except PatchkitError as error:
+            raise GateRedError(str(error)) from None
+        self.user_properties += [(name, figure) for name, figure in verdict.figures.items()]
+        for part in verdict.parts:
+            if part.last_words:
+                self.add_report_section("call", f"last words of {part.name}", part.last_words)
+        self.config.hook.pytest_patchkit_verdict(verdict=verdict)
+        if not verdict.passed:
+            raise GateRedError(line_of(verdict), verdict)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
+        """One line, no traceback of ours."""
+        if isinstance(excinfo.value, GateRedError):
+            return OneLine(str(self.path), excinfo.value.reason)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where it is, and what it is called."""
+        return self.path, None, self.name
+
+
+class OneLine(TerminalRepr):
+    """A reason, in the failure section and in pytest's short summary."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.reason = reason
+        self.reprcrash = ReprFileLocation(path, 0, reason)
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        """As pytest prints it."""
+        tw.line(self.reason, red=True)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def line_of(verdict: Verdict) -> str:
+    """The reason, and what it resembles."""
+    return f"{verdict.reason} (resembles {verdict.resembles})" if verdict.resembles else verdict.reason

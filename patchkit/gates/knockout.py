@@ -1,0 +1,138 @@
+"""Knock-outs: the series without one patch at a time. A gate that cannot see the patch missing proves nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from patchkit.console import err
+from patchkit.errors import PatchkitError
+from patchkit.gates.evidence import Brief, Knockout, Verdict
+from patchkit.gates.rig import Rig
+from patchkit.gates.scenario import Scenario
+
+if TYPE_CHECKING:
+    from patchkit.series import Patch
+
+WHOLE = ""  # stands where a patch's name would: nothing is left out
+
+
+class Campaign:
+    """Every gate on the whole series and on the series without each patch: one warm worker, the most telling first."""
+
+    def __init__(self, rig: Rig, gates: Sequence[Scenario], chosen: Sequence[str] = ()) -> None:
+        self.gates = list(gates)
+        self._rig = rig
+        self.patches = choose(list(rig.tree.taken), chosen)
+        self.verdicts: dict[tuple[str, str], Verdict] = {}
+        self._trees = {WHOLE: rig.tree} | {patch.name: rig.tree_without([patch.name]) for patch in self.patches}
+
+    def run(self) -> None:
+        """Judge every cell of the matrix, some at once. If the whole series is red there is nothing to compare with."""
+        status = err.status("") if err.is_terminal else None
+        began = time.monotonic()
+        with status or nullcontext(), ThreadPoolExecutor(self._rig.workers) as pool:
+            for batch in (self._control_cells(), list(self._cells())):
+                futures = [pool.submit(self._judge, left_out, gate) for left_out, gate in batch]
+                done, waiting = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
+                try:
+                    while waiting:
+                        if status:
+                            cells = (len(self.patches) + 1) * len(self.gates)
+                            took = time.monotonic() - began
+                            status.update(f"{len(self.verdicts)} of {cells} runs, {took:.0f} s")
+                        if any(future.exception() for future in done):
+                            break
+                        done, waiting = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self._rig.close()
+                    raise
+                if any(not verdict.passed for verdict in self.control()):
+                    return
+
+    def control(self) -> list[Verdict]:
+        """The verdicts on the whole series."""
+        return [self.verdicts[WHOLE, gate.name] for gate in self.gates if (WHOLE, gate.name) in self.verdicts]
+
+    def knockouts(self) -> list[Knockout]:
+        """What was found for every patch."""
+        return [self._knockout(patch) for patch in self.patches]
+
+    def rows(self) -> list[Knockout]:
+        """The rows of the matrix: the whole series, then each patch."""
+        return [Knockout(patch=WHOLE, caught=False, verdicts=self._briefs(WHOLE)), *self.knockouts()]
+
+    def caught_by(self) -> dict[str, set[str]]:
+        """The gates that each patch's header names."""
+        return {patch.name: {scenario for scenario, _ in patch.caught_by} for patch in self.patches}
+
+    def _control_cells(self) -> list[tuple[str, Scenario]]:
+        return [(WHOLE, gate) for gate in self.gates]
+
+    def _cells(self) -> Iterator[tuple[str, Scenario]]:
+        """First the gates that the headers name, patch by patch; then all others."""
+        named = self.caught_by()
+        for telling in (True, False):
+            for patch in self.patches:
+                yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == telling)
+
+    def _judge(self, left_out: str, gate: Scenario) -> None:
+        verdict = self._rig.run_until_red(gate, self._trees[left_out])
+        self.verdicts[left_out, gate.name] = verdict
+        if not err.is_terminal:
+            mark = "✓" if verdict.passed else f"✗ {verdict.reason}"
+            err.print(f"{left_out or 'whole series'} on {gate.name}: {mark}", markup=False)
+
+    def _briefs(self, left_out: str) -> dict[str, Brief]:
+        found = {gate.name: self.verdicts.get((left_out, gate.name)) for gate in self.gates}
+        return {name: Brief(passed=one.passed, reason=one.reason) for name, one in found.items() if one}
+
+    def _knockout(self, patch: Patch) -> Knockout:
+        """Caught if a gate that the header names is red and says what the header says."""
+        knocked = Knockout(
+            patch=patch.name,
+            caught=False,
+            drift=patch.drift,
+            expected="; ".join(f"{scenario}: {symptom.pattern}" for scenario, symptom in patch.caught_by),
+            seconds=round(sum(one.seconds for (name, _), one in self.verdicts.items() if name == patch.name), 1),
+            verdicts=self._briefs(patch.name),
+        )
+        for scenario, symptom in patch.caught_by:
+            verdict = self.verdicts.get((patch.name, scenario))
+            told = [reason for reason in verdict.reasons if symptom.search(reason)] if verdict else []
+            if verdict and not verdict.passed and told:
+                knocked.caught, knocked.by, knocked.reason = True, scenario, told[0]
+                return knocked
+        knocked.reason = "; ".join(self._why_not(patch))
+        return knocked
+
+    def _why_not(self, patch: Patch) -> Iterator[str]:
+        for scenario, symptom in patch.caught_by:
+            verdict = self.verdicts.get((patch.name, scenario))
+            if verdict is None:
+                yield f"{scenario} was not run"
+            elif verdict.passed:
+                yield f"{scenario} is green"
+            else:
+                yield f"{scenario} is red for another reason than {symptom.pattern!r}: {verdict.reason}"
+
+
+def choose(patches: list[Patch], chosen: Sequence[str]) -> list[Patch]:
+    """The patches a user named by number or name, or all of them."""
+    if not patches:
+        raise PatchkitError("no patch is taken for this release: there is nothing to knock out")
+    found: list[Patch] = []
+    for selector in chosen:
+        bare = selector.removesuffix(".patch")
+        match = [patch for patch in patches if bare == patch.name or (bare.isdigit() and int(bare) == patch.number)]
+        if not match:
+            named = ", ".join(patch.name for patch in patches)
+            raise PatchkitError(f"no patch {selector!r} is taken for this release", f"there are {named}")
+        found += match
+    return [patch for patch in patches if not chosen or patch in found]

@@ -1,0 +1,205 @@
+"""The rig that scenarios run on: one environment, its warm worker, and the trees of the patched runtime."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patchkit.gates.evidence import Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
+from patchkit.gates.run import Run
+from patchkit.gates.scenario import Part, Scenario
+from patchkit.gates.server import WorkerServer, default_workers
+from patchkit.gates.verdict import judge, judge_part
+from patchkit.project import Project
+
+if TYPE_CHECKING:
+    from patchkit.environments import Environment
+    from patchkit.series import Patch, Tree
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user chooses for a run of scenarios."""
+
+    project: Project
+    runtime: str
+    release: str
+    device: str = "cpu"
+    python: Path | None = None
+    model: str | None = None
+    without: tuple[str, ...] = ()
+    workers: int | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A scenario whose parts are queued or running."""
+
+    scenario: Scenario
+    runs: Sequence[Future[Run]]
+
+
+class Rig:
+    """Everything is made when it is first needed, once; ``close`` ends the worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workers = settings.workers or default_workers(settings.device)
+        self._models: dict[str, str] = {}
+        self._trees: dict[tuple[str, ...], Tree] = {}
+        self._server: WorkerServer | None = None
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment of this release and device, built if it is not there."""
+        from patchkit.environments import ensure
+
+        return ensure(self.settings.release, self.settings.device, self.settings.python)
+
+    @property
+    def server(self) -> WorkerServer:
+        """The worker, importing vLLM or already warm."""
+        if self._server is None:
+            self._server = WorkerServer(self.environment, self.workers, variables=dict(self.settings.variables))
+            self._server.start()
+        return self._server
+
+    @property
+    def tree(self) -> Tree:
+        """The runtime with the series on, less what the user left out."""
+        return self.tree_without(self.settings.without)
+
+    def tree_without(self, names: Iterable[str]) -> Tree:
+        """The runtime with the series on, less these patches."""
+        from patchkit.series import patched_tree
+
+        key = tuple(names)
+        if key not in self._trees:
+            self._trees[key] = patched_tree(self.settings.project, self.settings.runtime, self.settings.release, key)
+        return self._trees[key]
+
+    def model(self, name: str) -> str:
+        """Where the worker finds a model: the user's choice goes before the part's."""
+        from patchkit.environments import ensure_model
+
+        wanted = self.settings.model or name
+        if wanted not in self._models:
+            self._models[wanted] = str(ensure_model(wanted))
+        return self._models[wanted]
+
+    def prepare(self, scenarios: Sequence[Scenario]) -> None:
+        """Make everything ready, the slow import of vLLM beside the rest; what is missing is a PatchkitError here."""
+        _ = self.environment, self.server, self.tree
+        for name in {part.model for scenario in scenarios for part in scenario.parts}:
+            self.model(name)
+        self.server.wait_ready()
+
+    # Running.
+
+    def begin(self, scenario: Scenario) -> Begun:
+        """Queue all parts of a scenario on the user's tree."""
+        return Begun(
+            scenario, [self._submit(scenario, part, self.tree, scenario.needs_quiet) for part in scenario.parts]
+        )
+
+    def finish(self, begun: Begun) -> Verdict:
+        """Wait for a scenario and judge it."""
+        return self.judge(begun.scenario, [run.result() for run in begun.runs], self.tree)
+
+    def run(self, scenario: Scenario) -> Verdict:
+        """Begin and finish."""
+        return self.finish(self.begin(scenario))
+
+    def run_until_red(self, scenario: Scenario, tree: Tree) -> Verdict:
+        """Part after part, up to the first that is red; speed is not measured, so others may run beside it."""
+        runs: list[Run] = []
+        for part in scenario.parts:
+            runs.append(self._submit(scenario, part, tree, alone=False).result())
+            if judge_part(runs[-1])[1]:
+                break
+        return self.judge(scenario, runs, tree)
+
+    def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
+        """The verdict, with this machine's folders named instead of spelt out."""
+        verdict = judge(scenario, runs, series_of(tree))
+        verdict.reason = self._without_folders(verdict.reason, tree)
+        for part in verdict.parts:
+            part.broken = [self._without_folders(reason, tree) for reason in part.broken]
+            part.last_words = self._without_folders(part.last_words, tree)
+        return verdict
+
+    def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
+        return self.server.submit(
+            part,
+            scenario=scenario.name,
+            model=self.model(part.model),
+            tree=tree.path,
+            start=tree.runtime.start,
+            defaults=tree.runtime.defaults,
+            device=self.settings.device,
+            limit=scenario.timeout,
+            alone=alone,
+        )
+
+    def _without_folders(self, text: str, tree: Tree) -> str:
+        folders = {
+            str(tree.path): "TREE",
+            str(self.environment.python.parent.parent): "ENV",
+            str(Path(__file__).parent.parent): "patchkit",
+            sys.prefix: "PREFIX",
+            str(Path.home()): "~",
+        }
+        for folder, name in folders.items():
+            if len(folder) > 4:
+                text = text.replace(folder, name)
+        return text
+
+    # Evidence, and the end.
+
+    def evidence(self, kind: str) -> Evidence:
+        """What can be said before anything is judged."""
+        ready, tree = self.server.wait_ready(), self.tree
+        versions = Versions(python=ready.python, torch=ready.torch, vllm=ready.vllm, transformers=ready.transformers)
+        return Evidence(
+            kind=kind,  # type: ignore[arg-type]
+            command=this_command(),
+            began=now(),
+            release=self.settings.release,
+            device=self.settings.device,
+            runtime=runtime_used(tree, self.settings.without),
+            versions=versions,
+            hardware=hardware(ready.gpu),
+        )
+
+    def close(self) -> None:
+        """End the worker and whatever it still runs."""
+        if self._server is not None:
+            self._server.close()
+
+    def __enter__(self) -> Rig:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def series_of(tree: Tree) -> list[Patch]:
+    """All patches of the series, on or off."""
+    return sorted([*tree.taken, *(patch for patch, _ in tree.left)], key=lambda patch: patch.number)
+
+
+def runtime_used(tree: Tree, without: Sequence[str]) -> RuntimeUsed:
+    """What of the runtime goes into the evidence."""
+    return RuntimeUsed(
+        name=tree.runtime.name,
+        pin=tree.pin,
+        commit=tree.commit,
+        patches=[patch.name for patch in tree.taken],
+        without=list(without),
+    )

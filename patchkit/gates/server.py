@@ -1,0 +1,387 @@
+"""The client of the worker: one warm process that imported vLLM, and the runs it forks, a bounded number at a time.
+
+Whatever the other side does (die, hang, print garbage), the answer is a :class:`Run` that says so in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.events import AnyEvent, Error, Exit, Ready, Result, Started, Step, read_event
+from patchkit.gates.invariants.finished import signal_name
+from patchkit.gates.run import Run
+from patchkit.gates.scenario import Part
+
+WORKER = Path(__file__).parent.parent / "worker"
+READY_LIMIT = 600.0  # a cold import of vLLM on a slow disk takes minutes
+CANCEL_LIMIT = 10.0
+STARTS = 3  # a worker that was killed is started anew, so often in all
+
+
+class Interpreter(Protocol):
+    """What the client needs to know of an environment."""
+
+    @property
+    def python(self) -> Path: ...
+    @property
+    def variables(self) -> Mapping[str, str]: ...
+
+
+@dataclass
+class Job:
+    """One run that was asked for, from the queue to its end."""
+
+    request: dict[str, Any]
+    run: Run
+    limit: float
+    alone: bool
+    future: Future[Run] = field(default_factory=Future)
+    began: float = 0.0
+    last_event: float = 0.0
+    cancelled: float = 0.0
+    pid: int = 0
+
+
+class WorkerServer:
+    """A worker process of one environment. ``submit`` at any time from any thread; one thread of ours does the rest."""
+
+    def __init__(
+        self,
+        environment: Interpreter,
+        workers: int = 1,
+        worker: Path = WORKER,
+        variables: Mapping[str, str] | None = None,
+        ready_limit: float = READY_LIMIT,
+    ) -> None:
+        self._environment, self._worker, self._ready_limit = environment, worker, ready_limit
+        self._variables = {**environment.variables, **(variables or {})}
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._queue: deque[Job] = deque()
+        self._running: dict[str, Job] = {}
+        self._numbered = 0
+        self._starts = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the server)
+        self._garbage = ""
+        self._half_a_line = b""
+        self._launched = 0.0
+        self._closing = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._thread: threading.Thread | None = None
+        self.ready: Ready | None = None
+        self._accepting = False
+        self._ready_or_not = threading.Event()
+        self._failure: PatchkitError | None = None
+
+    # What others call.
+
+    def submit(
+        self,
+        part: Part,
+        *,
+        scenario: str,
+        model: str,
+        tree: Path | None,
+        start: str = "",
+        defaults: Mapping[str, Any] | None = None,
+        device: str = "cpu",
+        limit: float = 120.0,
+        alone: bool = False,
+    ) -> Future[Run]:
+        """Queue a run. The future always ends in a Run, unless no worker could be started at all (PatchkitError)."""
+        with self._lock:
+            self._numbered += 1
+            request = {
+                "run": f"r{self._numbered}",
+                "scenario": scenario,
+                "part": part.for_worker(),
+                "model": model,
+                "tree": str(tree) if tree else None,
+                "start": start,
+                "defaults": dict(defaults or {}),
+                "device": device,
+            }
+            job = Job(request, Run(part, {**(defaults or {}), **part.runtime}), limit, alone)
+            if self._failure or self._closing:
+                job.future.set_exception(self._failure or PatchkitError("the worker is closed"))
+                return job.future
+            self._queue.append(job)
+        self.start()
+        self._wake()
+        return job.future
+
+    def start(self) -> None:
+        """Start the worker now, so that its import of vLLM overlaps with whatever comes next."""
+        with self._lock:
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(target=self._serve, name="patchkit worker", daemon=True)
+                self._thread.start()
+
+    def wait_ready(self) -> Ready:
+        """Wait until vLLM is imported; PatchkitError with the worker's last words if that fails."""
+        self.start()
+        self._ready_or_not.wait()
+        if self.ready is None:
+            raise self._failure or PatchkitError("the worker was closed before it was ready")
+        return self.ready
+
+    def close(self) -> None:
+        """End the worker and everything it forked; runs still queued are cancelled."""
+        with self._lock:
+            self._closing = True
+        self._wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+            self._thread = None
+        with contextlib.suppress(OSError):
+            os.close(self._wake_write)
+            os.close(self._wake_read)
+        self._said.close()
+
+    def __enter__(self) -> WorkerServer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # The thread: start, read, watch the clock, end.
+
+    def _serve(self) -> None:
+        try:
+            while not self._closing and self._starts < STARTS and self._launch():
+                self._attend()
+                self._end_process()
+        except Exception as error:  # ours, not the worker's: nobody may wait for ever
+            self._failure = self._failure or PatchkitError(
+                f"the worker's client broke: {type(error).__name__}: {error}"
+            )
+        finally:
+            self._end_process()
+            self._give_up()
+
+    def _launch(self) -> bool:
+        command = [str(self._environment.python), str(self._worker)]
+        self._starts += 1
+        self._said.seek(0)
+        self._said.truncate()
+        self._half_a_line, self._garbage, self._accepting = b"", "", False
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                env={**os.environ, **self._variables},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._failure = PatchkitError(f"cannot start {command[0]}: {error.strerror or error}")
+            return False
+        self._launched = time.monotonic()
+        return True
+
+    def _attend(self) -> None:
+        """Serve one worker process until it ends or we close."""
+        assert self._process and self._process.stdout
+        stdout = self._process.stdout.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(self._wake_read, selectors.EVENT_READ)
+            while not self._closing:
+                self._dispatch()
+                for key, _ in selector.select(timeout=0.25):
+                    data = os.read(key.fd, 1 << 16)
+                    if key.fd == stdout:
+                        if not data:
+                            self._died()
+                            return
+                        self._read(data)
+                if not self._check_clock():
+                    return
+
+    def _dispatch(self) -> None:
+        """Send as many queued runs as may run now; one that must be alone waits for the others, and they for it."""
+        while self._accepting:
+            with self._lock:
+                alone = any(job.alone for job in self._running.values())
+                if not self._queue or alone or len(self._running) >= self._workers:
+                    return
+                if self._queue[0].alone and self._running:
+                    return
+                job = self._queue.popleft()
+                if not job.future.set_running_or_notify_cancel():
+                    continue
+                job.began = job.last_event = time.monotonic()
+                job.run.ready = self.ready
+                self._running[job.request["run"]] = job
+            if self._garbage:
+                self._spoil(f"the worker printed garbage: {self._garbage!r}")
+                self._garbage = ""
+            self._send(job.request)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process and self._process.stdin
+        with contextlib.suppress(OSError):  # a worker that is gone shows as the end of its output
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _read(self, data: bytes) -> None:
+        *lines, self._half_a_line = (self._half_a_line + data).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="backslashreplace").strip()
+            if not text:
+                continue
+            try:
+                event = read_event(text)
+            except (ValueError, RecursionError):
+                self._garbled(text)
+            else:
+                self._take(event)
+
+    def _garbled(self, text: str) -> None:
+        """Whoever runs is red: what else was lost of their events cannot be known."""
+        quoted = text if len(text) <= 120 else f"{text[:119]}…"
+        if self._running:
+            self._spoil(f"the worker printed garbage: {quoted!r}")
+        else:
+            self._garbage = quoted
+
+    def _spoil(self, trouble: str) -> None:
+        for job in self._running.values():
+            job.run.trouble = job.run.trouble or trouble
+
+    def _take(self, event: AnyEvent) -> None:
+        if isinstance(event, Ready):
+            self.ready, self._accepting = event, True
+            self._ready_or_not.set()
+            return
+        job = self._running.get(event.run)
+        if job is None:  # late words of a run that was given up
+            return
+        job.last_event = time.monotonic()
+        if isinstance(event, Started):
+            job.pid = event.pid
+        elif isinstance(event, Step):
+            job.run.steps.append(event)
+        elif isinstance(event, Result):
+            job.run.result = event
+        elif isinstance(event, Error):
+            job.run.error = event
+        elif isinstance(event, Exit):
+            job.run.exit = event
+            self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        with self._lock:
+            self._running.pop(job.request["run"], None)
+        job.run.seconds = time.monotonic() - job.began
+        job.future.set_result(job.run)
+
+    def _check_clock(self) -> bool:
+        """Cancel runs over their limit, drop those that do not heed it; False if the worker never got ready."""
+        now = time.monotonic()
+        if not self._accepting and now - self._launched > self._ready_limit:
+            self._failure = PatchkitError(
+                f"the worker was not ready after {self._ready_limit:g} s{self._last_words()}", "see the environment"
+            )
+            return False
+        for job in list(self._running.values()):
+            if job.cancelled and now - job.cancelled > CANCEL_LIMIT:
+                self._kill(job.pid)
+                self._finish(job)
+            elif not job.cancelled and now - job.began > job.limit:
+                silent = now - job.last_event
+                job.run.trouble = job.run.trouble or f"hung: no event for {silent:.0f} s, its limit is {job.limit:g} s"
+                job.cancelled = now
+                self._send({"cancel": job.request["run"]})
+        return True
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        if pid > 0:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _died(self) -> None:
+        """The worker closed its output: runs in flight are red; if it never got ready, no other will."""
+        assert self._process
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        code = self._process.poll()
+        how = f"was killed by {signal_name(code)}" if code and code < 0 else f"ended with exit code {code}"
+        if not self._accepting:
+            self._failure = PatchkitError(
+                f"the worker {how} before it was ready{self._last_words()}",
+                f"try `{self._environment.python} -c 'import vllm'`",
+            )
+            self._starts = STARTS
+        self._spoil(f"the worker {how}{self._last_words()}")
+        for job in list(self._running.values()):
+            self._kill(job.pid)
+            self._finish(job)
+
+    def _last_words(self) -> str:
+        """The last line that the worker itself wrote to stderr, or what it printed instead of events."""
+        self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, self._said.tell() - 8192))
+        lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
+        words = lines[-1].strip() if lines else self._garbage
+        return f": {words[:300]}" if words else ""
+
+    def _end_process(self) -> None:
+        """End of input is the polite way; then the whole session of the worker is killed."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(OSError):
+            assert process.stdin
+            process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1 if self._closing and self._running else 3)
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for job in self._running.values():
+            self._kill(job.pid)
+        process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+    def _give_up(self) -> None:
+        """No worker any more: everyone who waits is told why."""
+        if not self._closing and self._failure is None:
+            self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it left on stderr")
+        with self._lock:
+            jobs = [*self._running.values(), *self._queue]
+            self._running.clear()
+            self._queue.clear()
+        for job in jobs:
+            waiting = self._failure is None and job.future.cancel()
+            if not waiting and not job.future.done():
+                job.future.set_exception(self._failure or PatchkitError("the worker was closed"))
+        self._ready_or_not.set()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, b".")
+
+
+def default_workers(device: str) -> int:
+    """Runs at a time: two where there are two cores, one on a card."""
+    return 2 if device == "cpu" and len(os.sched_getaffinity(0)) >= 2 else 1

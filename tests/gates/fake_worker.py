@@ -1,0 +1,113 @@
+"""Speaks the worker protocol without vLLM. What a run does is said in its part's ``engine: {act: …}``."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+SHAPE = {"requests": 2, "decode_rows": 2, "prefill_tokens": 0, "recomputed_tokens": 0, "decode_rows_before": 2}
+COUNTED = {"decode_rows": 2, "captured_rows": 2, "intervened_rows": 2, "unmapped_rows": 0, "port_hits": 1}
+RUNTIME = {**COUNTED, "distiller_steps": 1, "candidate_tokens": 9, "moved_tokens": 9, "loss": 0.5}
+lock = threading.Lock()
+
+
+def send(event, **fields):
+    with lock:
+        print(json.dumps({"event": event, **fields}), flush=True)
+
+
+def steps(run, number):
+    for step in range(number):
+        send("step", run=run, repeat=0, call=0, step=step, shape=SHAPE, runtime=RUNTIME, **{"pass": "patched"})
+
+
+def result(run, number):
+    counters = {name: value * number for name, value in RUNTIME.items()}
+    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1, 2], "finish": "length"}]
+    calls = [{"seconds": 0.1, "generated_tokens": 2, "outputs": outputs}]
+    done = {"pass": "patched", "repeat": 0, "seconds": 0.1, "generated_tokens": 2, "counters": counters, "calls": calls}
+    send("result", run=run, load_seconds=0.1, passes=[done])
+
+
+def good(run):
+    steps(run, 3)
+    result(run, 3)
+    send("exit", run=run, code=0, seconds=0.1, last_words="")
+
+
+def slow(run):
+    time.sleep(0.4)
+    good(run)
+
+
+def error(run):
+    steps(run, 2)
+    where = {"where": "esamp/taps.py:61 in gather", "pass": "patched", "call": 0, "step": 2, "shape": SHAPE}
+    send("error", run=run, type="IndexError", message="index 7 is out of bounds", traceback="Traceback …", **where)
+    send("exit", run=run, code=1, seconds=0.1, last_words="")
+
+
+def killed(run):
+    steps(run, 1)
+    send("exit", run=run, signal="SIGKILL", seconds=0.1, last_words="Out of memory")
+
+
+def garbage(run):
+    steps(run, 1)
+    with lock:
+        print("INFO: vLLM likes to \x1b[31mprint\x1b[0m {things", flush=True)
+    good(run)
+
+
+def almost(run):
+    send("step", run=run, step="many", shape=SHAPE, **{"pass": "patched"})
+    good(run)
+
+
+def nan(run):
+    step = {"repeat": 0, "call": 0, "step": 0, "shape": SHAPE, "runtime": {**RUNTIME, "loss": float("nan")}}
+    send("step", run=run, **step, **{"pass": "patched"})
+    result(run, 1)
+    send("exit", run=run, code=0, seconds=0.1, last_words="")
+
+
+def hang(run):
+    steps(run, 1)
+
+
+def deaf(run):
+    child = subprocess.Popen(["sleep", "600"])
+    send("started", run=run, pid=child.pid)
+    steps(run, 1)
+
+
+def die(run):
+    steps(run, 1)
+    print("libtorch.so: cannot allocate memory", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def cancel(run):
+    if acts.get(run) != "deaf":
+        send("exit", run=run, signal="SIGKILL", seconds=0.1, last_words="")
+
+
+acts = {}
+if os.environ.get("FAKE_START") == "die":
+    sys.exit("ImportError: libcudart.so.13: cannot open shared object file")
+if os.environ.get("FAKE_START") == "hang":
+    time.sleep(600)
+print("a greeting", flush=True) if os.environ.get("FAKE_START") == "garbage" else None
+send("ready", vllm="0.20.0", torch="2.11.0", python="3.11.7", transformers="5.0", device="cpu", seconds=0.1)
+for line in sys.stdin:
+    request = json.loads(line)
+    if "cancel" in request:
+        cancel(request["cancel"])
+        continue
+    act = request["part"].get("engine", {}).get("act", "good")
+    acts[request["run"]] = act
+    if act != "deaf":
+        send("started", run=request["run"], pid=0)
+    threading.Thread(target=globals()[act], args=(request["run"],), daemon=True).start()
