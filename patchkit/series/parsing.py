@@ -209,15 +209,15 @@ def _patch_set(diff: str, first: int, path: Path) -> PatchSet:
     lines = diff.split("\n")
     if len(lines) < 3:
         raise PatchkitError(f"{path}: holds no git diff after its header", REWRITE)
-    try:
-        patch_set = PatchSet(diff)
-    except (UnidiffParseError, ValueError, AttributeError, IndexError) as error:
-        raise PatchkitError(f"{path}:{first}: malformed diff ({error})", REWRITE) from error
     for at, line in enumerate(lines, first):
         if line.startswith("index ") and not INDEX_LINE.fullmatch(line):
             raise PatchkitError(f"{path}:{at}: shortened index line, `git am --3way` needs it whole", REWRITE)
         if line == "GIT binary patch" or (line.startswith("Binary files ") and line.endswith(" differ")):
             raise PatchkitError(f"{path}:{at}: a binary file, which quilt cannot patch", "leave it out of the patch")
+    try:
+        patch_set = PatchSet(diff)
+    except (UnidiffParseError, ValueError, AttributeError, IndexError) as error:
+        raise PatchkitError(f"{path}:{first}: malformed diff ({error})", REWRITE) from error
     if any(file and not re.search(r"^index ", str(file), re.MULTILINE) for file in patch_set):
         raise PatchkitError(f"{path}:{first}: a file without an index line", REWRITE)
     rest = str(patch_set).split("\n")

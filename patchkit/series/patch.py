@@ -14,6 +14,7 @@ from packaging.version import Version
 from unidiff.patch import PatchSet
 
 Kind = Literal["loud", "silent", "latent"]
+MAIL_SPECIALS = '()<>[]:;@,."\\'  # a name with one of them is quoted (RFC 5322)
 NO_COMMIT = "0" * 40
 MIME = ["MIME-Version: 1.0", "Content-Type: text/plain; charset=UTF-8", "Content-Transfer-Encoding: 8bit"]
 
@@ -77,6 +78,8 @@ class Patch:
 
     def __str__(self) -> str:
         name, address = self.author
+        if set(name) & set(MAIL_SPECIALS):
+            name = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
         date = format_datetime(self.date).replace(", 0", ", ")  # as git writes it
         head = [f"From: {name} <{address}>", f"Date: {date}", f"Subject: [PATCH] {self.subject}"]
         mime = [] if "".join([*head, self.body]).isascii() else MIME

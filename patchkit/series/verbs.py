@@ -1,0 +1,182 @@
+"""The verbs ``apply`` and ``status``, and how their results look."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from patchkit.console import err, out
+from patchkit.errors import PatchkitError
+from patchkit.project import find_project
+from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.pin import check_pin
+from patchkit.series.series import Choice, Series
+from patchkit.series.worktree import Stamp, Tree, applied_trees, patched_tree
+
+
+def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
+    """Lay out the patched tree of a release, and say which patches are in it and why.
+
+    Raises:
+        PatchkitError: see :func:`patchkit.series.worktree.patched_tree`.
+    """
+    project = find_project()
+    tree = patched_tree(project, runtime, release, without, into)
+    warnings = [*_unproven(tree), *_unlisted(Series.load(tree.runtime.folder))]
+    if as_json:
+        _print_json(_described(tree, warnings))
+    else:
+        _show_tree(tree)
+    _warn(warnings)
+    return 0
+
+
+def status(runtime: str, as_json: bool) -> int:
+    """Show the pin, the series, and the trees in their default places.
+
+    Raises:
+        PatchkitError: unknown runtime, malformed manifest or patch.
+    """
+    project = find_project()
+    manifest = load_manifest(project, runtime)
+    series = Series.load(manifest.folder)
+    edited = _edited(manifest)
+    trees = applied_trees(project, runtime)
+    if as_json:
+        _print_json(
+            {
+                "runtime": runtime,
+                "pin": manifest.pin,
+                "edited": edited,
+                "series": [_patch_row(Choice(patch, True, "")) for patch in series.patches],
+                "trees": [_tree_row(*tree) for tree in trees],
+            }
+        )
+    else:
+        _show_status(manifest, series, edited, trees)
+    _warn(_unlisted(series))
+    return 0
+
+
+def _edited(manifest: Manifest) -> str:
+    """Why the upstream is not what was pinned; empty if it is."""
+    try:
+        check_pin(manifest)
+    except PatchkitError as error:
+        return str(error)
+    return ""
+
+
+def _unproven(tree: Tree) -> list[str]:
+    if Version(tree.release) in map(Version, tree.runtime.proven):
+        return []
+    command = f"patchkit gate --vllm {tree.release} --runtime {tree.runtime.name}".removesuffix(" --runtime esamp")
+    return [
+        f"the series was never proven on vLLM {tree.release}; run `{command}` before you trust a figure: "
+        "it would show whether every hook still fires, on the right rows"
+    ]
+
+
+def _unlisted(series: Series) -> list[str]:
+    return [f"{name} lies in {series.path.parent} but is not in its series" for name in series.unlisted]
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        err.print(Text.assemble(("warning: ", "yellow"), warning))
+
+
+def _described(tree: Tree, warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "runtime": tree.runtime.name,
+        "release": tree.release,
+        "pin": tree.pin,
+        "path": str(tree.path),
+        "head": tree.head,
+        "fresh": tree.fresh,
+        "patches": [
+            _patch_row(choice)
+            | {"taken": choice.taken, "why": choice.why, "commit": tree.commits.get(choice.patch.name)}
+            for choice in tree.choices
+        ],
+        "warnings": list(warnings),
+    }
+
+
+def _patch_row(choice: Choice) -> dict[str, Any]:
+    patch = choice.patch
+    return {
+        "number": patch.number,
+        "name": patch.name,
+        "subject": patch.subject,
+        "drift": patch.drift,
+        "kind": patch.kind,
+        "symbol": patch.symbol,
+        "applies_to": f"vllm {patch.applies_to}".rstrip(),
+        "caught_by": [{"scenario": catch.scenario, "reason": catch.reason.pattern} for catch in patch.caught_by],
+    }
+
+
+def _tree_row(path: Path, stamp: Stamp, changes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "release": stamp.release,
+        "path": str(path),
+        "patches": list(stamp.patches),
+        "commits": len(stamp.commits) + 1,
+        "changes": list(changes),
+    }
+
+
+def _show_tree(tree: Tree) -> None:
+    out.print(Text.assemble((tree.runtime.name, "bold"), " for vLLM ", (tree.release, "bold")))
+    out.print(Text.assemble(("✔", "green"), f" pin {tree.pin[:12]}: the upstream is as released"))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for patch, taken, why in tree.choices:
+        mark = Text("✔", "green") if taken else Text("-", "dim")
+        commit = Text(tree.commits.get(patch.name, "left out")[:8], "cyan" if taken else "dim")
+        style = "" if taken else "dim"
+        table.add_row(mark, f"{patch.number:04}", Text(patch.subject, style), commit, Text(why, "dim"))
+    _print_table(table)
+    done = f"{len(tree.taken)} of {len(tree.choices)} patches" + (
+        "" if tree.fresh else ", there already: nothing to do"
+    )
+    out.print(Text.assemble(done, ("  →  ", "dim"), (str(tree.path), "bold")))
+
+
+def _show_status(
+    manifest: Manifest, series: Series, edited: str, trees: Sequence[tuple[Path, Stamp, Sequence[str]]]
+) -> None:
+    mark, word = (("✘", "red"), f"edited: {edited}") if edited else (("✔", "green"), "as released")
+    out.print(Text.assemble((manifest.name, "bold"), f" developed on vLLM {manifest.developed_on}"))
+    out.print(Text.assemble(mark, f" pin {manifest.pin[:12]}: {word}"))
+    table = Table("patch", "drift", "kind", "applies to", "caught by", box=None, header_style="dim", pad_edge=False)
+    for patch in series.patches:
+        caught_by = ", ".join(catch.scenario for catch in patch.caught_by)
+        applies_to = str(patch.applies_to) or "always"
+        table.add_row(f"{patch.number:04} {patch.subject}", str(patch.drift), patch.kind, applies_to, caught_by)
+    _print_table(table)
+    if not trees:
+        out.print(Text("no trees yet: patchkit apply --vllm RELEASE lays one out", "dim"))
+        return
+    table = Table("tree", "commits", "state", "path", box=None, header_style="dim", pad_edge=False)
+    for path, stamp, changes in trees:
+        state = Text(f"edited ({', '.join(changes[:3])})", "yellow") if changes else Text("clean", "green")
+        table.add_row(path.name, str(len(stamp.commits) + 1), state, Text(str(path)))
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """Print a table, at its own width where no terminal limits it."""
+    console = out if out.is_terminal else Console(file=out.file, width=200)
+    console.print(table)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,147 @@
+"""A made-up runtime, shaped like ``patches/<runtime>/`` and written with plain git, and ``patchkit`` run on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from patchkit.project import Project
+
+ENVIRONMENT = os.environ | {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Ada Löwe",
+    "GIT_AUTHOR_EMAIL": "ada@example.org",
+    "GIT_AUTHOR_DATE": "2025-01-06T12:00:00+0100",
+    "GIT_COMMITTER_NAME": "Ada Löwe",
+    "GIT_COMMITTER_EMAIL": "ada@example.org",
+}
+TAP = "".join(f"def tap_{at}(rows):\n    return rows[{at}]\n\n\n" for at in range(12))
+FILES = {
+    "toy/__init__.py": 'from toy.tap import tap_0\n\n\ndef install():\n    return "toy"\n',
+    "toy/tap.py": TAP,
+    "toy/tables.py": "TABLE = [\n" + "    0,\n" * 8000 + "]\n",
+    "bin/run": "#!/bin/sh\nexec python -m toy\n",
+    ".gitattributes": "*.py text eol=crlf\n",
+}
+MESSAGE = """{subject}
+
+Why it is needed, in a line or two.
+
+Drift: {number} ({kind})
+Symbol: vllm.v1.worker.gpu_model_runner.GPUModelRunner.thing_{number}
+Applies-To: {applies_to}
+Symptom: port hits 0, loss steps 0,
+ text still fine
+Caught-By: gather_check: row {number} of .* differs
+{more}Forwarded: no
+"""
+# number, kind, applies to, other fields, the tap that it mends; 2 and 4 are near enough to share context lines
+PATCHES = [
+    (1, "loud", "vllm >=0.11.0", "", 1),
+    (2, "silent", "vllm >=0.11.1", "", 6),
+    (3, "loud", "vllm >=0.14.0", "Depends: 0001-Mend-tap-1\n", 10),
+    (4, "latent", "vllm", "", 7),
+]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, encoding="utf-8"
+    ).stdout.rstrip("\n")
+
+
+def mend(tree: Path, tap: int) -> None:
+    path = tree / "toy" / "tap.py"
+    path.write_text(path.read_text().replace(f"return rows[{tap}]\n", f"return rows[{tap}].clone()\n"))
+
+
+@pytest.fixture(scope="session")
+def made_up_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``patches/toy`` as a person would make it with git alone."""
+    folder = tmp_path_factory.mktemp("made-up") / "toy"
+    upstream = folder / "upstream"
+    for name, content in FILES.items():
+        (upstream / name).parent.mkdir(parents=True, exist_ok=True)
+        (upstream / name).write_text(content)
+    (upstream / "bin/run").chmod(0o755)
+    work = shutil.copytree(upstream, folder.parent / "work")
+    git(work, "init", "--quiet")
+    (work / ".git/info/attributes").write_text("* -text\n")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "upstream")
+    tree = git(work, "rev-parse", "HEAD^{tree}")
+    for number, kind, applies_to, more, tap in PATCHES:
+        mend(work, tap)
+        facts = {"number": number, "kind": kind, "applies_to": applies_to, "more": more}
+        git(work, "commit", "--quiet", "-am", MESSAGE.format(subject=f"Mend tap {number}", **facts))
+    git(work, "format-patch", "--full-index", "--zero-commit", "--no-numbered", "-o", str(folder), "HEAD~4")
+    names = sorted(path.name for path in folder.glob("*.patch"))
+    (folder / "series").write_text("# the order\n\n" + "\n".join(names) + " -p1  # quilt's way\n")
+    (folder / "runtime.yaml").write_text(
+        f"name: toy\npackage: toy\nupstream:\n  path: upstream\n  tree: {tree}\n"
+        'developed_on: "0.10.1.1"\nproven: ["0.10.1.1", "0.20.0"]\nstart: toy:install\ndefaults: {}\n'
+        "surface:\n  - vllm.v1.worker.gpu_model_runner.GPUModelRunner\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def project(made_up_runtime: Path, tmp_path: Path) -> Project:
+    """A project of one's own that has the made-up runtime."""
+    root = tmp_path / "project"
+    shutil.copytree(made_up_runtime, root / "patches" / "toy")
+    (root / "scenarios").mkdir()
+    return Project(root, root / ".patchkit")
+
+
+@pytest.fixture
+def toy(project: Project) -> Path:
+    return project.patches / "toy"
+
+
+@pytest.fixture
+def place(project: Project) -> Path:
+    """Where the tree for 0.20.0 goes."""
+    return project.state / "trees" / "toy" / "0.20.0"
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("patchkit")), *arguments]
+
+
+@pytest.fixture
+def patchkit(project: Project) -> Run:
+    """Run ``patchkit`` in the project; no traceback may come out of it."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"COLUMNS": "200"} | variables
+        done = subprocess.run(
+            command(*arguments), cwd=project.root, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def refused(patchkit: Run) -> Callable[..., str]:
+    """Run ``patchkit``, which must refuse in one line; the line."""
+
+    def run(*arguments: str, **variables: str) -> str:
+        done = patchkit(*arguments, **variables)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
+        assert done.stderr.startswith("patchkit: ") and "; " in done.stderr
+        return done.stderr
+
+    return run
