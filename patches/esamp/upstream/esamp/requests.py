@@ -28,7 +28,9 @@ class RequestBook:
             self.add(f"{sample}_{request_id}", request_id, sample)
 
     def add(self, request_id: str, group: str, sample: int) -> None:
-        """Register one request; requests of one ``group`` are samples of one prompt."""
+        """Register one request, once; requests of one ``group`` are samples of one prompt."""
+        if request_id in self._owners:
+            return
         if group not in self._prompts:
             self._prompts[group] = self._next_prompt
             self._next_prompt += 1
