@@ -91,7 +91,8 @@ def read_manifest(folder: Path) -> Manifest:
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
         key = place.strip("`.") or (re.findall("`([^`]+)`", what) or ["?"])[0]
-        raise PatchkitError(f"{path}: {key}: {what}", f'mend `{key}` (quote releases: "0.20.0")') from error
+        hint = ' (quote releases: "0.20.0")' if "got `float`" in what else ""
+        raise PatchkitError(f"{path}: {key}: {what}", f"mend `{key}`{hint}") from error
     _check(declared, path)
     return Manifest(folder=folder, **{key: getattr(declared, key) for key in declared.__struct_fields__})
 

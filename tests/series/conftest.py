@@ -80,7 +80,7 @@ def made_up_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, kind, applies_to, more, tap in PATCHES:
         mend(work, tap)
         facts = {"number": number, "kind": kind, "applies_to": applies_to, "more": more}
-        git(work, "commit", "--quiet", "-am", MESSAGE.format(subject=f"Mend tap {number}", **facts))
+        git(work, "commit", "--quiet", "-am", MESSAGE.format(subject=f"Mend tap {tap}", **facts))
     git(work, "format-patch", "--full-index", "--zero-commit", "--no-numbered", "-o", str(folder), "HEAD~4")
     names = sorted(path.name for path in folder.glob("*.patch"))
     (folder / "series").write_text("# the order\n\n" + "\n".join(names) + " -p1  # quilt's way\n")

@@ -1,0 +1,77 @@
+"""From a tree's commits back to patch files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import MESSAGE, git, mend
+from patchkit.errors import PatchkitError
+from patchkit.project import Project
+from patchkit.series import Series, patched_tree
+from patchkit.series.export import export
+
+FACTS = {"number": 9, "kind": "loud", "applies_to": "vllm >=0.11.0", "more": ""}
+
+
+@pytest.fixture
+def tree(project: Project, toy: Path) -> Path:
+    """A tree of the whole series, exported once (git spells the author's name another way)."""
+    tree = patched_tree(project, "toy", "0.20.0").path
+    export(toy, tree)
+    return patched_tree(project, "toy", "0.20.0").path
+
+
+def test_export_after_apply_is_a_no_op(toy: Path, tree: Path) -> None:
+    before = {path.name: path.read_bytes() for path in toy.iterdir() if path.is_file()}
+    assert export(toy, tree) == []
+    assert {path.name: path.read_bytes() for path in toy.iterdir() if path.is_file()} == before
+
+
+def test_a_new_commit_becomes_a_patch_which_apply_takes(project: Project, toy: Path, tree: Path) -> None:
+    mend(tree, 3)
+    git(tree, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend: another tap!", **FACTS))
+    assert [path.name for path in export(toy, tree)] == ["0005-Mend-another-tap.patch", "series"]
+    assert (toy / "series").read_text().endswith("0004-Mend-tap-7.patch\n0005-Mend-another-tap.patch\n")
+    assert (toy / "series").read_text().startswith("# the order\n")
+    content = git(tree, "rev-parse", "HEAD^{tree}")
+    again = patched_tree(project, "toy", "0.20.0")
+    assert again.fresh and len(again.taken) == 5
+    assert git(again.path, "rev-parse", "HEAD^{tree}") == content
+
+
+def test_an_amended_commit_keeps_its_name(toy: Path, tree: Path) -> None:
+    mend(tree, 8)
+    message = MESSAGE.format(subject="Mend taps 7 and 8", **FACTS | {"number": 4})
+    git(tree, "commit", "--quiet", "--all", "--amend", "-m", message)
+    assert [path.name for path in export(toy, tree)] == ["0004-Mend-tap-7.patch"]
+    assert Series.load(toy).patches[3].subject == "Mend taps 7 and 8"
+
+
+def test_what_cannot_be_exported(project: Project, toy: Path, tree: Path, tmp_path: Path) -> None:
+    mend(tree, 3)
+    with pytest.raises(PatchkitError, match="uncommitted edits"):
+        export(toy, tree)
+    git(tree, "commit", "--quiet", "-am", "Mend, and say nothing more")
+    with pytest.raises(PatchkitError, match=r"Mend-and-say-nothing-more\.patch: Drift: missing"):
+        export(toy, tree)
+    git(tree, "reset", "--hard", "--quiet", "HEAD~2")
+    with pytest.raises(PatchkitError, match="no commit for 0004-Mend-tap-7"):
+        export(toy, tree)
+    with pytest.raises(PatchkitError, match="cannot export"):
+        export(toy, tmp_path / "nowhere")
+    with pytest.raises(PatchkitError, match="no commit for 0001"):
+        export(toy, patched_tree(project, "toy", "0.10.1.1").path)
+
+
+def test_the_command(project: Project, tree: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "error", "-m", "patchkit.series.export", *arguments]
+        return subprocess.run(command, cwd=project.root, capture_output=True, text=True)
+
+    assert run("toy", str(tree)).stdout == "nothing changed\n"
+    assert run("none", str(tree)).stderr == "patchkit: no runtime `none`; known: toy\n"
+    assert run("toy").returncode == 2
