@@ -1,0 +1,1 @@
+"""Evidence for people and for CI; a file each form."""

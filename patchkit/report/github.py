@@ -1,0 +1,36 @@
+"""Workflow commands that GitHub shows beside a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from patchkit.gates.evidence import Evidence
+from patchkit.report import wording
+
+
+def render(evidence: Evidence) -> str:
+    """A line for everything red, and one for the verdict."""
+    return "".join(f"{line}\n" for line in lines(evidence))
+
+
+def lines(evidence: Evidence) -> Iterator[str]:
+    """Errors first."""
+    on = f"on vLLM {evidence.release}, {evidence.device}"
+    for verdict in evidence.verdicts:
+        if not verdict.passed:
+            yield command("error", f"{verdict.scenario} {on}", wording.explained(verdict))
+    for knocked in evidence.knockouts:
+        if not knocked.caught:
+            yield command("error", f"without {knocked.patch} {on}", wording.outcome(knocked))
+    level = "notice" if evidence.passed else "error"
+    yield command(level, wording.headline(evidence), "; ".join(wording.sentences(evidence)))
+
+
+def command(level: str, title: str, message: str) -> str:
+    """``::error title=…::…`` on one line, escaped as GitHub's runner undoes it."""
+    return f"::{level} title={escaped(title).replace(':', '%3A').replace(',', '%2C')}::{escaped(message)}"
+
+
+def escaped(text: str) -> str:
+    """Without what would end the command."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

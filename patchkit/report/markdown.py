@@ -1,0 +1,79 @@
+"""For GitHub's job summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from patchkit.gates.evidence import Evidence, Verdict
+from patchkit.report import wording
+
+SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
+
+
+def render(evidence: Evidence) -> str:
+    """The whole report, one heading deep."""
+    return "\n".join(lines(evidence)) + "\n"
+
+
+def lines(evidence: Evidence) -> Iterator[str]:
+    """The verdict, the tables, and below a fold every figure."""
+    sign = SIGNS[wording.mark(evidence.passed)]
+    yield f"## {sign} {escaped(wording.headline(evidence))}"
+    yield ""
+    yield f"**{escaped('; '.join(wording.sentences(evidence)))}.**"
+    if evidence.verdicts:
+        yield from table(("", wording.NAMES[evidence.kind], "took", "why it is red"), map(_verdict, evidence.verdicts))
+    if evidence.knockouts:
+        yield from _knockouts(evidence)
+    yield from folded("Figures", _figures(evidence))
+    yield from folded("How it came about", table(("", ""), wording.circumstances(evidence).items()))
+
+
+def _verdict(verdict: Verdict) -> tuple[str, ...]:
+    why = "" if verdict.passed else wording.explained(verdict)
+    return SIGNS[wording.mark(verdict.passed)], verdict.scenario, f"{verdict.seconds:.1f} s", why
+
+
+def _knockouts(evidence: Evidence) -> Iterator[str]:
+    gates = wording.gates_of(evidence)
+    signs = ["", *(SIGNS[wording.mark(knocked.caught)] for knocked in evidence.knockouts)]
+    rows = ((patch, *cells, sign) for (patch, cells), sign in zip(wording.matrix(evidence), signs, strict=True))
+    yield from table(("left out", *gates, "caught"), rows)
+    yield ""
+    yield "In brackets: the gate that the patch's header says must go red."
+    yield ""
+    for knocked in evidence.knockouts:
+        yield f"- {escaped(knocked.patch)}: {escaped(wording.outcome(knocked))}"
+
+
+def _figures(evidence: Evidence) -> Iterator[str]:
+    rows = [(one.scenario, name, value) for one in evidence.verdicts for name, value in wording.figures(one)]
+    if rows:
+        yield from table((wording.NAMES[evidence.kind], "figure", "value"), rows)
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """A table, with the blank line that Markdown wants before it."""
+    head = list(head)
+    yield ""
+    yield row(head)
+    yield row(["---"] * len(head), escape=False)
+    yield from map(row, rows)
+
+
+def row(cells: Iterable[str], escape: bool = True) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(escaped(cell) if escape else cell for cell in cells)} |"
+
+
+def folded(title: str, body: Iterable[str]) -> Iterator[str]:
+    """Something one click away; nothing at all if there is nothing to see."""
+    content = list(body)
+    if content:
+        yield from ("", f"<details><summary>{title}</summary>", *content, "", "</details>")
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~&#@])", r"\\\1", " ".join(text.split()))

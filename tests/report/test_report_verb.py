@@ -1,0 +1,94 @@
+"""``patchkit report`` through the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+import pytest
+from made_evidence import evidence_of
+
+from patchkit.cli import main
+from patchkit.gates.evidence import Evidence, to_json
+
+
+class Told(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Report = Callable[..., Told]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Report:
+    """``patchkit report``, without the cost of a process."""
+
+    def run(path: Path, form: str = "text") -> Told:
+        monkeypatch.setattr("sys.argv", ["patchkit", "report", str(path), "--format", form])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return Told(int(done.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "evidence.json"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "junit", "github"])
+def test_green_is_0_and_red_is_1_in_every_form(
+    report: Report, tmp_path: Path, all_green: Evidence, one_red: Evidence, form: str
+) -> None:
+    green = report(written(tmp_path, to_json(all_green)), form)
+    assert (green.returncode, green.stderr) == (0, "")
+    assert "2 of 2 gates green" in green.stdout or ET.fromstring(green.stdout.encode()).tag == "testsuites"
+    assert report(written(tmp_path, to_json(one_red)), form).returncode == 1
+
+
+def test_a_patch_not_caught_is_red(report: Report, tmp_path: Path, knocked_out: Evidence) -> None:
+    assert report(written(tmp_path, to_json(knocked_out))).returncode == 1
+
+
+def test_nothing_judged_is_red(report: Report, tmp_path: Path) -> None:
+    found = report(written(tmp_path, to_json(evidence_of("gate", []))))
+    assert found.returncode == 1
+    assert "nothing was judged" in found.stdout
+
+
+def test_fields_from_a_later_patchkit_are_left_aside(report: Report, tmp_path: Path, all_green: Evidence) -> None:
+    later = to_json(all_green).replace('"kind": "gate",', '"kind": "gate", "invented": {"later": [1]},', 1)
+    assert report(written(tmp_path, later)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    ["", "null", "[]", "{}", "not json", '{"kind": "poem"}', b"\xff\xfe\x00", '{"x":' + "[" * 100_000],
+    ids=["empty", "null", "list", "object", "words", "kind", "bytes", "deep"],
+)
+def test_garbage_is_one_line(report: Report, tmp_path: Path, garbage: str | bytes) -> None:
+    found = report(written(tmp_path, garbage))
+    assert found.returncode == 2
+    assert found.stderr.startswith("patchkit: ")
+    assert "is not patchkit's evidence" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_evidence_of_another_schema_names_the_field(report: Report, tmp_path: Path, all_green: Evidence) -> None:
+    found = report(written(tmp_path, to_json(all_green).replace('"kind": "gate"', '"kind": "poem"')))
+    assert found.returncode == 2
+    assert "poem" in found.stderr
+    assert "$.kind" in found.stderr
+
+
+def test_a_missing_file_is_one_line(report: Report, tmp_path: Path) -> None:
+    found = report(tmp_path / "none.json")
+    assert found.returncode == 2
+    assert "cannot read" in found.stderr
+    assert found.stderr.count("\n") == 1
