@@ -32,8 +32,9 @@ CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
 
 
 def digest(lock: Path) -> str:
-    """Short hash of a lock's content; an environment is rebuilt when its lock has changed."""
-    return hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    """Short hash of what a lock asks for, comments aside; an environment is rebuilt when that has changed."""
+    lines = sorted(line for line in lock.read_text().splitlines() if line and not line.startswith("#"))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def finished(folder: Path) -> dict[str, Any] | None:

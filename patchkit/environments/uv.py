@@ -34,7 +34,8 @@ REASONS = (
         "check the network, or point UV_DEFAULT_INDEX or PIP_INDEX_URL at an index that can be",
     ),
     (
-        r"has no wheels? with a matching|no wheels with a matching|no matching Python|incompatible with the current Python",
+        r"has no wheels? with a matching|no wheels with a matching|no matching Python"
+        r"|incompatible with the current Python",
         "no wheel fits this Python or this kind of machine",
         "install Python 3.11 or 3.12, or use --python with an interpreter that already has vLLM",
     ),
@@ -103,11 +104,15 @@ def environment_for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str
 def find_links_folders(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Local folders among the places where the user keeps wheels."""
     places = re.split(r"[,\s]+", environment_for_uv(environ).get("UV_FIND_LINKS", ""))
-    return [Path(place.removeprefix("file://")) for place in places if place and Path(place.removeprefix("file://")).is_dir()]
+    return [
+        Path(place.removeprefix("file://"))
+        for place in places
+        if place and Path(place.removeprefix("file://")).is_dir()
+    ]
 
 
 def uv(
-    arguments: Sequence[str | Path],
+    arguments: Sequence[object],
     what: str,
     log: Path | None = None,
     environ: Mapping[str, str] | None = None,
@@ -137,7 +142,9 @@ def uv(
                 if progress and line.startswith(("Downloading", " Downloading")):
                     progress(line.strip())
     except OSError as error:
-        raise PatchkitError(f"{what}: uv cannot be started ({error.strerror or error})", "reinstall patchkit") from error
+        raise PatchkitError(
+            f"{what}: uv cannot be started ({error.strerror or error})", "reinstall patchkit"
+        ) from error
     output = "".join(said)
     if log is not None:
         _append(log, f"$ uv {' '.join(map(str, arguments))}\n{output}\n")
@@ -162,7 +169,7 @@ def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
     for pattern, reason, fix in REASONS:
         if re.search(pattern, output, re.IGNORECASE):
             return PatchkitError(f"{what}: {reason}{where}", f"{fix}, then run it again: what was fetched is kept")
-    lines = [line.strip(" ×╰▶─├│\t") for line in output.splitlines() if line.strip()]
+    lines = [re.sub(r"^\W+", "", line) for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error|failed|because|unsatisfiable", line, re.IGNORECASE)]
     reason = (telling or lines or ["uv gave no reason"])[0].rstrip(".:")
     return PatchkitError(f"{what}: {reason[:300]}{where}", "mend that and run it again: what was fetched is kept")

@@ -76,6 +76,8 @@ def _make(folder: Path, edition: int, write: Callable[[Path], None]) -> None:
             shutil.rmtree(folder)
         os.replace(temporary, folder)
     except OSError as error:
-        raise PatchkitError(f"cannot write {folder}: {error.strerror or error}", "free some room, or set PATCHKIT_HOME") from error
+        raise PatchkitError(
+            f"cannot write {folder}: {error.strerror or error}", "free some room, or set PATCHKIT_HOME"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

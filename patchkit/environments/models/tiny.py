@@ -67,7 +67,15 @@ def documents(tokens: list[str]) -> dict[str, dict[str, Any]]:
     """The JSON files, by name."""
     begin, end = SPECIALS
     added = [
-        {"id": i, "content": t, "special": True, "normalized": False, "lstrip": False, "rstrip": False, "single_word": False}
+        {
+            "id": i,
+            "content": t,
+            "special": True,
+            "normalized": False,
+            "lstrip": False,
+            "rstrip": False,
+            "single_word": False,
+        }
         for i, t in enumerate(SPECIALS)
     ]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}

@@ -1,0 +1,116 @@
+"""``patchkit env``: build, list and remove environments."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+from rich.table import Table
+
+from patchkit import console
+from patchkit.environments import build
+from patchkit.environments.environment import ensure, exclusive, home
+from patchkit.environments.lock import locked_releases
+from patchkit.errors import PatchkitError
+
+
+def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
+    """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be."""
+    if release is None:
+        if remove:
+            raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
+        return _list(as_json)
+    if remove:
+        return _remove(release, device, as_json)
+    environment = ensure(release, device)
+    if as_json:
+        console.out.print_json(json.dumps({**asdict(environment), "python": str(environment.python)}))
+    else:
+        console.out.print(f"vLLM {release} on {device}: {environment.python}")
+    return 0
+
+
+def _remove(release: str, device: str, as_json: bool) -> int:
+    folder = home() / f"{release}-{device}"
+    if folder.parent != home() or not folder.is_dir():
+        raise PatchkitError(
+            f"there is no environment for vLLM {release} on {device}", "see `patchkit env` for those there are"
+        )
+    with exclusive(folder):
+        build.remove(folder)
+        folder.with_name(f"{folder.name}.log").unlink(missing_ok=True)
+    if as_json:
+        console.out.print_json(json.dumps({"removed": str(folder)}))
+    else:
+        console.out.print(f"removed {folder}")
+    return 0
+
+
+def listed() -> list[dict[str, Any]]:
+    """One record for each environment in the cache, oldest release first; ``whole`` is false for an unfinished one."""
+    found = []
+    for folder in home().glob("*-*"):
+        release, _, device = folder.name.rpartition("-")
+        if folder.is_dir() and _is_version(release):
+            facts = build.finished(folder)
+            found.append(
+                {
+                    "release": release,
+                    "device": device,
+                    "folder": str(folder),
+                    "whole": facts is not None,
+                    **(facts or {}),
+                }
+            )
+    return sorted(found, key=lambda record: (Version(record["release"]), record["device"]))
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _list(as_json: bool) -> int:
+    records = listed()
+    built = {record["release"] for record in records if record["whole"]}
+    available = [release for release in locked_releases("cpu") if release not in built]
+    if as_json:
+        console.out.print_json(json.dumps({"home": str(home()), "environments": records, "available": available}))
+        return 0
+    if records:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading, side in (
+            ("vLLM", "left"),
+            ("device", "left"),
+            ("size", "right"),
+            ("built", "right"),
+            ("torch", "left"),
+        ):
+            table.add_column(heading, justify="right" if side == "right" else "left")
+        for record in records:
+            table.add_row(record["release"], record["device"], *_columns(record))
+        console.out.print(table)
+    console.out.print(f"[dim]in {home()}[/dim]")
+    if available:
+        console.out.print(f"[dim]can be built: {', '.join(available)}[/dim]")
+    return 0
+
+
+def _columns(record: dict[str, Any]) -> tuple[str, str, str]:
+    if not record["whole"]:
+        return "", "", "unfinished: build it again, or remove it"
+    return f"{record['bytes'] / 1e9:.1f} GB", age(time.time() - record["built"]), str(record["torch"])
+
+
+def age(seconds: float) -> str:
+    """A length of time in its largest unit, for people."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now"
