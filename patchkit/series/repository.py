@@ -40,14 +40,18 @@ def isolated_git(folder: Path) -> Git:
     return git
 
 
+def complaints(error: GitCommandError) -> list[str]:
+    """What git said when it failed, the lines that name a cause first."""
+    said = re.sub(r"^\s*std(err|out): '|'\s*$", "", str(error.stderr or error.stdout))
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return sorted(lines, key=lambda line: not line.startswith(("fatal:", "error:")))
+
+
 def last_words(error: GitCommandError) -> str:
-    """The line in which git says why it failed."""
+    """Why git failed, in a line."""
     if isinstance(error.status, int) and error.status < 0:
         return f"git died of signal {-error.status}"
-    said = re.sub(r"^\s*stderr: '|'\s*$", "", str(error.stderr or error.stdout))
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return next(iter(causes or lines), f"git ended with {error.status}")
+    return next(iter(complaints(error)), f"git ended with {error.status}")
 
 
 @contextmanager

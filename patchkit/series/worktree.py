@@ -21,7 +21,7 @@ from patchkit.project import Project
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
-from patchkit.series.repository import isolated_git, told_in_a_line
+from patchkit.series.repository import complaints, isolated_git, told_in_a_line
 from patchkit.series.series import Choice, Series, parse_release
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
@@ -248,7 +248,7 @@ def _apply(git: Git, folder: Path, patches: Sequence[Patch]) -> None:
             raise
         patch = patches[int(progress.read_text()) - 1]
         git.reset("--hard", "--quiet")
-        fix = f"leave it out (--without {patch.number}), mend the code in that tree, and export it as a new patch"
+        fix = f"apply --without {patch.number}, redo its change there, commit it under the same subject, and export"
         raise PatchkitError(f"{patch.name} does not apply: {_failed_hunk(git, patch)}", fix) from error
 
 
@@ -257,7 +257,7 @@ def _failed_hunk(git: Git, patch: Patch) -> str:
     try:
         git.apply("--check", str(patch.path.resolve()))
     except GitCommandError as error:
-        lines = [line.strip().removeprefix("error: ") for line in str(error.stderr).splitlines() if "error: " in line]
+        lines = [line.removeprefix("error: ") for line in complaints(error)]
         place = next((line.removeprefix("patch failed: ") for line in lines if line.startswith("patch failed: ")), "")
         path, _, line = place.rpartition(":")
         hunks = [hunk for file in patch.patch_set if file.path == path for hunk in file]

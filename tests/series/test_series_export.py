@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_up import MESSAGE, git, mend
 
-from conftest import MESSAGE, git, mend
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Series, patched_tree

@@ -7,17 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import edit
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Series, load_manifest
 from patchkit.series.manifest import read_manifest
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def taken(toy: Path, release: str, *without: str) -> list[int]:

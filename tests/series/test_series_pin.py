@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up import git
 
-from conftest import git
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import load_manifest

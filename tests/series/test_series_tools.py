@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from made_up import ENVIRONMENT, git
 
-from conftest import ENVIRONMENT, git
 from patchkit.project import Project
 from patchkit.series import Series, load_manifest, patched_tree
 from patchkit.series.export import export

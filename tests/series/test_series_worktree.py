@@ -1,0 +1,162 @@
+"""Trees: reproducible, isolated, whole or absent, never over a user's edits."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from made_up import edit, git, mend
+
+from patchkit.errors import PatchkitError
+from patchkit.project import Project
+from patchkit.series import Tree, patched_tree
+
+
+def apply(project: Project, release: str = "0.20.0", *without: str, into: Path | None = None) -> Tree:
+    return patched_tree(project, "toy", release, without, into)
+
+
+def test_a_commit_per_patch_on_the_pin(project: Project, place: Path) -> None:
+    tree = apply(project)
+    assert (tree.path, tree.fresh, [patch.number for patch in tree.taken]) == (place, True, [1, 2, 3, 4])
+    subjects = git(place, "log", "--reverse", "--format=%s").splitlines()
+    assert subjects == [f"toy upstream, pin {tree.pin}", "Mend tap 1", "Mend tap 6", "Mend tap 10", "Mend tap 7"]
+    assert git(place, "rev-parse", "HEAD~4^{tree}") == tree.pin
+    assert git(place, "rev-parse", "HEAD") == tree.head == tree.commits["0004-Mend-tap-7"]
+    assert git(place, "log", "-1", "--format=%an %ae %aI") == "Ada Löwe ada@example.org 2025-01-06T12:00:00+01:00"
+    assert git(place, "log", "-1", "--format=%b").startswith("Why it is needed, in a line or two.\n\nDrift: 4 (latent)")
+    assert (place / "toy" / "tap.py").read_text().count(".clone()") == 4
+    assert (place / "bin" / "run").stat().st_mode & 0o111
+
+
+def test_the_same_inputs_give_the_same_commits(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = apply(project)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for hook in ("post-commit", "applypatch-msg", "pre-applypatch", "post-checkout", "commit-msg"):
+        (hooks / hook).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / hook).chmod(0o755)
+    (tmp_path / "gitconfig").write_text(
+        f"[user]\nname = Eve\n[commit]\ngpgSign = true\n[core]\nautocrlf = true\nhooksPath = {hooks}\n"
+        "[am]\nkeepcr = false\n[init]\ndefaultBranch = eve\n[i18n]\ncommitEncoding = latin1\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "commit.gpgSign")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "true")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nowhere" / "index"))
+    monkeypatch.setenv("GIT_AUTHOR_DATE", "2001-01-01T00:00:00")
+    other = apply(project, into=tmp_path / "other")
+    assert (other.head, other.commits) == (plain.head, plain.commits)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_left_out_patches_need_no_context_of_their_neighbours(project: Project) -> None:
+    tree = apply(project, "0.20.0", "2")
+    assert tree.path.name == "0.20.0-without-0002"
+    assert [(patch.number, why) for patch, why in tree.left] == [(2, "left out by --without")]
+    assert git(tree.path, "status", "--porcelain") == ""
+    assert [tap for tap in range(12) if f"rows[{tap}].clone()" in (tree.path / "toy/tap.py").read_text()] == [1, 7, 10]
+
+
+def test_a_second_apply_does_nothing(project: Project, place: Path) -> None:
+    first = apply(project)
+    stamp = (place / "toy" / "tap.py").stat()
+    (place / "toy" / "__pycache__").mkdir()
+    (place / "toy" / "__pycache__" / "tap.cpython-311.pyc").write_bytes(b"compiled")
+    second = apply(project)
+    assert (second.fresh, second.head, second.commits) == (False, first.head, first.commits)
+    now = (place / "toy" / "tap.py").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (stamp.st_ino, stamp.st_mtime_ns)
+
+
+def test_a_changed_patch_replaces_an_unmodified_tree(project: Project, toy: Path) -> None:
+    first = apply(project)
+    edit(toy / "0004-Mend-tap-7.patch", "+    return rows[7].clone()", "+    return rows[7].copy()")
+    second = apply(project)
+    assert second.fresh and second.head != first.head
+    assert "rows[7].copy()" in (second.path / "toy" / "tap.py").read_text()
+
+
+def test_an_edited_tree_is_refused_and_kept(project: Project, place: Path) -> None:
+    apply(project)
+    mend(place, 3)
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(PatchkitError, match=r"was edited .*\(toy/tap.py, notes.txt\).*--into") as refusal:
+        apply(project)
+    assert str(place) in str(refusal.value)
+    git(place, "add", "--all")
+    git(place, "commit", "--quiet", "-m", "mine")
+    with pytest.raises(PatchkitError, match="commits of your own"):
+        apply(project)
+    assert (place / "notes.txt").read_text() == "mine"
+    shutil.rmtree(place / ".git" / "refs")
+    with pytest.raises(PatchkitError, match="cannot tell whether"):
+        apply(project)
+
+
+def test_into_a_folder_that_is_not_ours_is_refused(project: Project, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    assert apply(project, into=mine).path == mine
+    assert not apply(project, into=mine).fresh
+    assert apply(project, "0.12.0", into=mine).fresh
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    with pytest.raises(PatchkitError, match="is no tree of patchkit's"):
+        apply(project, into=other)
+    with pytest.raises(PatchkitError, match="Not a directory"):
+        apply(project, into=other / "thesis.tex")
+    with pytest.raises(PatchkitError, match="Not a directory"):
+        apply(project, into=other / "thesis.tex" / "below")
+    assert (other / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_patch_that_no_longer_applies(project: Project, toy: Path, place: Path) -> None:
+    edit(toy / "0003-Mend-tap-10.patch", "-    return rows[10]", "-    return row[10]")
+    said = r"0003-Mend-tap-10 does not apply: toy/tap.py:\d+, hunk @@ -\d+,\d+ \+\d+,\d+ @@.*--without 3"
+    with pytest.raises(PatchkitError, match=said):
+        apply(project)
+    assert list(place.parent.iterdir()) == []
+
+
+def test_a_patch_for_a_missing_file(project: Project, toy: Path) -> None:
+    patch = toy / "0003-Mend-tap-10.patch"
+    patch.write_text(re.sub("index .{40}", "index " + "d" * 40, patch.read_text().replace("toy/tap.py", "toy/gone.py")))
+    with pytest.raises(PatchkitError, match=r"0003-Mend-tap-10 does not apply: toy/gone.py: "):
+        apply(project)
+
+
+def test_a_patch_that_is_already_in(project: Project, toy: Path) -> None:
+    text = (toy / "0003-Mend-tap-10.patch").read_text().replace("Mend tap 10", "Mend it again")
+    (toy / "0005-again.patch").write_text(text)
+    with (toy / "series").open("a") as file:
+        file.write("0005-again.patch\n")
+    with pytest.raises(PatchkitError, match="0005-again changes nothing"):
+        apply(project)
+
+
+def test_an_upstream_at_a_url(project: Project, toy: Path, tmp_path: Path) -> None:
+    embedded = apply(project)
+    remote = shutil.move(toy / "upstream", tmp_path / "remote")
+    git(remote, "init", "--quiet")
+    (remote / ".git/info/attributes").write_text("* -text\n")
+    git(remote, "add", "--all")
+    git(remote, "commit", "--quiet", "-m", "release")
+    commit = git(remote, "rev-parse", "HEAD")
+    git(remote, "commit", "--quiet", "--allow-empty", "-m", "later")
+    edit(toy / "runtime.yaml", "path: upstream", f"url: {remote.as_uri()}")
+    edit(toy / "runtime.yaml", f"tree: {embedded.pin}", f"commit: {commit}")
+    fetched = apply(project)
+    assert (fetched.fresh, fetched.pin) == (True, commit)
+    assert (fetched.path / "toy" / "tap.py").read_text().count(".clone()") == 4
+    assert git(fetched.path, "rev-list", "--count", "HEAD") == "5"
+    shutil.rmtree(remote)
+    with pytest.raises(PatchkitError, match="cannot lay out"):
+        apply(project, "0.12.0")
