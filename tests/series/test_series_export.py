@@ -69,7 +69,7 @@ def test_what_cannot_be_exported(project: Project, toy: Path, tree: Path, tmp_pa
 
 def test_the_command(project: Project, tree: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-m", "patchkit.series.export", *arguments]
+        command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "patchkit.series.export", *arguments]
         return subprocess.run(command, cwd=project.root, capture_output=True, text=True)
 
     assert run("toy", str(tree)).stdout == "nothing changed\n"
