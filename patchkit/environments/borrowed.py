@@ -54,7 +54,7 @@ def vllm_version(python: Path) -> str:
 
 
 def check(python: Path, release: str) -> Path:
-    """``python`` as an absolute path (links kept: they are what makes a virtual environment one), if it has ``release``.
+    """``python`` as an absolute path, if it has ``release``; links are kept, for they make a virtual environment one.
 
     Raises:
         PatchkitError: see :func:`vllm_version`; or it has another release.
@@ -66,4 +66,4 @@ def check(python: Path, release: str) -> Path:
             f"--python {python}: it has vLLM {known}, not {release}",
             f"ask for --vllm {found}, or give another interpreter" if found else "give another interpreter",
         )
-    return Path(os.path.abspath(python))
+    return Path.cwd() / python

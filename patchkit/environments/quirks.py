@@ -32,7 +32,8 @@ def forget_symbol_version(library: bytes, version: str) -> bytes:
     """``library`` (64-bit little-endian ELF) with every demand for the symbol version ``version`` made unversioned.
 
     In ``.gnu.version`` each symbol bound to that version becomes a plain global one, and the entry in
-    ``.gnu.version_r`` is marked weak, so that the loader no longer refuses a C++ library that lacks it. The size does not change.
+    ``.gnu.version_r`` is marked weak, so that the loader no longer refuses a C++ library that lacks it. The
+    size does not change.
 
     Raises:
         ValueError: not such an ELF file.

@@ -29,7 +29,7 @@ REASONS = (
     (r"No space left on device|os error 28|Disk quota exceeded", "the disk is full", "free some room"),
     (
         r"dns error|Could not connect|error sending request|Connection refused|Network is unreachable|timed out"
-        r"|Network connectivity is disabled",
+        r"|network connectivity is disabled|network was disabled",
         "the package index cannot be reached",
         "check the network, or point UV_DEFAULT_INDEX or PIP_INDEX_URL at an index that can be",
     ),
@@ -169,7 +169,7 @@ def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
     for pattern, reason, fix in REASONS:
         if re.search(pattern, output, re.IGNORECASE):
             return PatchkitError(f"{what}: {reason}{where}", f"{fix}, then run it again: what was fetched is kept")
-    lines = [re.sub(r"^\W+", "", line) for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|failed|because|unsatisfiable", line, re.IGNORECASE)]
+    lines = [re.sub(r"^\W+|^\W*(cause|error|Caused by): ", "", line) for line in output.splitlines() if line.strip()]
+    telling = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
     reason = (telling or lines or ["uv gave no reason"])[0].rstrip(".:")
     return PatchkitError(f"{what}: {reason[:300]}{where}", "mend that and run it again: what was fetched is kept")

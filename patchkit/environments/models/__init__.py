@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -74,7 +73,7 @@ def _make(folder: Path, edition: int, write: Callable[[Path], None]) -> None:
         temporary.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        temporary.replace(folder)
     except OSError as error:
         raise PatchkitError(
             f"cannot write {folder}: {error.strerror or error}", "free some room, or set PATCHKIT_HOME"

