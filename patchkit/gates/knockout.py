@@ -86,7 +86,7 @@ class Campaign:
         verdict = self._rig.run_until_red(gate, self._trees[left_out])
         self.verdicts[left_out, gate.name] = verdict
         if not err.is_terminal:
-            mark = "✓" if verdict.passed else f"✗ {verdict.reason}"
+            mark = "✓" if verdict.passed else f"✗ {shortened(verdict.reason)}"
             err.print(f"{left_out or 'whole series'} on {gate.name}: {mark}", markup=False)
 
     def _briefs(self, left_out: str) -> dict[str, Brief]:
@@ -121,6 +121,11 @@ class Campaign:
                 yield f"{scenario} is green"
             else:
                 yield f"{scenario} is red for another reason than {symptom.pattern!r}: {verdict.reason}"
+
+
+def shortened(reason: str, most: int = 90) -> str:
+    """A reason for a progress line; the evidence has it whole."""
+    return reason if len(reason) <= most else f"{reason[: most - 1]}…"
 
 
 def choose(patches: list[Patch], chosen: Sequence[str]) -> list[Patch]:

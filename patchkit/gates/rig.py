@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from patchkit.console import working
 from patchkit.gates.evidence import Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part, Scenario
@@ -98,7 +99,8 @@ class Rig:
         _ = self.environment, self.server, self.tree
         for name in {part.model for scenario in scenarios for part in scenario.parts}:
             self.model(name)
-        self.server.wait_ready()
+        with working(f"importing vLLM {self.settings.release}"):
+            self.server.wait_ready()
 
     # Running.
 
@@ -199,7 +201,7 @@ def runtime_used(tree: Tree, without: Sequence[str]) -> RuntimeUsed:
     return RuntimeUsed(
         name=tree.runtime.name,
         pin=tree.pin,
-        commit=tree.commit,
+        commit=tree.head,
         patches=[patch.name for patch in tree.taken],
         without=list(without),
     )

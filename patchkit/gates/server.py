@@ -64,11 +64,11 @@ class WorkerServer:
         self,
         environment: Interpreter,
         workers: int = 1,
-        worker: Path = WORKER,
+        worker: Path | None = None,
         variables: Mapping[str, str] | None = None,
         ready_limit: float = READY_LIMIT,
     ) -> None:
-        self._environment, self._worker, self._ready_limit = environment, worker, ready_limit
+        self._environment, self._worker, self._ready_limit = environment, worker or WORKER, ready_limit
         self._variables = {**environment.variables, **(variables or {})}
         self._workers = workers
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class WorkerServer:
 
     def _serve(self) -> None:
         try:
-            while not self._closing and self._starts < STARTS and self._launch():
+            while not self._closing and not self._failure and self._starts < STARTS and self._launch():
                 self._attend()
                 self._end_process()
         except Exception as error:  # ours, not the worker's: nobody may wait for ever
@@ -331,7 +331,6 @@ class WorkerServer:
                 f"the worker {how} before it was ready{self._last_words()}",
                 f"try `{self._environment.python} -c 'import vllm'`",
             )
-            self._starts = STARTS
         self._spoil(f"the worker {how}{self._last_words()}")
         for job in list(self._running.values()):
             self._kill(job.pid)
@@ -354,7 +353,7 @@ class WorkerServer:
             assert process.stdin
             process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.1 if self._closing and self._running else 3)
+            process.wait(3 if self._accepting and not self._running else 0.1)
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         for job in self._running.values():

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from rich.markup import escape
-from rich.table import Table
 
 from patchkit.gates.events import count
 from patchkit.gates.evidence import Evidence, Figure, Knockout, Verdict
 
+WHOLE = "nothing"
+LEGEND = "✓ green   ✗ red   [✗] the gate that the patch's header names   · not run".replace("[", "\\[")
 GREEN, RED = "[green]✓[/green]", "[red]✗[/red]"
 COUNTS = {
     "gold_rows": "{} rows equal gold",
@@ -94,26 +95,25 @@ def knockout_line(knocked: Knockout) -> str:
     return f"{RED} [bold]without {knocked.patch}: not caught[/bold]\n    {escape(knocked.reason)}"
 
 
-def matrix(rows: Sequence[Knockout], gates: Sequence[str], caught_by: dict[str, set[str]]) -> Table:
-    """Patch by gate: green, red, and bold brackets where the header says it must be red."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    table.add_column("left out", no_wrap=True)
-    for gate in gates:
-        table.add_column(gate.replace("_", "\n"), justify="center", vertical="bottom")
-    table.add_column("caught", justify="center", vertical="bottom")
+def matrix(rows: Sequence[Knockout], gates: Sequence[str], caught_by: dict[str, set[str]]) -> str:
+    """Patch by gate, the gates' names as stairs above their columns; brackets where the header says it must be red."""
+    width = max(len(row.patch or WHOLE) for row in rows) + 1
+    stairs = [f"[dim]{'':{width}} {' │ ' * number} {gate}[/dim]" for number, gate in enumerate(gates)]
+    lines = []
     for row in rows:
-        cells = [cell(row, gate, gate in caught_by.get(row.patch, set())) for gate in gates]
-        table.add_row(row.patch or "nothing", *cells, "" if not row.patch else GREEN if row.caught else RED)
-    return table
+        cells = "".join(cell(row, gate, gate in caught_by.get(row.patch, set())) for gate in gates)
+        caught = ("  caught" if row.caught else "  [bold red]not caught[/bold red]") if row.patch else ""
+        lines.append(f"{row.patch or WHOLE:<{width}} {cells}{caught}")
+    return "\n".join(["left out:", *stairs, *lines, f"[dim]{LEGEND}[/dim]"])
 
 
 def cell(row: Knockout, gate: str, named: bool) -> str:
-    """One gate on one tree."""
+    """One gate on one tree, three columns wide."""
     if gate not in row.verdicts:
-        return "[dim]·[/dim]"
+        return "[dim] · [/dim]"
     mark = "✓" if row.verdicts[gate].passed else "✗"
     colour = "green" if row.verdicts[gate].passed else "red"
-    return f"[bold {colour}]\\[{mark}][/bold {colour}]" if named else f"[{colour}]{mark}[/{colour}]"
+    return f"[bold {colour}]\\[{mark}][/bold {colour}]" if named else f"[{colour}] {mark} [/{colour}]"
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A worker without vLLM, for the tests of the process boundary."""
+"""A worker without vLLM, and a project whose runtime is made up."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pytest
 from patchkit.gates.server import WorkerServer
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from made_up import MadeUp, made_up_tree
+
 FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
 
 
@@ -29,3 +32,23 @@ def server() -> Iterator[Callable[..., WorkerServer]]:
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    """A project in the current folder whose scenarios run on the fake worker."""
+    import patchkit.environments
+    import patchkit.series
+
+    def ensure(release: str, device: str, python: Path | None = None) -> SimpleNamespace:
+        return SimpleNamespace(release=release, device=device, python=Path(sys.executable), variables={})
+
+    monkeypatch.setattr(patchkit.environments, "ensure", ensure, raising=False)
+    monkeypatch.setattr(patchkit.environments, "ensure_model", Path, raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", made_up_tree, raising=False)
+    monkeypatch.setattr("patchkit.gates.server.WORKER", FAKE_WORKER)
+    monkeypatch.setenv("PATCHKIT_VLLM", "0.20.0")
+    root = tmp_path / "project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    return MadeUp(root)

@@ -40,10 +40,12 @@ def make_step(number: int, rows: int = ROWS, **changes: Any) -> Step:
         "decode_rows_before": rows,
         "prefill_tokens": 0 if rows else 9,
     }
+    shape["recomputed_tokens"] = 0
     runtime = dict.fromkeys(("decode_rows", "captured_rows", "intervened_rows"), rows)
     runtime |= {"unmapped_rows": 0, "port_hits": int(rows > 0), "distiller_steps": int(rows > 0)}
     runtime |= {"candidate_tokens": rows * 10, "moved_tokens": rows * 9, "loss": 2.0 / (number + 1)}
     gold = {"compared": rows, "mismatched": 0, "miscredited": 0, "identity_loss": 2.0}
+    gold |= {"first_mismatch": None, "first_miscredit": None}
     step = {
         "event": "step",
         "run": "r",

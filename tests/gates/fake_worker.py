@@ -1,4 +1,7 @@
-"""Speaks the worker protocol without vLLM. What a run does is said in its part's ``engine: {act: …}``."""
+"""Speaks the worker protocol without vLLM.
+
+What a run does is said in its part's ``engine: {act: …}``, or there under the name of the tree's folder.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 SHAPE = {"requests": 2, "decode_rows": 2, "prefill_tokens": 0, "recomputed_tokens": 0, "decode_rows_before": 2}
 COUNTED = {"decode_rows": 2, "captured_rows": 2, "intervened_rows": 2, "unmapped_rows": 0, "port_hits": 1}
@@ -106,7 +110,8 @@ for line in sys.stdin:
     if "cancel" in request:
         cancel(request["cancel"])
         continue
-    act = request["part"].get("engine", {}).get("act", "good")
+    engine = request["part"].get("engine", {})
+    act = engine.get(Path(request["tree"] or ".").name, engine.get("act", "good"))
     acts[request["run"]] = act
     if act != "deaf":
         send("started", run=request["run"], pid=0)

@@ -1,0 +1,61 @@
+"""A project whose runtime is made up: two patches, and scenarios for the fake worker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+SCENARIO = """\
+name: {name}
+title: The {name} scenario
+guards: nothing, it is made up
+kind: {kind}
+order: {order}
+parts:
+  - name: p
+    engine: {engine}
+    calls: [{{groups: [{{prompts: {{kind: random, count: 1, tokens: 4}}, max_tokens: 4}}]}}]
+    invariants: [{invariant}]
+"""
+
+
+def patch(number: int, scenario: str, reason: str) -> SimpleNamespace:
+    """What the gates need to know of a patch."""
+    name = f"{number:04}-mend"
+    return SimpleNamespace(number=number, name=name, drift=number, caught_by=((scenario, re.compile(reason)),))
+
+
+PATCHES = [patch(1, "first", "IndexError"), patch(2, "second", "killed by SIGKILL")]
+
+
+def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str] = ()) -> SimpleNamespace:
+    """A tree of the made-up series; the fake worker looks at its name."""
+    left = [(one, "left out") for one in PATCHES if one.name in without]
+    return SimpleNamespace(
+        path=Path("/trees") / ("-".join(["without", *without]) if without else "whole"),
+        runtime=SimpleNamespace(name=runtime, start="made_up:install", defaults={"beta": 0.8}),
+        taken=[one for one in PATCHES if one.name not in without],
+        left=left,
+        pin="0123456789abcdef",
+        head="-".join(without),
+    )
+
+
+class MadeUp:
+    """A folder with ``patches/`` and ``scenarios/``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "patches").mkdir()
+        (root / "scenarios").mkdir()
+
+    def scenario(
+        self, name: str, engine: str = "{}", kind: str = "gate", order: int = 1, invariant: str = "alive"
+    ) -> Path:
+        """Add a scenario."""
+        path = self.root / "scenarios" / f"{name}.yaml"
+        path.write_text(SCENARIO.format(name=name, kind=kind, order=order, engine=engine, invariant=invariant))
+        return path

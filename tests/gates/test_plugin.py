@@ -1,0 +1,124 @@
+"""Scenarios as pytest items, and the fixtures for the user's own tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up import MadeUp
+
+Project = MadeUp
+
+
+def run(pytester: pytest.Pytester, project: Project, *options: str) -> pytest.RunResult:
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--rootdir={project.root}", *options)
+
+
+def test_a_green_gate_passes(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first")
+    made_up.scenario("second")
+    run(pytester, made_up, str(made_up.root), "-k", "first").assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_red_gate_is_one_line_and_says_what_it_resembles(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first", "{act: error}")
+    result = run(pytester, made_up, str(made_up.root))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in esamp/taps.py:61 gather "
+            "(resembles drift 1 (0001-mend))",
+            "*last words of p*",
+            "FAILED *first.yaml::first - p: IndexError: index 7*",
+        ]
+    )
+    assert "plugin.py" not in result.stdout.str()
+
+
+def test_gates_run_in_their_order_and_markers_select(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("aa", order=3)
+    made_up.scenario("bb", order=1)
+    made_up.scenario("cc", kind="benchmark", order=0)
+    result = run(pytester, made_up, str(made_up.root), "--collect-only", "-q")
+    assert [line.split("::")[1] for line in result.outlines if "::" in line] == ["bb", "aa", "cc"]
+    result = run(pytester, made_up, str(made_up.root), "--collect-only", "-q", "-m", "benchmark")
+    assert [line.split("::")[1] for line in result.outlines if "::" in line] == ["cc"]
+
+
+def test_a_benchmark_is_refused_while_a_gate_is_red(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first", "{act: error}")
+    made_up.scenario("speed", kind="benchmark")
+    result = run(pytester, made_up, str(made_up.root))
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["no benchmark: gate first is red (p: IndexError: *"])
+
+
+def test_a_benchmark_runs_after_green_gates_only(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first")
+    made_up.scenario("speed", kind="benchmark")
+    run(pytester, made_up, str(made_up.root)).assert_outcomes(passed=2)
+    result = run(pytester, made_up, str(made_up.root), "-k", "speed")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["no benchmark yet: no gate was run for vLLM 0.20.0 on cpu; run `patchkit gate *"])
+
+
+def test_a_broken_scenario_file_is_one_line(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first").write_text("name: [")
+    result = run(pytester, made_up, str(made_up.root))
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*first.yaml: line 1: expected the node content*"])
+
+
+def test_a_worker_that_cannot_start_fails_every_gate_in_one_line(
+    pytester: pytest.Pytester, made_up: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_START", "die")
+    made_up.scenario("first")
+    made_up.scenario("second")
+    result = run(pytester, made_up, str(made_up.root))
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["the worker ended with exit code 1 before it was ready: ImportError: libcudart*"])
+
+
+def test_foreign_yaml_is_left_alone(pytester: pytest.Pytester, tmp_path: Path) -> None:
+    for name in ("other.yaml", "scenarios/theirs.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("steps: [cook, eat]\n")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", str(tmp_path))
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_the_fixtures_run_a_scenario_of_ones_own(pytester: pytest.Pytester, made_up: Project) -> None:
+    elsewhere = made_up.scenario("first").rename(made_up.root / "mine.yaml")
+    made_up.scenario("second", "{act: error}")
+    (made_up.root / "test_mine.py").write_text(
+        "from pathlib import Path\n"
+        "def test_it(run_scenario, patched_runtime):\n"
+        f"    assert run_scenario(Path({str(elsewhere)!r})).passed\n"
+        "    assert 'IndexError' in run_scenario('second').reason\n"
+        "    assert patched_runtime.tree.pin\n"
+    )
+    run(pytester, made_up, str(made_up.root / "test_mine.py")).assert_outcomes(passed=1)
+
+
+def test_on_a_gpu_the_items_of_a_card_stay_together(
+    pytester: pytest.Pytester, made_up: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    for number, name in enumerate(("aa", "bb", "cc")):
+        made_up.scenario(name, order=number)
+    items, _ = pytester.inline_genitems("-p", "no:cacheprovider", "--device", "cuda", str(made_up.root))
+    groups = [marker.args[0] for item in items if (marker := item.get_closest_marker("xdist_group"))]
+    assert groups == ["card0", "card1", "card0"]
+
+
+def test_the_plugin_costs_nothing_until_a_scenario_is_collected() -> None:
+    script = (
+        "import sys, pytest; before = set(sys.modules); import patchkit.gates.plugin\n"
+        "print(sorted(name for name in set(sys.modules) - before))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "['patchkit', 'patchkit.gates', 'patchkit.gates.plugin']"

@@ -1,0 +1,134 @@
+"""Scenario files: what is wrong with one is one line that names the file and the field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doctored import declare, make_part
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.scenario import load_scenario, load_scenarios, select
+
+ROOT = Path(__file__).parents[2]
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return declare("alive") | changes
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (changed(colour="red"), "Object contains unknown field `colour`"),
+        (declare("alive", colour="red"), "parts[0]: Object contains unknown field `colour`"),
+        (declare("alive", repeat="often"), "parts[0].repeat: Expected `int`, got `str`"),
+        (declare("alive", repeat=0), "parts[0]: repeat must be at least 1, not 0"),
+        (declare("alive", watch=["tv"]), "parts[0].watch[0]: Invalid enum value 'tv'"),
+        (declare("alive", passes=[]), "parts[0]: passes is empty"),
+        (declare("alive", name="No Name"), "parts[0]: name must be lower-case letters"),
+        (declare(), "parts[0]: a part without invariants proves nothing"),
+        (declare("alife"), "parts[0]: no invariant is named 'alife'; there are alive, answers"),
+        (declare("gold_rows"), "parts[0]: gold_rows needs `watch: [gold]`"),
+        (declare("same_tokens"), "parts[0]: same_tokens needs a plain pass"),
+        (declare({"learning": {"fall": 2}}, watch=["gold"]), "parts[0]: learning: fall must lie between 0 and 1"),
+        (declare({"exercised": {}}), "parts[0]: exercised: it asks for nothing"),
+        (declare({"exercised": {"jumps": 1}}), "parts[0]: exercised: Object contains unknown field `jumps`"),
+        (declare({"alive": None, "moved": None}), "parts[0]: an invariant is a name or one `name: {parameters}`"),
+        (changed(parts=[]), "parts is empty"),
+        (changed(parts=declare("alive")["parts"] * 2), "two parts are named 'p'"),
+        (changed(title="two\nlines"), "title must be one line"),
+        (changed(timeout=0), "timeout must be at least 1, not 0"),
+        (changed(kind="test"), "kind: Invalid enum value 'test'"),
+        ([1], "Expected `object`, got `array`"),
+        (None, "Expected `object`, got `null`"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(raw: Any, said: str) -> None:
+    with pytest.raises(PatchkitError) as caught:
+        load_scenario(raw)
+    assert str(caught.value).startswith(f"scenario: {said}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "said"),
+    [
+        ({"max_tokens": [9, 4]}, "max_tokens must go from the smaller to the larger number, not [9, 4]"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1, not 0"),
+        ({"n": 0}, "n must be at least 1, not 0"),
+        ({"prompts": {"kind": "random", "count": 1}}, "random prompts need `tokens`"),
+        ({"prompts": {"kind": "random", "count": 0, "tokens": 3}}, "count must be at least 1, not 0"),
+    ],
+)
+def test_what_is_wrong_with_a_group(group: dict[str, Any], said: str) -> None:
+    good = {"prompts": {"kind": "random", "count": 1, "tokens": 4}, "max_tokens": 4}
+    with pytest.raises(PatchkitError) as caught:
+        load_scenario(declare("alive", calls=[{"groups": [good | group]}]))
+    assert f"parts[0].calls[0].groups[0]{'.prompts' if 'prompts' in group else ''}: {said}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name: [", "line 1: expected the node content"),
+        (b"\xff\xfe\x00", "not a text file in UTF-8"),
+        (b"!!python/object/apply:os.system ['true']", "line 1: could not determine a constructor"),
+        (b"[" * 5000, "not YAML that can be read (RecursionError"),
+        (b"", "Expected `object`, got `null`"),
+        (b"\x00\x01", "special characters are not allowed"),
+    ],
+)
+def test_garbage_in_a_file(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(PatchkitError) as caught:
+        load_scenario(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PatchkitError, match=r"cannot read .*/none\.yaml: No such file"):
+        load_scenario(tmp_path / "none.yaml")
+    with pytest.raises(PatchkitError, match="no scenario in"):
+        load_scenarios(tmp_path)
+
+
+def test_the_worker_is_told_everything_but_what_must_hold() -> None:
+    told = make_part("alive", {"moved": {"beta": 0.5}}, runtime={"beta": 0.5}, watch=["gold"]).for_worker()
+    assert "invariants" not in told
+    assert told["runtime"] == {"beta": 0.5}
+    assert told["calls"][0]["groups"][0]["prompts"] == {"kind": "random", "count": 1, "tokens": 8}
+
+
+def test_finished_is_always_judged_and_first() -> None:
+    assert [rule.name for rule, _ in make_part("moved", "alive").rules()] == ["finished", "moved", "alive"]
+
+
+def test_the_scenarios_of_this_project() -> None:
+    scenarios = load_scenarios(ROOT / "scenarios")
+    gates = ["monotonic_bench", "neutrality", "multi_generate", "decode_shrink"]
+    gates += ["gather_check", "mixed_batch", "identity", "learning"]
+    assert [scenario.name for scenario in select(scenarios, "gate")] == gates
+    assert [scenario.name for scenario in select(scenarios, "benchmark")] == ["throughput"]
+    assert all((ROOT / "scenarios" / f"{name}.yaml").exists() for name in scenarios)
+
+
+def test_select() -> None:
+    scenarios = load_scenarios(ROOT / "scenarios")
+    assert [one.name for one in select(scenarios, "gate", ["identity", "neutrality"])] == ["neutrality", "identity"]
+    with pytest.raises(PatchkitError, match="no gate is named 'nope'; there are monotonic_bench, neutrality"):
+        select(scenarios, "gate", ["nope"])
+    with pytest.raises(PatchkitError, match="throughput is a benchmark, not a gate; run it with `patchkit bench`"):
+        select(scenarios, "gate", ["throughput"])
+
+
+def test_two_scenarios_of_one_name(tmp_path: Path) -> None:
+    text = (ROOT / "scenarios" / "learning.yaml").read_text()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(PatchkitError, match="there is a second scenario named 'learning'"):
+        load_scenarios(tmp_path)

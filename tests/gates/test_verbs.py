@@ -1,0 +1,201 @@
+"""``patchkit gate``, ``knockout`` and ``bench`` through the command line, on a made-up runtime."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import MadeUp
+
+from patchkit import cli
+
+GATE = ("gate", "--vllm", "0.20.0")
+KNOCKOUT = ("knockout", "--vllm", "0.20.0")
+BENCH = ("bench", "--vllm", "0.20.0")
+
+
+@pytest.fixture
+def patchkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the command line; returns exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr("sys.argv", ["patchkit", *words])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return run
+
+
+def evidence(project: MadeUp, kind: str = "gate") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((project.root / f".patchkit/evidence/{kind}-0.20.0-cpu.json").read_text())
+    return found
+
+
+def test_gate_all_green(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("second", order=2)
+    made_up.scenario("first", order=1)
+    made_up.scenario("speed", kind="benchmark")
+    code, out, err = patchkit(*GATE)
+    assert code == 0, out + err
+    lines = out.splitlines()
+    assert lines[0].startswith("✓ first ")
+    assert lines[1].startswith("✓ second")
+    assert lines[2].startswith("2 of 2 gates pass in ")
+    assert lines[2].endswith(".patchkit/evidence/gate-0.20.0-cpu.json")
+    found = evidence(made_up)
+    assert found["command"] == "patchkit gate --vllm 0.20.0"
+    assert found["runtime"]["patches"] == ["0001-mend", "0002-mend"]
+    assert found["versions"]["vllm"] == "0.20.0"
+    assert found["hardware"]["cores"] >= 1
+    assert [verdict["passed"] for verdict in found["verdicts"]] == [True, True]
+
+
+def test_gate_one_red(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first", "{act: error}")
+    made_up.scenario("second")
+    code, out, _ = patchkit(*GATE)
+    assert code == 1
+    assert "✗ first " in out
+    assert "p: IndexError: index 7 is out of bounds, at step 2 of call 0" in out
+    assert "resembles drift 1 (0001-mend)" in out
+    assert "1 of 2 gates pass" in out
+    assert evidence(made_up)["verdicts"][0]["resembles"] == "drift 1 (0001-mend)"
+
+
+def test_gate_json_is_one_document(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    code, out, _ = patchkit(*GATE, "--json")
+    assert code == 0
+    assert json.loads(out) == evidence(made_up)
+
+
+def test_gate_only(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
+    made_up.scenario("first")
+    made_up.scenario("second", "{act: error}")
+    code, out, _ = patchkit(*GATE, "--only", "first", "--evidence", str(tmp_path / "e.json"))
+    assert code == 0
+    assert "1 of 1 gate pass" in out
+    assert (tmp_path / "e.json").exists()
+    code, _, err = patchkit(*GATE, "--only", "third")
+    assert code == 2
+    assert err.strip() == "patchkit: no gate is named 'third'; there are first, second"
+
+
+def test_gate_with_a_broken_scenario_or_worker(made_up: MadeUp, patchkit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made_up.scenario("first")
+    monkeypatch.setenv("FAKE_START", "die")
+    code, _, err = patchkit(*GATE)
+    assert code == 2
+    assert "patchkit: the worker ended with exit code 1 before it was ready: ImportError: libcudart" in err
+    path.write_text("name: 1")
+    code, _, err = patchkit(*GATE)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_gate_heeds_no_options_of_the_projects_own_pytest(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    (made_up.root / "pytest.ini").write_text("[pytest]\naddopts = -n 2 --no-such-option -ra\n")
+    assert patchkit(*GATE)[0] == 0
+
+
+def test_knockout_all_caught(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first", "{without-0001-mend: error}", order=1)
+    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    code, out, err = patchkit(*KNOCKOUT)
+    assert code == 0, out + err
+    assert "✓ without 0001-mend: first goes red" in out
+    assert "2 of 2 patches caught" in out
+    assert [line.rstrip() for line in out.splitlines() if line.startswith(("nothing", "0001", "0002"))] == [
+        "nothing     ✓  ✓",
+        "0001-mend  [✗] ✓   caught",
+        "0002-mend   ✓ [✗]  caught",
+    ]
+    found = evidence(made_up, "knockout")
+    assert [(row["patch"], row["caught"], row["by"]) for row in found["knockouts"]] == [
+        ("0001-mend", True, "first"),
+        ("0002-mend", True, "second"),
+    ]
+    assert found["knockouts"][0]["verdicts"]["second"] == {"passed": True, "reason": ""}
+
+
+def test_knockout_not_caught_or_for_another_reason(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    made_up.scenario("second", "{without-0002-mend: error}")
+    code, out, _ = patchkit(*KNOCKOUT)
+    assert code == 1
+    assert "✗ without 0001-mend: not caught\n    first is green" in out
+    assert "second is red for another reason than 'killed by SIGKILL': p: IndexError" in out
+    assert "0 of 2 patches caught" in out
+
+
+def test_knockout_of_a_series_that_is_red_already(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first", "{act: error}")
+    made_up.scenario("second", "{without-0002-mend: killed}")
+    code, out, _ = patchkit(*KNOCKOUT)
+    assert code == 1
+    assert "the whole series is red already: first" in out
+
+
+def test_knockout_of_one_patch(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    made_up.scenario("second", "{without-0002-mend: killed}")
+    assert patchkit(*KNOCKOUT, "--patch", "2")[0] == 0
+    assert len(evidence(made_up, "knockout")["knockouts"]) == 1
+    code, _, err = patchkit(*KNOCKOUT, "--patch", "9")
+    assert code == 2
+    assert err.strip() == "patchkit: no patch '9' is taken for this release; there are 0001-mend, 0002-mend"
+
+
+def test_knockout_when_the_worker_keeps_dying(made_up: MadeUp, patchkit: Any) -> None:
+    for number in range(9):
+        made_up.scenario(f"gate{number}", "{act: die}")
+    code, _, err = patchkit(*KNOCKOUT)
+    assert code == 2
+    assert "patchkit: the worker died 3 times" in err
+
+
+def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, patchkit: Any) -> None:
+    first = made_up.scenario("first", "{act: error}")
+    made_up.scenario("speed", kind="benchmark")
+    code, _, err = patchkit(*BENCH)
+    assert (code, err.strip()) == (
+        2,
+        "patchkit: no benchmark yet: no gate was run for vLLM 0.20.0 on cpu; run `patchkit gate --vllm 0.20.0`",
+    )
+    assert patchkit(*GATE)[0] == 1
+    code, _, err = patchkit(*BENCH)
+    assert code == 2
+    assert "no benchmark: gate first is red (p: IndexError" in err
+
+    first.unlink()
+    made_up.scenario("first")
+    assert patchkit(*GATE)[0] == 0
+    code, out, err = patchkit(*BENCH)
+    assert code == 0, out + err
+    assert "✓ speed" in out
+    assert evidence(made_up, "bench")["kind"] == "bench"
+
+    made_up.scenario("second")
+    code, _, err = patchkit(*BENCH)
+    assert code == 2
+    assert "no benchmark yet: gate second was not run on this tree" in err
+
+
+def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    made_up.scenario("speed", kind="benchmark")
+    assert patchkit(*GATE)[0] == 0
+    path = made_up.root / ".patchkit/evidence/gate-0.20.0-cpu.json"
+    path.write_text(path.read_text().replace("0002-mend", "0002-other"))
+    code, _, err = patchkit(*BENCH)
+    assert code == 2
+    assert "the gates were run on another pin or other patches" in err
+    path.write_text("garbage")
+    code, _, err = patchkit(*BENCH)
+    assert code == 2
+    assert "is not patchkit's evidence" in err
