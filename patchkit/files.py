@@ -8,18 +8,25 @@ from pathlib import Path
 
 from patchkit.errors import PatchkitError
 
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` through a temporary file beside it; an interruption leaves the old content."""
+    """Write ``text`` to ``path`` in UTF-8 through a temporary file beside it; an interruption leaves the old content."""
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
             temporary = file.name
             file.write(text)
+        Path(temporary).chmod(0o666 & ~UMASK)
         os.replace(temporary, path)
     except OSError as error:
-        raise PatchkitError(f"cannot write {path}: {error.strerror or error}", "free some room or choose another folder") from error
+        why = error.strerror or error
+        raise PatchkitError(f"cannot write {path}: {why}", "free some room or choose another folder") from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -81,12 +81,6 @@ def test_status(patchkit: Run, toy: Path, place: Path) -> None:
     assert [tree["changes"] for tree in document["trees"]] == [[], ["toy/tap.py"]]
 
 
-def test_apply_is_quick(patchkit: Run) -> None:
-    began = time.perf_counter()
-    patchkit(*APPLY, "0.20.0")
-    assert time.perf_counter() - began < 2 * max(1.0, os.getloadavg()[0])
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
