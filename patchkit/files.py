@@ -13,7 +13,7 @@ os.umask(UMASK)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in UTF-8 through a temporary file beside it; an interruption leaves the old content."""
+    """Write ``text`` to ``path``, UTF-8, through a temporary file beside it; an interruption leaves the old content."""
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def write_atomically(path: Path, text: str) -> None:
             temporary = file.name
             file.write(text)
         Path(temporary).chmod(0o666 & ~UMASK)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except OSError as error:
         why = error.strerror or error
         raise PatchkitError(f"cannot write {path}: {why}", "free some room or choose another folder") from error
