@@ -59,8 +59,8 @@ def make_texts(spec: dict[str, Any], tokenizer: Any, vocabulary: int) -> list[tu
 
 def arithmetic(numbers: random.Random, tokenizer: Any) -> tuple[list[int], int]:
     """A small sum, as a chat where the model has a chat template."""
-    left, right = numbers.randint(2, 12), numbers.randint(2, 12)
-    question = f"What is {left} + {right}? Answer with the number."
+    left, right = numbers.randint(1, 9), numbers.randint(1, 9)
+    question = f"Calculate {left} + {right}."
     if getattr(tokenizer, "chat_template", None):
         turns = [{"role": "user", "content": question}]
         text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
