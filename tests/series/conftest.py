@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up import FILES, MESSAGE, PATCHES, Run, command, git, mend
+from toy import FILES, MESSAGE, PATCHES, Run, command, git, mend
 
 from patchkit.project import Project
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_up import MESSAGE, git, mend
+from toy import MESSAGE, git, mend
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project

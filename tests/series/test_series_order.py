@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import edit
+from toy import edit
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project

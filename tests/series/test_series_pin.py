@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import git
+from toy import git
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from made_up import ENVIRONMENT, git
+from toy import ENVIRONMENT, git
 
 from patchkit.project import Project
 from patchkit.series import Series, load_manifest, patched_tree

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up import Run, command, edit, git, mend
+from toy import Run, command, edit, git, mend
 
 from patchkit.project import Project
 from patchkit.series import Series

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from made_up import edit, git, mend
+from toy import edit, git, mend
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
