@@ -9,7 +9,7 @@ EVERYWHERE = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",  # the worker drops it for a model of the hub
+    "HF_HUB_OFFLINE": "1",  # whoever asks for a model of the hub overrides it
     "TOKENIZERS_PARALLELISM": "false",
 }
 ON_CPU = {

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from uv import find_uv_bin
 
 from patchkit.errors import PatchkitError
 
@@ -129,6 +128,8 @@ def uv(
     Raises:
         PatchkitError: uv failed; the reason is condensed to one line, and the line names the log.
     """
+    from uv import find_uv_bin  # here, so that --python works where uv is not installed
+
     command = [find_uv_bin(), *map(str, arguments)]
     variables = environment_for_uv() | dict(environ or {})
     said: list[str] = []

@@ -67,9 +67,16 @@ class Rig:
     def server(self) -> WorkerServer:
         """The worker, importing vLLM or already warm."""
         if self._server is None:
-            self._server = WorkerServer(self.environment, self.workers, variables=dict(self.settings.variables))
+            self._server = WorkerServer(self.environment, self.workers, variables=self._variables())
             self._server.start()
         return self._server
+
+    def _variables(self) -> dict[str, str]:
+        """What the worker's environment needs beyond what every worker has."""
+        variables = dict(self.settings.variables)
+        if self.settings.model and not Path(self.model(self.settings.model)).is_dir():
+            variables["HF_HUB_OFFLINE"] = "0"  # an id on the hub: vLLM fetches it
+        return variables
 
     @property
     def tree(self) -> Tree:
