@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-
 from patchkit.errors import PatchkitError
 
 PIP_TO_UV = {
