@@ -62,7 +62,9 @@ def knockout(
     """Leave each patch out in turn; 0 only if each is caught, for the reason in its header."""
     from patchkit.gates.knockout import Campaign
 
-    settings = Settings(find_project(), runtime, release, device, python, model, workers=workers)
+    # Without it a device-side assert surfaces steps after the gather that caused it.
+    blocking = (("CUDA_LAUNCH_BLOCKING", "1"),) if device == "cuda" else ()
+    settings = Settings(find_project(), runtime, release, device, python, model, workers=workers, variables=blocking)
     gates = select(load_scenarios(settings.project.scenarios), "gate", only)
     with Rig(settings) as rig:
         began = time.monotonic()
