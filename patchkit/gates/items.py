@@ -18,6 +18,7 @@ from patchkit.gates.plugin import sitting_of
 from patchkit.gates.scenario import Scenario, load_scenario, running_order
 
 LOOKS_LIKE_OURS = re.compile(r"^guards:.*^parts:|^parts:.*^guards:", re.MULTILINE | re.DOTALL)
+LAST_LINES = 12
 
 
 class GateRedError(Exception):
@@ -87,7 +88,8 @@ class ScenarioItem(pytest.Item):
         self.user_properties += [(name, figure) for name, figure in verdict.figures.items()]
         for part in verdict.parts:
             if part.last_words:
-                self.add_report_section("call", f"last words of {part.name}", part.last_words)
+                tail = "\n".join(part.last_words.splitlines()[-LAST_LINES:])
+                self.add_report_section("call", f"last words of {part.name}", tail)
         self.config.hook.pytest_patchkit_verdict(verdict=verdict)
         if not verdict.passed:
             raise GateRedError(line_of(verdict), verdict)

@@ -61,8 +61,12 @@ class Listener:
     def pytest_patchkit_verdict(self, verdict: Verdict) -> None:
         """One line as soon as it is known."""
         self.verdicts.append(verdict)
+        if self._status:
+            self._status.stop()  # or the line would go on behind the spinner
         if not self._quiet:
             out.print(verdict_line(verdict, self._width))
+        if self._status:
+            self._status.start()
         self._say_what_runs()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

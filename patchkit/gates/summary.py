@@ -65,7 +65,8 @@ def ratio_of(figures: dict[str, Figure]) -> list[str]:
     for name, value in figures.items():
         low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
         if plain(name) == "ratio" and is_number(value) and is_number(low) and is_number(high):
-            told.append(f"{value:.2f} x plain vLLM's tokens/s [{low:.2f}, {high:.2f}]")
+            part = f"{name.rpartition('.')[0]} " if "." in name else ""
+            told.append(f"{part}{value:.2f} x plain vLLM's tokens/s [{low:.2f}, {high:.2f}]")
     return told
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from doctored import make_part, make_pass, make_run, make_step
 
-from patchkit.gates.events import Error, Exit, Shape, Step
+from patchkit.gates.events import Error, Exit, Independence, Ready, Shape, Step
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
@@ -289,6 +289,15 @@ def test_exercised_counts_aborted_prompts_whose_outputs_are_left_out() -> None:
 def test_independent(entry: dict[str, Any], said: list[str]) -> None:
     part = make_part("independent", watch=["distributions"])
     assert reasons(make_run(part, independence=[{"prompt": 0, **entry}])) == said
+
+
+def test_independent_allows_bfloat16_more() -> None:
+    run = make_run(make_part("independent", watch=["distributions"]), independence=[{"positions": 9, "prompt": 0}])
+    entry = Independence(prompt=0, positions=9, max_total_variation=0.01, at=3)
+    run.result = msgspec.structs.replace(run.result, independence=[entry])
+    assert "0.001 allowed" in reasons(run)[0]
+    run.ready = Ready(vllm="0.20.0", torch="2.11.0", python="3.12.3", device="cuda")
+    assert reasons(run) == []
 
 
 @pytest.mark.parametrize("independence", [None, []])
