@@ -52,6 +52,3 @@ class RequestBook:
         del self._alive[owner.prompt]
         self._prompts = {group: prompt for group, prompt in self._prompts.items() if prompt != owner.prompt}
         return owner.prompt
-
-    def __len__(self) -> int:
-        return len(self._owners)
