@@ -108,9 +108,10 @@ class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     counters: dict[str, Any] | None = None
 
 
-class Independence(msgspec.Struct, frozen=True):
+class Independence(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     """A watched prompt's sampling distributions, alone against in company."""
 
+    pass_: str
     prompt: int
     positions: int
     max_total_variation: float | None = None

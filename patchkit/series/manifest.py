@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import yaml
-from msgspec import Meta, Struct
+from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 
-Hash = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*$")]
+HASH = "[0-9a-f]{40}"
+PATTERNS = {
+    "name": "[a-z0-9][a-z0-9_-]*",
+    "package": r"[A-Za-z_]\w*",
+    "start": r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
+    "surface": r"vllm(\.\w+)+",
+    "tree": HASH,
+    "commit": HASH,
+}
+"""What the text of a field looks like. Not declared with ``msgspec.Meta``, which can crash Python as it exits."""
 
 
 class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
     """The runtime as its authors released it: an embedded folder and its tree hash, or a URL and a commit."""
 
     path: str | None = None
-    tree: Hash | None = None
+    tree: str | None = None
     url: str | None = None
-    commit: Hash | None = None
+    commit: str | None = None
 
 
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``."""
 
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]*$")]
-    package: Identifier
+    name: str
+    package: str
     upstream: Upstream
     developed_on: str
     proven: list[str]
-    start: Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+    start: str
     defaults: dict[str, Any] = {}
-    surface: list[Annotated[str, Meta(pattern=r"^vllm(\.\w+)+$")]] = []
+    surface: list[str] = []
 
 
 class Manifest(Declared, frozen=True, kw_only=True):
@@ -100,6 +109,10 @@ def read_manifest(folder: Path) -> Manifest:
 def _check(declared: Declared, path: Path) -> None:
     """What types alone cannot say."""
     upstream = declared.upstream
+    for key, text in _texts(declared):
+        form = PATTERNS[key.rpartition(".")[2]]
+        if not re.fullmatch(form, text):
+            raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"mend `{key}`")
     if declared.name != path.parent.name:
         raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
     given = {key for key in upstream.__struct_fields__ if getattr(upstream, key) is not None}
@@ -114,3 +127,12 @@ def _check(declared: Declared, path: Path) -> None:
             Version(release)
         except InvalidVersion as error:
             raise PatchkitError(f"{path}: {key}: `{release}` is no release", 'write it as "0.20.0"') from error
+
+
+def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
+    """Every text that has a form, with its key."""
+    upstream = declared.upstream
+    yield from (("name", declared.name), ("package", declared.package), ("start", declared.start))
+    yield from (("surface", symbol) for symbol in declared.surface)
+    hashes = (("upstream.tree", upstream.tree), ("upstream.commit", upstream.commit))
+    yield from ((key, text) for key, text in hashes if text is not None)

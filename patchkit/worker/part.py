@@ -32,6 +32,7 @@ class Part:
         self._place: dict[str, Any] = {"pass": None, "repeat": 0, "call": None}
         self._watcher: Watcher | None = None
         self._kept: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
+        self._independence: list[dict[str, Any]] = []
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
@@ -47,8 +48,7 @@ class Part:
             for name in order if repeat % 2 == 0 else reversed(order):
                 self._place = {"pass": name, "repeat": repeat, "call": None}
                 passes.append(self._run_pass())
-        independence = self._independence() if "distributions" in watch else []
-        return {"passes": passes, "independence": independence, "load_seconds": round(loaded, 3)}
+        return {"passes": passes, "independence": self._independence, "load_seconds": round(loaded, 3)}
 
     def _emit_step(self, **fields: Any) -> None:
         self._channel.send("step", run=self._request["run"], **self._place, **fields)
@@ -61,6 +61,7 @@ class Part:
         if self._watcher is not None:
             self._watcher.begin_pass(runtime)
         self._prompts_before = 0
+        self._kept.clear()
         calls = []
         for number, call in enumerate(self._spec["calls"]):
             self._place["call"] = number
@@ -69,6 +70,8 @@ class Part:
         if runtime is not None:
             counters = runtime.counters()
             runtime.uninstall()
+        if "distributions" in (self._spec.get("watch") or []):
+            self._independence += self._compare_first_and_last_call()
         return {
             **{key: self._place[key] for key in ("pass", "repeat")},
             "seconds": sum(call["seconds"] for call in calls),
@@ -124,7 +127,7 @@ class Part:
                 )
         return sorted(outputs, key=lambda output: (output["prompt"], output["sample"]))
 
-    def _independence(self) -> list[dict[str, Any]]:
+    def _compare_first_and_last_call(self) -> list[dict[str, Any]]:
         """Each watched prompt of the first call against the same prompt in the last call."""
         (first_prompts, first_outputs, first), (_, last_outputs, last) = self._kept[0], self._kept[-1]
         last_prompts = {prompt.key: number for number, prompt in enumerate(self._kept[-1][0])}
@@ -133,7 +136,8 @@ class Part:
             if prompt.watched:
                 alone = tokens_of(first_outputs, number)
                 crowd = tokens_of(last_outputs, last_prompts[prompt.key])
-                entries.append({"prompt": number, **compare_distributions(prompt.key, alone, crowd, first, last)})
+                compared = compare_distributions(prompt.key, alone, crowd, first, last)
+                entries.append({"pass": self._place["pass"], "prompt": number, **compared})
         return entries
 
     def describe(self, error: Exception) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from doctored import make_part, make_pass, make_run, make_step
 
-from patchkit.gates.events import Error, Exit, Independence, Ready, Shape, Step
+from patchkit.gates.events import Error, Exit, Shape, Step
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
@@ -271,39 +271,45 @@ def test_exercised_counts_aborted_prompts_whose_outputs_are_left_out() -> None:
     assert reasons(make_run(part)) == ["not exercised: aborted 1, this scenario needs at least 2"]
 
 
+OTHERWISE = "prompt 0 samples otherwise in company than alone:"
+
+
+def compared(plain: float | None, **patched: Any) -> list[dict[str, Any]]:
+    """What the worker found of prompt 0, under plain vLLM and with the runtime."""
+    return [
+        {"pass": "plain", "prompt": 0, "positions": 20, "max_total_variation": plain, "at": 1},
+        {"pass": "patched", "prompt": 0, "positions": 20, "at": 3, **patched},
+    ]
+
+
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entries", "said"),
     [
-        ({"positions": 20, "max_total_variation": 1e-6, "at": 3}, []),
+        (compared(0.0, max_total_variation=1e-6), []),
         (
-            {"positions": 20, "max_total_variation": 0.2, "at": 3},
-            ["prompt 0 samples otherwise in company than alone: total variation 0.2 at position 3, 0.001 allowed"],
+            compared(0.0, max_total_variation=0.2),
+            [f"{OTHERWISE} total variation 0.2 at position 3, 0.001 allowed, plain vLLM's is 0"],
+        ),
+        (compared(0.002, max_total_variation=0.01), []),
+        (
+            compared(0.002, max_total_variation=0.02),
+            [f"{OTHERWISE} total variation 0.02 at position 3, 0.011 allowed, plain vLLM's is 0.002"],
         ),
         (
-            {"positions": 20, "max_total_variation": None},
-            ["prompt 0 samples otherwise in company than alone: no total variation at position None, 0.001 allowed"],
+            compared(0.0, max_total_variation=None),
+            [f"{OTHERWISE} no total variation at position 3, 0.001 allowed, plain vLLM's is 0"],
         ),
-        ({"positions": 3, "max_total_variation": 0.0}, ["prompt 0: 3 positions compared, 8 needed"]),
+        (compared(0.0, max_total_variation=0.0, positions=3), ["prompt 0: 3 positions compared, 8 needed"]),
+        (compared(None, max_total_variation=0.0), ["prompt 0 was not compared under plain vLLM"]),
+        (compared(0.0, max_total_variation=0.0)[1:], ["prompt 0 was not compared under plain vLLM"]),
+        (compared(0.0)[:1], ["no watched prompt's distributions were compared"]),
+        ([], ["no watched prompt's distributions were compared"]),
+        (None, ["no watched prompt's distributions were compared"]),
     ],
 )
-def test_independent(entry: dict[str, Any], said: list[str]) -> None:
-    part = make_part("independent", watch=["distributions"])
-    assert reasons(make_run(part, independence=[{"prompt": 0, **entry}])) == said
-
-
-def test_independent_allows_bfloat16_more() -> None:
-    run = make_run(make_part("independent", watch=["distributions"]), independence=[{"positions": 9, "prompt": 0}])
-    entry = Independence(prompt=0, positions=9, max_total_variation=0.01, at=3)
-    run.result = msgspec.structs.replace(run.result, independence=[entry])
-    assert "0.001 allowed" in reasons(run)[0]
-    run.ready = Ready(vllm="0.20.0", torch="2.11.0", python="3.12.3", device="cuda")
-    assert reasons(run) == []
-
-
-@pytest.mark.parametrize("independence", [None, []])
-def test_independent_wants_entries(independence: list[Any] | None) -> None:
-    run = make_run(make_part("independent", watch=["distributions"]), independence=independence)
-    assert reasons(run) == ["no watched prompt's distributions were compared"]
+def test_independent(entries: list[dict[str, Any]] | None, said: list[str]) -> None:
+    part = make_part("independent", watch=["distributions"], passes=["plain", "patched"])
+    assert reasons(make_run(part, independence=entries)) == said
 
 
 def graded(part: Part, *prompts: list[bool | None]) -> Run:

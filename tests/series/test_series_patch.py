@@ -189,7 +189,7 @@ dates = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=zones
     kind=st.sampled_from(["loud", "silent", "latent"]),
     symptom=words,
     reason=words.map(re.escape),
-    name=sentences.map(lambda text: re.sub("[<>]", "", text)),
+    name=sentences.map(lambda text: " ".join(re.sub("[<>]", "", text).split())),
     date=dates,
 )
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,107 @@
+"""What a user sees: gates, knock-outs and pytest items on real vLLM 0.20.0 with real weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patchkit.environments import ensure
+
+from .conftest import CHECKOUT, RELEASE, Patchkit
+
+GATES = (
+    "monotonic_bench",
+    "neutrality",
+    "multi_generate",
+    "decode_shrink",
+    "gather_check",
+    "mixed_batch",
+    "identity",
+    "learning",
+)
+
+
+def run_pytest(*arguments: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--vllm", RELEASE, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def test_every_gate_is_green_in_its_order(gated: dict[str, Any]) -> None:
+    assert [verdict["scenario"] for verdict in gated["verdicts"]] == list(GATES)
+    assert all(verdict["passed"] for verdict in gated["verdicts"])
+    assert gated["versions"]["vllm"].startswith(RELEASE)
+    assert len(gated["runtime"]["patches"]) == 7
+
+
+def test_the_gates_exercised_what_they_claim(gated: dict[str, Any]) -> None:
+    figures = {verdict["scenario"]: verdict["figures"] for verdict in gated["verdicts"]}
+    assert figures["decode_shrink"]["pass@8"] > figures["decode_shrink"]["pass@1"] > 0
+    assert figures["decode_shrink"]["gold_rows"] > 5000
+    assert figures["neutrality"]["compared_tokens"] > 100
+    assert figures["learning"]["ratio_last"] < figures["learning"]["ratio_first"]
+
+
+def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, tmp_path: Path) -> None:
+    path = tmp_path / "knockout.json"
+    done = patchkit("knockout", "--vllm", RELEASE, "--evidence", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 of 7 patches caught" in done.stdout
+    rows = {row["patch"][:4]: row for row in json.loads(path.read_text())["knockouts"]}
+    assert len(rows) == 7
+    assert all(row["caught"] for row in rows.values())
+    # The row that started it all: what every benchmark runs is green, and only draining requests show it.
+    assert rows["0007"]["verdicts"]["monotonic_bench"]["passed"]
+    assert not rows["0007"]["verdicts"]["decode_shrink"]["passed"]
+    assert rows["0004"]["by"] == "monotonic_bench" and "port hits 0" in rows["0004"]["reason"]
+    assert rows["0005"]["by"] == "identity" and "belong to no request" in rows["0005"]["reason"]
+
+
+def test_a_gate_is_a_pytest_item_and_a_red_one_says_why() -> None:
+    done = run_pytest("-q", "-k", "multi_generate", "--without", "6", "scenarios")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "IndexError" in done.stdout and "0 decode rows after 8" in done.stdout
+    assert "resembles drift 6" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_xdist_spreads_the_gates() -> None:
+    done = run_pytest("-q", "-n", "2", "-k", "identity or multi_generate", "scenarios")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_fixtures_serve_a_users_own_test(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "def test_mine(run_scenario, patched_runtime):\n"
+        "    assert len(patched_runtime.tree.taken) == 7\n"
+        "    verdict = run_scenario('identity')\n"
+        "    assert verdict.passed, verdict.reason\n"
+    )
+    done = run_pytest("-q", "test_mine.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_unknown_scenario_is_one_line(patchkit: Patchkit) -> None:
+    done = patchkit("gate", "--vllm", RELEASE, "--only", "decode_shrnk")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "decode_shrink" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["gate", "knockout"])
+def test_an_unknown_release_is_one_line(patchkit: Patchkit, verb: str) -> None:
+    done = patchkit(verb, "--vllm", "0.99.0")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr and "0.99.0" in done.stderr.splitlines()[-1]
+
+
+def test_the_distiller_agrees_with_torch() -> None:
+    script = CHECKOUT / "tests" / "runtime" / "distiller_against_torch.py"
+    distiller = CHECKOUT / "patches" / "esamp" / "upstream" / "esamp" / "distiller.py"
+    python = ensure(RELEASE, "cpu").python
+    done = subprocess.run([python, script, distiller], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
