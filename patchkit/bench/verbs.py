@@ -44,7 +44,7 @@ def bench(
             if not as_json:
                 out.print(verdict_line(record.verdicts[-1], width))
     record.seconds = round(time.monotonic() - began, 1)
-    where = leave(record, evidence, settings)
+    where = leave(record, evidence, settings, "bench")
     if as_json:
         print(to_json(record), end="")
     else:

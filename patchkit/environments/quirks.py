@@ -6,6 +6,7 @@ safe to apply twice.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from packaging.specifiers import SpecifierSet
 NEW_SYMBOL_VERSION = "GLIBCXX_3.4.32"
 SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFE, 0x6FFFFFFF
 VER_NDX_GLOBAL = 1
+
+SINGLE_QUERY_WINDOW = re.compile(r"(def single_query_cached_kv_attention\([^)]*?\bwindow_size: int = )-1\b")
+WIDE_WINDOW = 1 << 20
+"""Tokens; wider than any context that runs on a CPU."""
+
+PRELOAD_REFUSAL = re.compile(r"(def check_preloaded_libs\(.*\n(?:.*\n){0,3}? +)raise RuntimeError\(")
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,35 @@ def name_the_distribution(site_packages: Path, release: str) -> bool:
     return True
 
 
+def attend_to_shared_blocks(site_packages: Path, release: str) -> bool:
+    """Let a decode step of IPEX 2.8.0 attend to blocks of the prefix cache that its rows share.
+
+    Its kernel for that case refuses every window size below one with "Sliding window unsupported", and so the default
+    -1, which means no window; a window wider than any context means the same and is let through.
+    """
+    file = site_packages / "intel_extension_for_pytorch" / "llm" / "modules" / "mha_fusion.py"  # on x86 only
+    return file.is_file() and _rewrite(file, lambda text: SINGLE_QUERY_WINDOW.sub(rf"\g<1>{WIDE_WINDOW}", text))
+
+
+def do_without_preloaded_libraries(site_packages: Path, release: str) -> bool:
+    """Let vLLM's worker on the CPU warn where it refuses to start without two libraries in LD_PRELOAD.
+
+    They only make it faster; the next release warns as well.
+    """
+    file = site_packages / "vllm" / "v1" / "worker" / "cpu_worker.py"
+    return file.is_file() and _rewrite(file, lambda text: PRELOAD_REFUSAL.sub(r"\g<1>logger.warning(", text))
+
+
+def _rewrite(file: Path, change: Callable[[str], str]) -> bool:
+    before = file.read_text(encoding="utf-8")
+    after = change(before)
+    if after == before:
+        return False
+    file.unlink()  # it may be a hard link into uv's cache: never write through it
+    file.write_text(after, encoding="utf-8")
+    return True
+
+
 QUIRKS = (
     Quirk(
         "load_with_older_libstdcxx",
@@ -117,6 +153,18 @@ QUIRKS = (
         SpecifierSet(">=0.10,<0.13", prereleases=True),
         'the wheels carry no metadata for the name vllm, without which it says "Device string must not be empty"',
         name_the_distribution,
+    ),
+    Quirk(
+        "attend_to_shared_blocks",
+        SpecifierSet("==0.11.0"),
+        'with IPEX 2.8.0 a decode step whose rows share cached blocks fails: "Sliding window unsupported"',
+        attend_to_shared_blocks,
+    ),
+    Quirk(
+        "do_without_preloaded_libraries",
+        SpecifierSet(">=0.18,<0.19"),
+        "the worker does not start unless LD_PRELOAD names libtcmalloc and libiomp; later releases only warn",
+        do_without_preloaded_libraries,
     ),
 )
 

@@ -124,9 +124,9 @@ class Evidence(msgspec.Struct, kw_only=True):
         return judged and all(v.passed for v in self.verdicts) and all(k.caught for k in self.knockouts)
 
 
-def default_path(state: Path, kind: str, release: str, device: str) -> Path:
+def default_path(state: Path, name: str, release: str, device: str) -> Path:
     """Where a run's evidence goes unless the user says otherwise."""
-    return state / "evidence" / f"{kind}-{release}-{device}.json"
+    return state / "evidence" / f"{name}-{release}-{device}.json"
 
 
 def to_json(evidence: Evidence) -> str:

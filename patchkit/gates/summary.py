@@ -85,7 +85,7 @@ def closing_line(evidence: Evidence, expected: int, where: str) -> str:
     green = sum(verdict.passed for verdict in evidence.verdicts)
     colour = "green" if green == expected else "red"
     what = "benchmark" if evidence.kind == "bench" else "gate"
-    done = f"[bold {colour}]{green} of {count(expected, what)} pass[/bold {colour}]"
+    done = f"[bold {colour}]{green} of {count(expected, what)} {'passes' if expected == 1 else 'pass'}[/bold {colour}]"
     return f"{done} in {evidence.seconds:.0f} s  [dim]{escape(where)}[/dim]"
 
 

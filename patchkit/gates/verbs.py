@@ -37,7 +37,8 @@ def gate(
         err.print(headline(record))
         record.verdicts = run_items(rig, gates, quiet=as_json)
     record.seconds = round(time.monotonic() - began, 1)
-    where = leave(record, evidence, settings)
+    # Some of the gates must not stand where `bench` looks for all of them.
+    where = leave(record, evidence, settings, "some-gates" if only else "gate")
     passed = record.passed and len(record.verdicts) == len(gates)
     if as_json:
         print(to_json(record), end="")
@@ -75,7 +76,7 @@ def knockout(
         campaign.run()
         record.verdicts, record.knockouts = campaign.control(), campaign.knockouts()
     record.seconds = round(time.monotonic() - began, 1)
-    where = leave(record, evidence, settings)
+    where = leave(record, evidence, settings, "knockout")
     if as_json:
         print(to_json(record), end="")
     else:
@@ -102,9 +103,9 @@ def show(record: Evidence, campaign: object, where: str) -> None:
     out.print(f"{total} in {record.seconds:.0f} s  [dim]{where}[/dim]")
 
 
-def leave(record: Evidence, chosen: Path | None, settings: Settings) -> str:
-    """Write the evidence; returns its path as short as it can be said."""
-    path = chosen or default_path(settings.project.state, record.kind, record.release, record.device)
+def leave(record: Evidence, chosen: Path | None, settings: Settings, name: str) -> str:
+    """Write the evidence where the user chose, or under ``name``; returns its path as short as it can be said."""
+    path = chosen or default_path(settings.project.state, name, record.release, record.device)
     write_evidence(path, record)
     try:
         return str(path.resolve().relative_to(Path.cwd()))
