@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from patchkit.environments.quirks import (
     NEW_SYMBOL_VERSION,
     apply_quirks,
+    attend_to_shared_blocks,
+    do_without_preloaded_libraries,
     forget_symbol_version,
     load_with_older_libstdcxx,
     name_the_distribution,
@@ -87,6 +90,43 @@ def test_the_distribution_is_named_once(tmp_path: Path) -> None:
     assert name_the_distribution(tmp_path, "0.11.0")
     assert "Version: 0.11.0+cpu" in (tmp_path / "vllm-0.11.0+cpu.dist-info" / "METADATA").read_text()
     assert not name_the_distribution(tmp_path, "0.11.0")
+
+
+def test_only_the_window_of_the_decode_kernel_is_widened(tmp_path: Path) -> None:
+    cached = tmp_path / "cached.py"
+    cached.write_text(
+        "class PagedAttention:\n"
+        "    def single_query_cached_kv_attention(\n        cls,\n        window_size: int = -1,\n"
+        "        k_scale: float = 1.0,\n    ):\n        return cls.ops(window_size)\n\n"
+        "    def flash_attn_varlen_func(cls, window_size: int = -1):\n        return -1\n"
+    )
+    before = cached.read_text()
+    (tmp_path / "intel_extension_for_pytorch" / "llm" / "modules").mkdir(parents=True)
+    file = tmp_path / "intel_extension_for_pytorch" / "llm" / "modules" / "mha_fusion.py"
+    os.link(cached, file)
+    assert attend_to_shared_blocks(tmp_path, "0.11.0")
+    assert file.read_text() == before.replace("window_size: int = -1", "window_size: int = 1048576", 1)
+    assert cached.read_text() == before
+    assert not attend_to_shared_blocks(tmp_path, "0.11.0")
+
+
+def test_a_worker_without_preloaded_libraries_warns(tmp_path: Path) -> None:
+    file = tmp_path / "vllm" / "v1" / "worker" / "cpu_worker.py"
+    file.parent.mkdir(parents=True)
+    source = (
+        "def check_preloaded_libs(name: str):\n    loaded = ''\n    if name not in loaded:\n"
+        "        raise RuntimeError(\n            f'{name} is not found'\n        )\n\n"
+        "def other():\n    raise RuntimeError('kept')\n"
+    )
+    file.write_text(source)
+    assert do_without_preloaded_libraries(tmp_path, "0.18.1")
+    assert file.read_text() == source.replace("raise RuntimeError(\n", "logger.warning(\n")
+    assert not do_without_preloaded_libraries(tmp_path, "0.18.1")
+
+
+@pytest.mark.parametrize("quirk", [attend_to_shared_blocks, do_without_preloaded_libraries])
+def test_a_file_that_is_not_there_is_not_mended(quirk: Callable[[Path, str], bool], tmp_path: Path) -> None:
+    assert not quirk(tmp_path, "0.11.0")
 
 
 @pytest.mark.parametrize(
