@@ -156,7 +156,8 @@ def now() -> str:
 
 def this_command() -> str:
     """The command line as the user typed it, without the folder patchkit lies in."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    return shlex.join(["patchkit" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
 def hardware(gpu: str | None) -> Hardware:

@@ -75,15 +75,36 @@ def test_xdist_spreads_the_gates() -> None:
     assert "2 passed" in done.stdout
 
 
+USERS_TEST = """
+CROWD = {
+    "name": "crowd",
+    "title": "More prompts at once than there are slots",
+    "guards": "A prompt without a slot must never share another's.",
+    "parts": [{
+        "name": "crowd",
+        "runtime": {"model_bank_slots": 2},
+        "calls": [{"groups": [{"prompts": {"kind": "random", "count": 3, "tokens": 6}, "max_tokens": 4}]}],
+        "invariants": ["alive"],
+    }],
+}
+
+def test_mine(run_scenario, patched_runtime):
+    assert len(patched_runtime.tree.taken) == 7
+    verdict = run_scenario("identity")
+    assert verdict.passed, verdict.reason
+
+def test_more_prompts_than_slots_is_a_clear_error(run_scenario):
+    verdict = run_scenario(CROWD)
+    assert not verdict.passed
+    assert "more than 2 prompts are being decoded at once" in verdict.reason
+"""
+
+
 def test_the_fixtures_serve_a_users_own_test(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(
-        "def test_mine(run_scenario, patched_runtime):\n"
-        "    assert len(patched_runtime.tree.taken) == 7\n"
-        "    verdict = run_scenario('identity')\n"
-        "    assert verdict.passed, verdict.reason\n"
-    )
+    (tmp_path / "test_mine.py").write_text(USERS_TEST)
     done = run_pytest("-q", "test_mine.py", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 def test_an_unknown_scenario_is_one_line(patchkit: Patchkit) -> None:
