@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +121,36 @@ def report(evidence: Path, form: str) -> int:
 
 def main() -> None:
     """Run a verb; bad input is one line and exit code 2, Ctrl-C is 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # where there is no ✓, \u2713 tells it from ✗
     try:
         code = commands.main(prog_name="patchkit", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
     except PatchkitError as error:
         click.echo(f"patchkit: {error}", err=True)
         code = 2
     except click.UsageError as error:
         error.show()
         code = 2
+    except OSError as error:
+        code = _cannot_go_on(error)
     except (KeyboardInterrupt, click.Abort):
         click.echo("patchkit: interrupted", err=True)
         code = 130
     sys.exit(code)
+
+
+def _cannot_go_on(error: OSError) -> int:
+    """The output has nowhere to go, or this folder is gone. A reader that had enough, such as ``head``, is no news."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would complain once more when it flushes at its end
+        with suppress(OSError), Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 1
+    place = f" ({error.filename})" if error.filename else ""
+    click.echo(f"patchkit: cannot go on: {error.strerror or error}{place}", err=True)
+    return 2
