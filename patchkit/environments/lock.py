@@ -14,11 +14,12 @@ from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from patchkit.environments.uv import uv
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
+from patchkit.release import parse_release
 
 FOLDER = Path(__file__).parent / "locks"
 
@@ -51,10 +52,7 @@ def find_lock(release: str, device: str) -> Path:
     Raises:
         PatchkitError: the release is no version, or it has no lock.
     """
-    try:
-        Version(release)
-    except InvalidVersion as error:
-        raise PatchkitError(f"{release!r} is not a vLLM release", "give a version such as 0.20.0") from error
+    parse_release(release)
     file = lock_file(release, device)
     if file.is_file():
         return file

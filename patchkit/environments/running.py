@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from patchkit.release import parse_release
+
 EVERYWHERE = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process: the worker wraps the engine's own objects
     "VLLM_NO_USAGE_STATS": "1",
@@ -27,5 +29,5 @@ def variables_for(release: str, device: str) -> dict[str, str]:
 
 def _unbound_threads(release: str) -> dict[str, str]:
     """Keep vLLM from tying its thread to one core: two workers side by side would share that core."""
-    unbound = "all" if Version(release) < Version("0.12") else "nobind"
+    unbound = "all" if parse_release(release) < Version("0.12") else "nobind"
     return {"VLLM_CPU_OMP_THREADS_BIND": unbound}

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from patchkit.errors import PatchkitError
+from patchkit.release import parse_release
 from patchkit.series.parsing import read_patch
 from patchkit.series.patch import Patch
 
@@ -77,18 +78,6 @@ class Series:
                 return patch
         names = ", ".join(patch.name for patch in self.patches) or "none"
         raise PatchkitError(f"no patch `{selector}` in {self.path}", f"there are: {names}")
-
-
-def parse_release(release: str) -> Version:
-    """``release`` as a version.
-
-    Raises:
-        PatchkitError: it is none.
-    """
-    try:
-        return Version(release)
-    except InvalidVersion as error:
-        raise PatchkitError(f"`{release}` is no vLLM release", "write it as 0.20.0") from error
 
 
 def read_order(path: Path) -> list[str]:

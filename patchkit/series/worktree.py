@@ -18,11 +18,12 @@ from git.exc import GitCommandError
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.project import Project
+from patchkit.release import parse_release
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
 from patchkit.series.repository import complaints, isolated_git, told_in_a_line
-from patchkit.series.series import Choice, Series, parse_release
+from patchkit.series.series import Choice, Series
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
 EXCLUDED = "__pycache__/\n*.pyc\n"
@@ -105,9 +106,10 @@ def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, lis
 def read_stamp(place: Path) -> Stamp | None:
     """What the tree in ``place`` was made of, if patchkit made it."""
     try:
-        return msgspec.json.decode((place / ".git" / "patchkit.json").read_bytes(), type=Stamp)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        stamp = msgspec.json.decode((place / ".git" / "patchkit.json").read_bytes(), type=Stamp)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return stamp if len(stamp.commits) == len(stamp.patches) else None
 
 
 def write_stamp(place: Path, stamp: Stamp) -> None:

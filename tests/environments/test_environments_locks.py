@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from patchkit.environments import lock
+from patchkit.environments import ensure, lock
 from patchkit.errors import PatchkitError
 
 COMMITTED = sorted(lock.FOLDER.glob("*.txt"))
@@ -36,8 +36,10 @@ def test_an_unknown_release_is_told_the_known_ones_and_how_to_make_a_lock(locks:
 
 @pytest.mark.parametrize("release", ["", "latest", "../0.20.0", "0.20.0/..", "0.20.0; rm"])
 def test_garbage_is_no_release(release: str) -> None:
-    with pytest.raises(PatchkitError, match="is not a vLLM release"):
+    with pytest.raises(PatchkitError, match="is no vLLM release"):
         lock.find_lock(release, "cpu")
+    with pytest.raises(PatchkitError, match="is no vLLM release"):
+        ensure(release, "cpu")
 
 
 @pytest.mark.parametrize(

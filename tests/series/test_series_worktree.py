@@ -12,6 +12,7 @@ from toy import edit, git, mend
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Tree, patched_tree
+from patchkit.series.worktree import applied_trees
 
 
 def apply(project: Project, release: str = "0.20.0", *without: str, into: Path | None = None) -> Tree:
@@ -116,6 +117,17 @@ def test_into_a_folder_that_is_not_ours_is_refused(project: Project, tmp_path: P
     with pytest.raises(PatchkitError, match="Not a directory"):
         apply(project, into=other / "thesis.tex" / "below")
     assert (other / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("stamp", [b"", b"{}", b'{"runtime": "\xff"}', None])
+def test_a_tree_whose_stamp_is_damaged_is_refused_and_kept(project: Project, place: Path, stamp: bytes | None) -> None:
+    apply(project)
+    file = place / ".git" / "patchkit.json"
+    file.write_bytes(stamp if stamp is not None else re.sub(rb'"commits":\[[^]]*]', b'"commits":[]', file.read_bytes()))
+    with pytest.raises(PatchkitError, match="is no tree of patchkit's"):
+        apply(project)
+    assert applied_trees(project, "toy") == []
+    assert (place / "toy").is_dir()
 
 
 def test_a_patch_that_no_longer_applies(project: Project, toy: Path, place: Path) -> None:
