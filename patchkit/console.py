@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -17,6 +18,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def working(what: str) -> Iterator[None]:
     """Show that ``what`` is under way, and how long it took; a spinner on a TTY, plain lines elsewhere."""
     began = time.monotonic()
+    what = escape(what)  # a path in it may have brackets
     if sys.stderr.isatty():
         with err.status(what):
             yield

@@ -25,6 +25,9 @@ from patchkit.files import write_atomically
 MARKER = "patchkit-environment.json"
 """Written last: a folder without it was never finished and is built afresh (what was fetched lies in uv's cache)."""
 
+FACTS = {"lock": str, "torch": str, "bytes": int, "built": float}
+"""What others read in a marker; one without them was damaged, and its environment is not whole."""
+
 PYTHONS = ("3.11", "3.12", "3.10", "3.13")
 """Minor versions that the wheels support, the most tried first."""
 
@@ -43,7 +46,8 @@ def finished(folder: Path) -> dict[str, Any] | None:
         facts = json.loads((folder / MARKER).read_text())
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) and interpreter(folder).exists() else None
+    known = isinstance(facts, dict) and all(isinstance(facts.get(key), kind) for key, kind in FACTS.items())
+    return facts if known and interpreter(folder).exists() else None
 
 
 def interpreter(folder: Path) -> Path:

@@ -66,7 +66,11 @@ def _build_once(folder: Path, release: str, lock: Path) -> None:
             return
         log = folder.with_name(f"{folder.name}.log")
         with console.working(f"building the environment for vLLM {release} (once; log: {log})"):
-            build.build(folder, release, lock, log, lambda line: console.err.print(f"  {line}", style="dim"))
+            build.build(folder, release, lock, log, _say)
+
+
+def _say(line: str) -> None:
+    console.err.print(f"  {line}", style="dim", markup=False)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
+from rich.markup import escape
 from rich.table import Table
 
 from patchkit import console
@@ -29,7 +30,7 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
     if as_json:
         console.out.print_json(json.dumps({**asdict(environment), "python": str(environment.python)}))
     else:
-        console.out.print(f"vLLM {release} on {device}: {environment.python}")
+        console.out.print(f"vLLM {release} on {device}: {environment.python}", markup=False)
     return 0
 
 
@@ -45,7 +46,7 @@ def _remove(release: str, device: str, as_json: bool) -> int:
     if as_json:
         console.out.print_json(json.dumps({"removed": str(folder)}))
     else:
-        console.out.print(f"removed {folder}")
+        console.out.print(f"removed {folder}", markup=False)
     return 0
 
 
@@ -56,15 +57,8 @@ def listed() -> list[dict[str, Any]]:
         release, _, device = folder.name.rpartition("-")
         if folder.is_dir() and _is_version(release):
             facts = build.finished(folder)
-            found.append(
-                {
-                    "release": release,
-                    "device": device,
-                    "folder": str(folder),
-                    "whole": facts is not None,
-                    **(facts or {}),
-                }
-            )
+            named = {"release": release, "device": device, "folder": str(folder), "whole": facts is not None}
+            found.append({**(facts or {}), **named})
     return sorted(found, key=lambda record: (Version(record["release"]), record["device"]))
 
 
@@ -96,7 +90,7 @@ def _list(as_json: bool) -> int:
         for record in records:
             table.add_row(record["release"], record["device"], *_columns(record))
         console.out.print(table)
-    console.out.print(f"[dim]in {home()}[/dim]")
+    console.out.print(f"[dim]in {escape(str(home()))}[/dim]")
     if available:
         console.out.print(f"[dim]can be built: {', '.join(available)}[/dim]")
     return 0

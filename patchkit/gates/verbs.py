@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from patchkit.console import err, out
 from patchkit.gates.evidence import Evidence, default_path, to_json, write_evidence
@@ -11,6 +14,9 @@ from patchkit.gates.rig import Rig, Settings
 from patchkit.gates.scenario import load_scenarios, select
 from patchkit.gates.summary import closing_line, headline, knockout_line, matrix
 from patchkit.project import find_project
+
+if TYPE_CHECKING:
+    from patchkit.gates.knockout import Campaign
 
 
 def gate(
@@ -84,11 +90,8 @@ def knockout(
     return 0 if record.passed else 1
 
 
-def show(record: Evidence, campaign: object, where: str) -> None:
+def show(record: Evidence, campaign: Campaign, where: str) -> None:
     """Every patch, the matrix, and the sum."""
-    from patchkit.gates.knockout import Campaign
-
-    assert isinstance(campaign, Campaign)
     for knocked in record.knockouts:
         out.print(knockout_line(knocked))
     out.print()
@@ -100,7 +103,7 @@ def show(record: Evidence, campaign: object, where: str) -> None:
     caught = sum(knocked.caught for knocked in record.knockouts)
     colour = "green" if record.passed else "red"
     total = f"[bold {colour}]{caught} of {len(record.knockouts)} patches caught[/bold {colour}]"
-    out.print(f"{total} in {record.seconds:.0f} s  [dim]{where}[/dim]")
+    out.print(f"{total} in {record.seconds:.0f} s  [dim]{escape(where)}[/dim]")
 
 
 def leave(record: Evidence, chosen: Path | None, settings: Settings, name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from patchkit import console
 from patchkit.environments import build, ensure, verbs
 from patchkit.environments.build import MARKER
 from patchkit.errors import PatchkitError
@@ -139,6 +140,30 @@ def test_listing_building_and_removing(cache: Path, locks: Path, capsys: pytest.
         verbs.env(RELEASE, "cpu", True, False)
     with pytest.raises(PatchkitError, match="--vllm"):
         verbs.env(None, "cpu", True, False)
+
+
+@pytest.mark.parametrize("marker", ["{}", "[]", '{"release": "x", "lock": "", "torch": "", "bytes": "1", "built": []}'])
+def test_a_damaged_marker_is_an_unfinished_environment(
+    marker: str, cache: Path, locks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = cache / "environments" / f"{RELEASE}-cpu"
+    build.interpreter(folder).parent.mkdir(parents=True)
+    build.interpreter(folder).touch()
+    (folder / MARKER).write_text(marker)
+    assert verbs.env(None, "cpu", False, False) == 0
+    assert "unfinished" in capsys.readouterr().out
+
+
+def test_a_folder_with_brackets_is_shown_as_it_is(
+    tmp_path: Path, locks: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("[bold]", "[", "[/x]"):
+        monkeypatch.setenv("PATCHKIT_HOME", str(tmp_path / name))
+        assert verbs.env(None, "cpu", False, False) == 0
+        assert str(tmp_path / name) in capsys.readouterr().out
+        with console.working(f"looking into {name}"):
+            pass
+        assert capsys.readouterr().err.count(f"looking into {name}") == 2
 
 
 def test_removing_touches_nothing_outside(cache: Path, tmp_path: Path) -> None:
