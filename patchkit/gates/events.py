@@ -160,6 +160,6 @@ def read_event(line: str) -> AnyEvent:
     return event
 
 
-def count(number: float, what: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number:g} {what}{'' if number == 1 else 's'}"
+def count(number: float, one: str, many: str = "") -> str:
+    """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
+    return f"{number:g} {one if number == 1 else many or f'{one}s'}"

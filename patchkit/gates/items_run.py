@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -22,12 +23,20 @@ def run_items(rig: Rig, scenarios: Sequence[Scenario], quiet: bool = False) -> l
     listener = Listener(rig, scenarios, quiet)
     folder = rig.settings.project.scenarios
     quietly = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "--capture=no", "-o", "addopts="]
-    with listener.progress:
-        code = pytest.main([*quietly, f"--rootdir={folder.parent}", "-p", "patchkit", str(folder)], plugins=[listener])
+    users = os.environ.pop("PYTEST_ADDOPTS", None)  # meant for the user's own tests: -n 4 would be a usage error here
+    try:
+        with listener.progress:
+            arguments = [*quietly, f"--rootdir={folder.parent}", "-p", "patchkit", str(folder)]
+            code = pytest.main(arguments, plugins=[listener])
+    finally:
+        if users is not None:
+            os.environ["PYTEST_ADDOPTS"] = users
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if listener.trouble:
         raise PatchkitError(listener.trouble)
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise PatchkitError(f"pytest could not run the gates in {folder}", f"see why with `pytest {folder}`")
     return listener.verdicts
 
 

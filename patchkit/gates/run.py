@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from patchkit.gates.events import Error, Exit, Pass, Ready, Result, Step
+from patchkit.gates.events import Error, Exit, Pass, Result, Step
 
 if TYPE_CHECKING:
     from patchkit.gates.scenario import Part
@@ -22,7 +22,6 @@ class Run:
     result: Result | None = None
     error: Error | None = None
     exit: Exit | None = None
-    ready: Ready | None = None
     trouble: str = ""
     seconds: float = 0.0
 

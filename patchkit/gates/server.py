@@ -229,7 +229,6 @@ class WorkerServer:
                 if not job.future.set_running_or_notify_cancel():
                     continue
                 job.began = job.last_event = time.monotonic()
-                job.run.ready = self.ready
                 self._running[job.request["run"]] = job
             if self._garbage:
                 self._spoil(f"the worker printed garbage: {self._garbage!r}")

@@ -29,7 +29,7 @@ def headline(evidence: Evidence) -> str:
     runtime, gpu = evidence.runtime, evidence.hardware.gpu
     device = f"{evidence.device} ({gpu})" if gpu else evidence.device
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    series = f"{runtime.name} {runtime.pin[:12]} + {count(len(runtime.patches), 'patch').replace('patchs', 'patches')}"
+    series = f"{runtime.name} {runtime.pin[:12]} + {count(len(runtime.patches), 'patch', 'patches')}"
     return f"[bold]{evidence.kind}[/bold]  vLLM {evidence.release}, {escape(device)}, {series}{without}"
 
 

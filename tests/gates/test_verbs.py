@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,24 @@ def test_gate_with_a_broken_scenario_or_worker(made_up: MadeUp, patchkit: Any, m
     assert "Traceback" not in err
 
 
-def test_gate_heeds_no_options_of_the_projects_own_pytest(made_up: MadeUp, patchkit: Any) -> None:
+def test_gate_heeds_no_options_of_the_users_own_pytest(
+    made_up: MadeUp, patchkit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made_up.scenario("first")
     (made_up.root / "pytest.ini").write_text("[pytest]\naddopts = -n 2 --no-such-option -ra\n")
-    assert patchkit(*GATE)[0] == 0
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-n 2 --collect-only")
+    code, out, _ = patchkit(*GATE)
+    assert code == 0 and "1 of 1 gate passes" in out
+    assert os.environ["PYTEST_ADDOPTS"] == "-n 2 --collect-only"
+
+
+def test_gates_that_pytest_cannot_run_are_no_verdict(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first")
+    (made_up.root / "conftest.py").write_text("raise RuntimeError\n")
+    code, out, err = patchkit(*GATE)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith(f"patchkit: pytest could not run the gates in {made_up.root / 'scenarios'};")
+    assert not (made_up.root / ".patchkit").exists()
 
 
 def test_knockout_all_caught(made_up: MadeUp, patchkit: Any) -> None:
@@ -139,6 +154,14 @@ def test_knockout_of_a_series_that_is_red_already(made_up: MadeUp, patchkit: Any
     code, out, _ = patchkit(*KNOCKOUT)
     assert code == 1
     assert "the whole series is red already: first" in out
+
+
+def test_knockout_shows_the_place_of_its_evidence_as_it_is(made_up: MadeUp, patchkit: Any) -> None:
+    made_up.scenario("first", "{without-0001-mend: error}")
+    made_up.scenario("second")
+    code, out, err = patchkit(*KNOCKOUT, "--patch", "1", "--evidence", "[/x]/[bold].json")
+    assert code == 0, out + err
+    assert out.rstrip().endswith("[/x]/[bold].json")
 
 
 def test_knockout_of_one_patch(made_up: MadeUp, patchkit: Any) -> None:
