@@ -14,9 +14,9 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-NEW_SYMBOL_VERSION = "GLIBCXX_3.4.32"
+NEW_SYMBOL_VERSIONS = ("GLIBCXX_3.4.32", "CXXABI_1.3.15")
 SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFE, 0x6FFFFFFF
-VER_NDX_GLOBAL = 1
+VER_NDX_GLOBAL, STB_WEAK = 1, 2
 
 SINGLE_QUERY_WINDOW = re.compile(r"(def single_query_cached_kv_attention\([^)]*?\bwindow_size: int = )-1\b")
 WIDE_WINDOW = 1 << 20
@@ -38,8 +38,8 @@ class Quirk:
 def forget_symbol_version(library: bytes, version: str) -> bytes:
     """``library`` (64-bit little-endian ELF) with every demand for the symbol version ``version`` made unversioned.
 
-    In ``.gnu.version`` each symbol bound to that version becomes a plain global one, and the entry in
-    ``.gnu.version_r`` is marked weak, so that the loader no longer refuses a C++ library that lacks it. The
+    In ``.gnu.version`` each symbol bound to that version becomes a plain one, weak in the symbol table, and the entry
+    in ``.gnu.version_r`` is marked weak too, so that the loader no longer refuses a C++ library that lacks them. The
     size does not change.
 
     Raises:
@@ -60,11 +60,13 @@ def _forget(data: bytearray, version: bytes) -> bytes:
     for _, kind, _, _, start, _, link, count, _, _ in sections:
         if kind == SHT_GNU_VERNEED:
             forgotten |= _weaken(data, start, count, sections[link][4], version)
-    for _, kind, _, _, start, size, *_ in sections:
+    for _, kind, _, _, start, size, symbols, *_ in sections:
         if kind == SHT_GNU_VERSYM:
-            for at in range(start, start + size, 2):
-                if struct.unpack_from("<H", data, at)[0] & 0x7FFF in forgotten:
-                    struct.pack_into("<H", data, at, VER_NDX_GLOBAL)
+            for i in range(size // 2):
+                if struct.unpack_from("<H", data, start + 2 * i)[0] & 0x7FFF in forgotten:
+                    struct.pack_into("<H", data, start + 2 * i, VER_NDX_GLOBAL)
+                    info = sections[symbols][4] + 24 * i + 4
+                    data[info] = STB_WEAK << 4 | data[info] & 0xF
     return bytes(data)
 
 
@@ -85,13 +87,16 @@ def _weaken(data: bytearray, start: int, count: int, strings: int, version: byte
 
 
 def load_with_older_libstdcxx(site_packages: Path, release: str) -> bool:
-    """Make vLLM's compiled libraries load where libstdc++ is older than GCC 13's (Debian 12, Ubuntu 22.04)."""
+    """Make vLLM's compiled libraries load where libstdc++ is older than GCC 14's (Debian 12, Ubuntu 22.04).
+
+    The one symbol that is then missing is never called, or only to end the process on an uncatchable exception.
+    """
     changed = False
     for library in sorted((site_packages / "vllm").glob("*.so")):
-        before = library.read_bytes()
-        if NEW_SYMBOL_VERSION.encode() not in before:
-            continue
-        after = forget_symbol_version(before, NEW_SYMBOL_VERSION)
+        before = after = library.read_bytes()
+        for version in NEW_SYMBOL_VERSIONS:
+            if version.encode() in before:
+                after = forget_symbol_version(after, version)
         if after != before:
             library.unlink()  # the file may be a hard link into uv's cache: never write through it
             library.write_bytes(after)
@@ -144,8 +149,8 @@ def _rewrite(file: Path, change: Callable[[str], str]) -> bool:
 QUIRKS = (
     Quirk(
         "load_with_older_libstdcxx",
-        SpecifierSet(">=0.10,<0.11", prereleases=True),
-        f"the wheels' _C library asks for {NEW_SYMBOL_VERSION}, for one symbol whose older form serves as well",
+        SpecifierSet(">=0.10,<0.12", prereleases=True),
+        f"the wheels' _C library asks for {' or '.join(NEW_SYMBOL_VERSIONS)}, for one symbol that it can do without",
         load_with_older_libstdcxx,
     ),
     Quirk(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchkit.environments.quirks import (
-    NEW_SYMBOL_VERSION,
+    NEW_SYMBOL_VERSIONS,
     apply_quirks,
     attend_to_shared_blocks,
     do_without_preloaded_libraries,
@@ -21,6 +21,9 @@ from patchkit.environments.quirks import (
     load_with_older_libstdcxx,
     name_the_distribution,
 )
+
+NEW_SYMBOL_VERSION = NEW_SYMBOL_VERSIONS[0]
+GLOBAL_FUNCTION, WEAK_FUNCTION = 0x12, 0x22
 
 
 def elf(versions: list[str], symbols: list[int]) -> bytes:
@@ -34,15 +37,17 @@ def elf(versions: list[str], symbols: list[int]) -> bytes:
     )
     needed = struct.pack("<HHIII", 1, len(versions), 1, 16, 0) + auxiliaries
     used = struct.pack(f"<{len(symbols)}H", *symbols)
-    parts, content, places = [strings, used, needed], b"", []
+    table = b"".join(struct.pack("<IBBHQQ", 0, GLOBAL_FUNCTION, 0, 0, 0, 0) for _ in symbols)
+    parts, content, places = [strings, used, needed, table], b"", []
     for part in parts:
         places.append((64 + len(content), len(part)))
         content += part + b"\0" * (-len(part) % 8)
     sections = [
         (0, 0, (0, 0), 0, 0),
         (0, 3, places[0], 0, 0),
-        (0, 0x6FFFFFFF, places[1], 0, 0),
+        (0, 0x6FFFFFFF, places[1], 4, 0),
         (0, 0x6FFFFFFE, places[2], 1, 1),
+        (0, 11, places[3], 1, 1),
     ]
     table = b"".join(struct.pack("<IIQQQQIIQQ", n, k, 0, 0, *p, link, info, 1, 0) for n, k, p, link, info in sections)
     head = b"\x7fELF\x02\x01\x01" + bytes(9)
@@ -56,7 +61,8 @@ def test_the_version_is_forgotten_and_nothing_else() -> None:
     at = before.index(struct.pack("<6H", 0, 1, 2, 3, 3, 4))
     assert after[at : at + 12] == struct.pack("<6H", 0, 1, 2, 1, 1, 4)
     changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
-    assert len(changed) == 3  # two symbols, and one flag: weak
+    assert len(changed) == 5  # two symbols, each in two tables, and one flag: weak
+    assert [after[i] for i in changed if before[i] == GLOBAL_FUNCTION] == [WEAK_FUNCTION, WEAK_FUNCTION]
     assert forget_symbol_version(after, NEW_SYMBOL_VERSION) == after
 
 
