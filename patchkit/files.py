@@ -12,6 +12,15 @@ UMASK = os.umask(0)
 os.umask(UMASK)
 
 
+def check_place(path: Path) -> None:
+    """Refuse a path that could not be written, before minutes of work are done for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, UTF-8, through a temporary file beside it; an interruption leaves the old content."""
     temporary: str | None = None
@@ -25,8 +34,11 @@ def write_atomically(path: Path, text: str) -> None:
         Path(temporary).chmod(0o666 & ~UMASK)
         Path(temporary).replace(path)
     except OSError as error:
-        why = error.strerror or error
-        raise PatchkitError(f"cannot write {path}: {why}", "free some room or choose another folder") from error
+        raise _refused(path, error) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _refused(path: Path, error: OSError) -> PatchkitError:
+    return PatchkitError(f"cannot write {path}: {error.strerror or error}", "free some room or choose another folder")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from patchkit.bench.admission import admit
 from patchkit.console import err, out
+from patchkit.files import check_place
 from patchkit.gates.evidence import to_json
 from patchkit.gates.rig import Rig, Settings
 from patchkit.gates.scenario import load_scenarios, select
@@ -31,6 +32,7 @@ def bench(
     """Run the benchmarks one by one; refuses while a gate is red or unknown."""
     settings = Settings(find_project(), runtime, release, device, python, model, workers=workers)
     benchmarks = select(load_scenarios(settings.project.scenarios), "benchmark", only)
+    check_place(evidence or settings.project.state)
     with Rig(settings) as rig:
         admit(rig)
         began = time.monotonic()

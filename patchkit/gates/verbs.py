@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from patchkit.console import err, out
+from patchkit.files import check_place
 from patchkit.gates.evidence import Evidence, default_path, to_json, write_evidence
 from patchkit.gates.rig import Rig, Settings
 from patchkit.gates.scenario import load_scenarios, select
@@ -36,6 +37,7 @@ def gate(
 
     settings = Settings(find_project(), runtime, release, device, python, model, workers=workers)
     gates = select(load_scenarios(settings.project.scenarios), "gate", only)
+    check_place(evidence or settings.project.state)
     with Rig(settings) as rig:
         began = time.monotonic()
         rig.prepare(gates)
@@ -73,6 +75,7 @@ def knockout(
     blocking = (("CUDA_LAUNCH_BLOCKING", "1"),) if device == "cuda" else ()
     settings = Settings(find_project(), runtime, release, device, python, model, workers=workers, variables=blocking)
     gates = select(load_scenarios(settings.project.scenarios), "gate", only)
+    check_place(evidence or settings.project.state)
     with Rig(settings) as rig:
         began = time.monotonic()
         campaign = Campaign(rig, gates, patches)

@@ -86,6 +86,18 @@ def test_gate_only(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
     assert err.strip() == "patchkit: no gate is named 'third'; there are first, second"
 
 
+@pytest.mark.parametrize("verb", [GATE, KNOCKOUT, BENCH])
+def test_evidence_that_cannot_be_written_is_refused_before_anything_runs(
+    verb: tuple[str, ...], made_up: MadeUp, patchkit: Any
+) -> None:
+    made_up.scenario("first")
+    made_up.scenario("speed", kind="benchmark")
+    (made_up.root / "file").touch()
+    code, out, err = patchkit(*verb, "--evidence", "file/e.json")
+    assert (code, out) == (2, "")
+    assert err == "patchkit: cannot write file/e.json: File exists; free some room or choose another folder\n"
+
+
 def test_gate_with_a_broken_scenario_or_worker(made_up: MadeUp, patchkit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made_up.scenario("first")
     monkeypatch.setenv("FAKE_START", "die")
