@@ -58,6 +58,18 @@ class Started(Event, frozen=True):
     pid: int
 
 
+class Intervention(msgspec.Struct, frozen=True):
+    """The logits that a step's tokens were drawn from, against the worker's own."""
+
+    checked: int
+    exact: int
+    exact_greedy: int
+    exact_tempered: int
+    exact_beside_prefill: int
+    untouched: int
+    first_wrong: dict[str, Any] | None = None
+
+
 class Step(Event, frozen=True, rename={"pass_": "pass"}):
     """One model step."""
 
@@ -69,6 +81,7 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
     repeat: int = 0
     runtime: dict[str, float | None] | None = None
     gold: Gold | None = None
+    intervention: Intervention | None = None
 
     def of(self, counter: str) -> float:
         """A counter of the runtime over this step; one it does not have counts as zero."""

@@ -81,7 +81,7 @@ class Part(Declared, frozen=True):
     environ: dict[str, str] = msgspec.field(default_factory=dict)
     passes: tuple[Literal["plain", "patched"], ...] = ("patched",)
     repeat: int = 1
-    watch: tuple[Literal["gold", "poison", "distributions", "timing"], ...] = ()
+    watch: tuple[Literal["gold", "poison", "distributions", "intervention", "timing"], ...] = ()
 
     def __post_init__(self) -> None:
         self.named()

@@ -59,7 +59,7 @@ class Part:
         torch.manual_seed(0)
         runtime = self._install() if self._place["pass"] == "patched" else None
         if self._watcher is not None:
-            self._watcher.begin_pass(runtime)
+            self._watcher.begin_pass(runtime, self._settings().get("beta", 0.0))
         self._prompts_before = 0
         self._kept.clear()
         calls = []
@@ -85,8 +85,11 @@ class Part:
         if tree not in sys.path:
             sys.path.insert(0, tree)
         module, _, function = self._request["start"].partition(":")
-        settings = {**(self._request.get("defaults") or {}), **(self._spec.get("runtime") or {})}
-        return getattr(importlib.import_module(module), function)(**settings)
+        return getattr(importlib.import_module(module), function)(**self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """What the runtime's start function is given."""
+        return {**(self._request.get("defaults") or {}), **(self._spec.get("runtime") or {})}
 
     def _run_call(self, call: dict[str, Any]) -> dict[str, Any]:
         vocabulary = self._llm.llm_engine.model_config.get_vocab_size()
@@ -159,7 +162,6 @@ class CallerIds:
 
     def __init__(self, llm: LLM) -> None:
         self._engine = llm.llm_engine
-        self._step = self._engine.step
         self._engine.add_request, self._engine.step = self._record, self._step_after_abort
         self.begin_call(None, None)
 
@@ -176,7 +178,7 @@ class CallerIds:
         if self._abort is not None and self._watcher is not None and self._watcher.steps_of_call >= self._abort["step"]:
             self._engine.abort_request([self.ids[number] for number in self._abort["prompts"]])
             self._abort = None
-        return self._step()
+        return type(self._engine).step(self._engine)
 
 
 def expected_owners(prompts: list[Prompt], before: int) -> dict[Any, tuple[int, int | None]]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from patchkit_worker.intervention import Drawn, check_intervention
 from patchkit_worker.steps import Shape, Span, StepTracker
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
@@ -36,6 +37,10 @@ class Watcher:
         self._runner: Any | None = None
         self._spans: dict[str, Span] = {}
         self._gold: dict[str, torch.Tensor] = {}
+        self._beta = 0.0
+        self._decoded: set[int] = set()
+        self._drawn_from: torch.Tensor | None = None
+        self._intervention: dict[str, Any] | None = None
         self._pending = False
         self.shape = Shape()
         self.step = 0
@@ -50,9 +55,11 @@ class Watcher:
 
         GPUModelRunner.execute_model = execute_model
 
-    def begin_pass(self, runtime: Any | None) -> None:
-        """A pass starts, with or without a runtime."""
+    def begin_pass(self, runtime: Any | None, beta: float) -> None:
+        """A pass starts, with or without a runtime; ``beta`` is what the runtime was told."""
         self._runtime, self._before = runtime, runtime.counters() if runtime else {}
+        self._beta = beta
+        self._decoded.clear()
         self._expected.clear()
 
     def begin_call(self, expected: dict[tuple[tuple[int, ...], Any], tuple[int, int | None]]) -> None:
@@ -71,7 +78,7 @@ class Watcher:
         if self._runner is not runner:
             self._attach(runner)
         self.shape, self._spans = self._tracker.take(scheduled)
-        self._gold = {}
+        self._gold, self._intervention = {}, None
         if scheduled.total_num_scheduled_tokens:
             self._pending = True
             self.step += 1
@@ -90,6 +97,8 @@ class Watcher:
             view = self._runtime.view()
             if view is not None and "gold" in self._watch:
                 fields["gold"] = self._compare(view)
+            if self._intervention is not None:
+                fields["intervention"] = self._intervention
             if view is not None and "poison" in self._watch:
                 poison(view)
         self._emit(**fields)
@@ -104,10 +113,12 @@ class Watcher:
         if "distributions" in self._watch:
             sampler = runner.sampler.topk_topp_sampler
             self._hooks.append(sampler.register_forward_pre_hook(self._keep_distributions, with_kwargs=True))
+        if "intervention" in self._watch:
+            self._watch_sampler(runner.sampler)
 
     def _keeper(self, name: str) -> Callable[..., None]:
         def keep(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            if "gold" not in self._watch or self._runtime is None:
+            if not self._watch & {"gold", "intervention"} or self._runtime is None:
                 return
             residual = output[1] if isinstance(output, tuple) else inputs[0]
             self._gold[name] = residual[self._decode_rows(residual.device)]
@@ -165,6 +176,41 @@ class Watcher:
 
     def _identity_loss(self) -> float:
         return (self._gold["shallow"].float() - self._gold["deep"].float()).square().mean().item()
+
+    # The intervention.
+
+    def _watch_sampler(self, sampler: Any) -> None:
+        """See what goes into ``Sampler.sample``, what is drawn from, and what comes out."""
+
+        def keep(module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            logits, _, top_k, top_p = (*inputs, *named.values())
+            self._drawn_from = apply_top_k_top_p(logits.clone(), top_k, top_p)
+
+        def sample(logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
+            before, self._drawn_from = logits.clone(), None
+            result = type(sampler).sample(sampler, logits, metadata, *rest, **named)  # the runtime's, if installed
+            if self._runtime is not None and self._gold and self._gold["shallow"].shape[0]:
+                after = logits if metadata.all_greedy else self._drawn_from
+                self._check_intervention(before, after, result[0] if isinstance(result, tuple) else result, metadata)
+            return result
+
+        self._hooks.append(sampler.topk_topp_sampler.register_forward_pre_hook(keep, with_kwargs=True))
+        sampler.sample = sample
+
+    def _check_intervention(
+        self, before: torch.Tensor, after: torch.Tensor, tokens: torch.Tensor, metadata: Any
+    ) -> None:
+        batch, model = self._batch(), self._runner.model
+        decode = [row for row, name in enumerate(batch) if self._spans[name].decode]
+        prompts = [self._truth(batch[row])[0] for row in decode]
+        drawn = Drawn(
+            before, after, tokens, metadata, decode, [p not in self._decoded for p in prompts], self._gold["shallow"]
+        )
+        dtype = self._gold["shallow"].dtype
+        self._intervention = check_intervention(
+            drawn, self._beta, lambda rows: model.logits_processor(model.lm_head, rows), dtype
+        )
+        self._decoded.update(prompts)
 
     # Sampling distributions.
 

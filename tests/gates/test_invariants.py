@@ -362,3 +362,37 @@ def test_every_invariant_is_tested_here() -> None:
 def test_shapes_read_well() -> None:
     shape = msgspec.convert({"requests": 1, "decode_rows": 1, "prefill_tokens": 1, "recomputed_tokens": 2}, Shape)
     assert str(shape) == "1 request: 1 decode row after 0, 1 prefill token, 2 recomputed tokens"
+
+
+def intervention(**changes: Any) -> dict[str, Any]:
+    """A faultless step's ``intervention``, with changes."""
+    rows = dict.fromkeys(("exact", "exact_greedy", "exact_tempered", "exact_beside_prefill", "untouched"), 1)
+    return {"checked": 4, **rows, "first_wrong": None, **changes}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (intervention(), []),
+        (None, [f"the step's sampling was not seen{WHERE}"]),
+        (
+            intervention(first_wrong={"row": 2, "what": "logits were not moved", "difference": 0.0}),
+            [f"row 2: logits were not moved, off by 0{WHERE}"],
+        ),
+        (
+            intervention(first_wrong={"row": 1, "what": "a greedy row did not take its highest logit"}),
+            [f"row 1: a greedy row did not take its highest logit{WHERE}"],
+        ),
+    ],
+)
+def test_intervened(found: dict[str, Any] | None, said: list[str]) -> None:
+    part = make_part({"intervened": {"exact": 8, "untouched": 8}}, watch=["intervention"])
+    steps = [*(make_step(number, intervention=intervention()) for number in range(8)), make_step(8, intervention=found)]
+    assert reasons(make_run(part, steps)) == said
+
+
+def test_intervened_wants_rows_of_each_kind() -> None:
+    part = make_part({"intervened": {"exact_greedy": 2}}, watch=["intervention"])
+    steps = [make_step(1, intervention=intervention(exact_greedy=0))]
+    assert reasons(make_run(part, steps)) == ["0 exact_greedy rows compared, this scenario needs at least 2"]
+    assert reasons(make_run(make_part("intervened", watch=["intervention"]), [])) != []

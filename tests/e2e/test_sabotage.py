@@ -1,0 +1,67 @@
+"""Gates that cannot fail are worse than none: break the intervention in silent ways, and see a gate say so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.scenario import load_scenarios
+from patchkit.project import find_project
+
+from .conftest import CHECKOUT, RELEASE
+
+NOT_WRITTEN = ("sampling.py", "        logits.index_copy_(0, rows[part], after)\n", "")
+EVERY_SECOND = (
+    "sampling.py",
+    "        logits.index_copy_(0, rows[part], after)\n",
+    "        logits.index_copy_(0, rows[part][::2], after[::2])\n",
+)
+SIGN = ("sampling.py", "before - predicted, alpha=beta", "predicted - before, alpha=beta")
+NO_TEMPERATURE = ("sampling.py", "        if temperature is not None:\n", "        if False:\n")
+RAW_ROWS = (
+    "runtime.py",
+    "        rows = predicted.to(self.deep.buffer.dtype)\n",
+    "        rows = self.shallow.buffer[: predicted.shape[0]]\n",
+)
+GREEDY_FIRST = (
+    "sampling.py",
+    "    intervene(logits, temperature)\n    best = None if metadata.all_random else logits.argmax(dim=-1)\n",
+    "    best = None if metadata.all_random else logits.argmax(dim=-1)\n    intervene(logits, temperature)\n",
+)
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Rig(Settings(find_project(CHECKOUT), "esamp", RELEASE)) as rig:
+        yield rig
+
+
+@pytest.mark.parametrize(
+    ("gate", "sabotage", "said"),
+    [
+        ("identity", NOT_WRITTEN, "logits are not (1 + beta)"),
+        ("identity", EVERY_SECOND, "logits are not (1 + beta)"),
+        ("identity", SIGN, "logits are not (1 + beta)"),
+        ("identity", NO_TEMPERATURE, "logits are not (1 + beta)"),
+        ("identity", RAW_ROWS, "logits are not (1 + beta)"),
+        ("mixed_batch", GREEDY_FIRST, "a greedy row did not take its highest logit"),
+    ],
+    ids=["not written", "every second row", "sign", "no temperature", "raw rows", "greedy before the intervention"],
+)
+def test_a_silent_break_of_the_intervention_is_red(
+    rig: Rig, tmp_path: Path, gate: str, sabotage: tuple[str, str, str], said: str
+) -> None:
+    tree = replace(rig.tree, path=tmp_path / "tree")
+    shutil.copytree(rig.tree.path, tree.path)
+    name, old, new = sabotage
+    file = tree.path / "esamp" / name
+    assert file.read_text().count(old) == 1
+    file.write_text(file.read_text().replace(old, new))
+    verdict = rig.run_until_red(load_scenarios(rig.settings.project.scenarios)[gate], tree)
+    assert not verdict.passed
+    assert said in " ".join(verdict.reasons)
