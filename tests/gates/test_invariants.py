@@ -396,3 +396,27 @@ def test_intervened_wants_rows_of_each_kind() -> None:
     steps = [make_step(1, intervention=intervention(exact_greedy=0))]
     assert reasons(make_run(part, steps)) == ["0 exact_greedy rows compared, this scenario needs at least 2"]
     assert reasons(make_run(make_part("intervened", watch=["intervention"]), [])) != []
+
+
+COUNTED = {
+    **dict.fromkeys(("decode_rows", "captured_rows", "intervened_rows"), 92),
+    **dict.fromkeys(("port_hits", "distiller_steps"), 23),
+    "unmapped_rows": 0,
+    "loss_finite": True,
+    "loss_last": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("counters", "said"),
+    [
+        (COUNTED, []),
+        (COUNTED | {"intervened_rows": 91}, ["repeat 0: decode rows 92, captured rows 92, intervened rows 91"]),
+        (COUNTED | {"port_hits": 0, "distiller_steps": 0}, ["repeat 0: port hits 0, distiller steps 0"]),
+        (COUNTED | {"loss_finite": False, "loss_last": None}, ["repeat 0: unmapped rows 0, loss None"]),
+        (None, ["repeat 0: decode rows None, captured rows None, intervened rows None"]),
+    ],
+)
+def test_totals(counters: dict[str, Any] | None, said: list[str]) -> None:
+    passes = [make_pass(counters=counters)]
+    assert reasons(make_run(make_part("totals", watch=["timing"]), [], passes)) == said

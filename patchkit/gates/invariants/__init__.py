@@ -14,6 +14,7 @@ from patchkit.gates.invariants import (
     moved,
     same_tokens,
     throughput,
+    totals,
 )
 from patchkit.gates.invariants.base import REGISTRY, Broken, Figures, Invariant, find_invariant
 
@@ -36,4 +37,5 @@ __all__ = [
     "moved",
     "same_tokens",
     "throughput",
+    "totals",
 ]

@@ -1,5 +1,6 @@
-"""Where vLLM is hooked: five methods of four classes, each calls the original and tells the runtime."""
+"""Where vLLM is hooked: five methods, each calls the original and tells the runtime."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,12 +37,18 @@ def install(**settings: Any) -> Runtime:
     if envs.VLLM_ENABLE_V1_MULTIPROCESSING:
         raise RuntimeError("esamp: set VLLM_ENABLE_V1_MULTIPROCESSING=0; the engine must run in this process")
     runtime = Runtime(Config(**settings))
-    runtime._hooks = [
-        hook_add_request(runtime),
-        Hook(GPUModelRunner, "execute_model", lambda original: hooked_execute_model(runtime, original)),
-        Hook(GPUModelRunner, "_prepare_inputs", lambda original: hooked_prepare_inputs(runtime, original)),
-        Hook(Sampler, "sample", lambda original: hooked_sample(runtime, original)),
-    ]
+    try:
+        runtime._hooks.append(hook_add_request(runtime))
+        for owner, name, make in (
+            (LLMEngine, "step", hooked_step),
+            (GPUModelRunner, "execute_model", hooked_execute_model),
+            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),
+            (Sampler, "sample", hooked_sample),
+        ):
+            runtime._hooks.append(Hook(owner, name, partial(make, runtime)))
+    except BaseException:  # a method has moved: leave no hook behind
+        runtime.uninstall()
+        raise
     _installed[:] = [runtime]
     return runtime
 
@@ -58,6 +65,21 @@ def hook_add_request(runtime: Runtime) -> Hook:
         return add_request
 
     return Hook(LLMEngine, "add_request", wrap)
+
+
+def hooked_step(runtime: Runtime, original: Any) -> Any:
+    """This runs in the caller's process in any case: notice that the hooks of the model runner never fire."""
+
+    def step(self: Any, *rest: Any, **named: Any) -> Any:
+        outputs = original(self, *rest, **named)
+        if outputs and not runtime.bound:
+            raise RuntimeError(
+                "esamp: the engine made tokens and no hook fired: its model runner is another one, or in another process; "
+                "unset VLLM_USE_V2_MODEL_RUNNER, pass the class UniProcExecutor as distributed_executor_backend"
+            )
+        return outputs
+
+    return step
 
 
 def hooked_execute_model(runtime: Runtime, original: Any) -> Any:

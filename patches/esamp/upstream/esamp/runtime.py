@@ -51,6 +51,11 @@ class Runtime:
 
     # Binding.
 
+    @property
+    def bound(self) -> bool:
+        """An engine has taken a step under the hooks."""
+        return self._runner is not None
+
     def _bind(self, runner: Any) -> None:
         if self._runner is runner:
             return
@@ -61,13 +66,12 @@ class Runtime:
         device, hidden = runner.device, settings.get_hidden_size()
         capacity = self.config.capture_rows or runner.vllm_config.scheduler_config.max_num_seqs
         blocks = find_blocks(runner.model)
+        shallow, deep = (blocks[layer].input_layernorm for layer in (self.config.shallow_layer, self.config.deep_layer))
         self._counters = Counters(device)
         self.bank = ModelBank(self.config, hidden, device, self._counters)
         self.rows = RowIndex(capacity, device)
-        self.shallow, self.deep = (
-            Tap(blocks[layer].input_layernorm, self.rows, hidden, settings.dtype)
-            for layer in (self.config.shallow_layer, self.config.deep_layer)
-        )
+        self.shallow = Tap(shallow, self.rows, hidden, settings.dtype)
+        self.deep = Tap(deep, self.rows, hidden, settings.dtype)
         self._runner = runner
 
     # One step.
@@ -75,8 +79,9 @@ class Runtime:
     def end_requests(self, request_ids: set[str]) -> None:
         """Requests that ended before this step: forget them, and free the slots of prompts that are done."""
         for request_id in request_ids:
-            prompt = self.requests.drop(request_id)
-            if prompt is not None and self._runner is not None:
+            self.requests.drop(request_id)
+        for prompt in self.requests.take_done():
+            if self.bound:
                 self.bank.release(prompt)
 
     def begin_step(self, runner: Any, scheduled_tokens: dict[str, int], logits_indices: torch.Tensor) -> None:
@@ -169,7 +174,8 @@ def check_supported(settings: Any) -> None:
     """Refuse an engine in which the hooks would be dead or wrong; ``settings``: ``VllmConfig``."""
     if not settings.model_config.enforce_eager:
         raise RuntimeError("esamp: needs enforce_eager=True; a captured graph would replay without the taps")
-    if settings.parallel_config.world_size > 1:
-        raise RuntimeError("esamp: runs on one device; set tensor_parallel_size=1 and pipeline_parallel_size=1")
+    parallel = settings.parallel_config
+    if parallel.world_size > 1 or parallel.data_parallel_size > 1:
+        raise RuntimeError("esamp: runs on one device; leave tensor, pipeline and data parallel sizes at 1")
     if settings.speculative_config is not None:
         raise RuntimeError("esamp: speculative decoding samples elsewhere; leave speculative_config unset")

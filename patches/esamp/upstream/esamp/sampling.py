@@ -61,7 +61,8 @@ def intervene_rows(
     """Move the decode rows' surviving logits away from the distillers', in place.
 
     new = logit + beta * (logit - logit_distiller / temperature), which is (1 + beta) * logit - beta * logit_distiller,
-    written so that beta = 0 changes no bit. A filtered token, at minus infinity, stays where it is.
+    written so that beta = 0 changes no bit. A filtered token, at minus infinity, stays where it is, and so does one
+    whose prediction is no number.
 
     Args:
         logits: ``[requests, vocabulary]`` after temperature and filters.
@@ -82,11 +83,11 @@ def intervene_rows(
         predicted = readout(part)
         if temperature is not None:
             predicted = predicted / temperature.index_select(0, rows[part]).unsqueeze(1)
-        kept = before > float("-inf")
-        after = torch.where(kept, torch.add(before, before - predicted, alpha=beta), before)
+        sound = before.isfinite() & predicted.isfinite()
+        after = torch.where(sound, torch.add(before, before - predicted, alpha=beta), before)
         logits.index_copy_(0, rows[part], after)
-        candidates += kept.sum()
-        changed += (after != before).sum()
+        candidates += (before > float("-inf")).sum()
+        changed += (logits.index_select(0, rows[part]) != before).sum()
     return candidates, changed
 
 
