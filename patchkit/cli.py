@@ -83,9 +83,9 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
     """Run every gate on real vLLM. Exit code 0 only if all of them pass."""
-    from patchkit.gates import verbs
+    from patchkit.gates import asked, verbs
 
-    return verbs.gate(as_json=as_json, **options)
+    return verbs.gate(asked.Asked(as_json=as_json, **options))
 
 
 @commands.command()
@@ -94,9 +94,9 @@ def gate(as_json: bool, **options: Any) -> int:
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
     """Leave each patch out in turn: which gate catches it, and for the stated reason?"""
-    from patchkit.gates import verbs
+    from patchkit.gates import asked, verbs
 
-    return verbs.knockout(as_json=as_json, patches=patches, **options)
+    return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
 
 
 @commands.command()
@@ -105,8 +105,9 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 def bench(as_json: bool, **options: Any) -> int:
     """Measure throughput with and without the runtime; refuses while a gate is red or unknown."""
     from patchkit.bench import verbs
+    from patchkit.gates import asked
 
-    return verbs.bench(as_json=as_json, **options)
+    return verbs.bench(asked.Asked(as_json=as_json, **options))
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Rig:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.made = time.monotonic()
         self.workers = settings.workers or default_workers(settings.device)
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}

@@ -1,0 +1,74 @@
+"""What the command line asks of ``gate``, ``knockout`` and ``bench`` alike, and what all three do with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchkit.console import err
+from patchkit.files import check_place
+from patchkit.gates.evidence import Evidence, default_path, to_json, write_evidence
+from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.scenario import Scenario, load_scenarios, select
+from patchkit.gates.summary import headline
+from patchkit.project import find_project
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options that the three verbs share; see ``patchkit gate --help``."""
+
+    release: str
+    runtime: str
+    device: str
+    python: Path | None
+    model: str | None
+    only: tuple[str, ...]
+    workers: int | None
+    evidence: Path | None
+    as_json: bool
+
+    def settings(self, variables: tuple[tuple[str, str], ...] = ()) -> Settings:
+        """How scenarios are to run; ``variables`` are added to the worker's environment."""
+        return Settings(
+            find_project(),
+            self.runtime,
+            self.release,
+            self.device,
+            self.python,
+            self.model,
+            workers=self.workers,
+            variables=variables,
+        )
+
+    def choose(self, settings: Settings, kind: str) -> list[Scenario]:
+        """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
+        chosen = select(load_scenarios(settings.project.scenarios), kind, self.only)
+        check_place(self.evidence or settings.project.state)
+        return chosen
+
+    def begin(self, rig: Rig, kind: str) -> Evidence:
+        """Say what is judged on what, and begin its record."""
+        record = rig.evidence(kind)
+        err.print(headline(record))
+        return record
+
+    def leave(self, record: Evidence, rig: Rig, name: str, tell: Callable[[str], None]) -> None:
+        """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is."""
+        record.seconds = round(time.monotonic() - rig.made, 1)
+        path = self.evidence or default_path(rig.settings.project.state, name, record.release, record.device)
+        write_evidence(path, record)
+        if self.as_json:
+            print(to_json(record), end="")
+        else:
+            tell(shortest(path))
+
+
+def shortest(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
