@@ -1,4 +1,4 @@
-"""Gates that cannot fail are worse than none: break the intervention in silent ways, and see a gate say so."""
+"""Gates that cannot fail are worse than none: break the runtime in silent ways, and see a gate say so."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ GREEDY_FIRST = (
     "    best = None if metadata.all_random else logits.argmax(dim=-1)\n    intervene(logits, temperature)\n",
 )
 
+DEAD_HOOK = ("hooks.py", '            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),\n', "")
+
 
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
@@ -50,12 +52,19 @@ def rig() -> Iterator[Rig]:
         ("identity", NO_TEMPERATURE, "logits are not (1 + beta)"),
         ("identity", RAW_ROWS, "logits are not (1 + beta)"),
         ("mixed_batch", GREEDY_FIRST, "a greedy row did not take its highest logit"),
+        ("identity", DEAD_HOOK, "the engine made tokens and no hook fired"),
     ],
-    ids=["not written", "every second row", "sign", "no temperature", "raw rows", "greedy before the intervention"],
+    ids=[
+        "not written",
+        "every second row",
+        "sign",
+        "no temperature",
+        "raw rows",
+        "greedy before the intervention",
+        "dead hook",
+    ],
 )
-def test_a_silent_break_of_the_intervention_is_red(
-    rig: Rig, tmp_path: Path, gate: str, sabotage: tuple[str, str, str], said: str
-) -> None:
+def test_a_silent_break_is_red(rig: Rig, tmp_path: Path, gate: str, sabotage: tuple[str, str, str], said: str) -> None:
     tree = replace(rig.tree, path=tmp_path / "tree")
     shutil.copytree(rig.tree.path, tree.path)
     name, old, new = sabotage
