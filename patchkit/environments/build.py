@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 from patchkit import __version__
 from patchkit.environments.lock import requirements
-from patchkit.environments.quirks import apply_quirks
+from patchkit.environments.quirks import apply_quirks, quirks_of
 from patchkit.environments.uv import find_links_folders, uv
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
@@ -34,10 +34,10 @@ PYTHONS = ("3.11", "3.12", "3.10", "3.13")
 CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
 
 
-def digest(lock: Path) -> str:
-    """Short hash of what a lock asks for, comments aside; an environment is rebuilt when that has changed."""
+def digest(lock: Path, release: str) -> str:
+    """Short hash of what a lock asks for, comments aside, and the release's quirks; a change means a rebuild."""
     lines = sorted(line for line in lock.read_text().splitlines() if line and not line.startswith("#"))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([*lines, *quirks_of(release)]).encode()).hexdigest()[:16]
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
         mended = apply_quirks(site_packages(folder), release)
         facts = {
             "release": release,
-            "lock": digest(lock),
+            "lock": digest(lock, release),
             "patchkit": __version__,
             "torch": "cpu" if cpu else "with CUDA libraries",
             "quirks": mended,

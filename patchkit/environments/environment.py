@@ -49,20 +49,20 @@ def ensure(release: str, device: str, python: Path | None = None) -> Environment
         )
     lock = find_lock(release, device)
     folder = home() / f"{release}-{device}"
-    if not _current(folder, lock):
+    if not _current(folder, release, lock):
         _build_once(folder, release, lock)
     return Environment(release, device, build.interpreter(folder), variables)
 
 
-def _current(folder: Path, lock: Path) -> bool:
+def _current(folder: Path, release: str, lock: Path) -> bool:
     """Whether ``folder`` holds a whole environment, made from ``lock`` as it is now."""
     facts = build.finished(folder)
-    return facts is not None and facts.get("lock") == build.digest(lock)
+    return facts is not None and facts.get("lock") == build.digest(lock, release)
 
 
 def _build_once(folder: Path, release: str, lock: Path) -> None:
     with exclusive(folder):
-        if _current(folder, lock):
+        if _current(folder, release, lock):
             return
         log = folder.with_name(f"{folder.name}.log")
         with console.working(f"building the environment for vLLM {release} (once; log: {log})"):

@@ -177,3 +177,8 @@ QUIRKS = (
 def apply_quirks(site_packages: Path, release: str) -> list[str]:
     """Apply every quirk that ``release`` has; returns the names of those that changed something."""
     return [q.name for q in QUIRKS if q.releases.contains(release) and q.apply(site_packages, release)]
+
+
+def quirks_of(release: str) -> list[str]:
+    """Names of the quirks that a release has."""
+    return [quirk.name for quirk in QUIRKS if quirk.releases.contains(release)]

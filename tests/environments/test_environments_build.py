@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from patchkit import console
-from patchkit.environments import build, ensure, verbs
+from patchkit.environments import build, ensure, quirks, verbs
 from patchkit.environments.build import MARKER
 from patchkit.errors import PatchkitError
 
@@ -63,6 +64,15 @@ def test_a_changed_lock_builds_anew(cache: Path, locks: Path) -> None:
     ensure(RELEASE, "cpu")
     asked = "import importlib.metadata as m; print(m.version('iniconfig'))"
     assert subprocess.check_output([python, "-c", asked], text=True).strip() == "2.0.0"
+
+
+def test_a_new_quirk_builds_anew(cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensure(RELEASE, "cpu")
+    quirk = quirks.Quirk("touch", SpecifierSet(f"=={RELEASE}"), "a test", lambda folder, _: not (folder / "t").touch())
+    monkeypatch.setattr(quirks, "QUIRKS", (quirk,))
+    ensure(RELEASE, "cpu")
+    facts = build.finished(cache / "environments" / f"{RELEASE}-cpu")
+    assert facts is not None and facts["quirks"] == ["touch"]
 
 
 def test_a_killed_build_does_not_look_whole_and_the_next_one_mends_it(cache: Path, locks: Path, tmp_path: Path) -> None:
