@@ -35,7 +35,11 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Which vLLM, on what, with which runtime."""
     group = parser.getgroup("patchkit", "scenarios on a patched runtime inside real vLLM")
-    group.addoption("--vllm", metavar="RELEASE", help="vLLM release (default: $PATCHKIT_VLLM, else the newest proven).")
+    group.addoption(
+        "--vllm",
+        metavar="RELEASE",
+        help="vLLM release (default: $PATCHKIT_VLLM, else the newest proven one, if possible one that is built).",
+    )
     group.addoption("--device", choices=["cpu", "cuda"], default="cpu", help="Where vLLM runs (default: cpu).")
     group.addoption("--runtime", default="esamp", help="Runtime under patches/ (default: esamp).")
     group.addoption("--python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")

@@ -39,7 +39,7 @@ class Sitting:
         settings = Settings(
             project=project,
             runtime=runtime,
-            release=config.getoption("--vllm") or os.environ.get("PATCHKIT_VLLM") or newest_proven(project, runtime),
+            release=config.getoption("--vllm") or os.environ.get("PATCHKIT_VLLM") or default_release(project, runtime),
             device=config.getoption("--device"),
             python=Path(python) if python else None,
             model=config.getoption("--model"),
@@ -106,11 +106,14 @@ class Sitting:
             rig.close()
 
 
-def newest_proven(project: Project, runtime: str) -> str:
-    """The newest release that the runtime's series was proven on, else the one it was developed on."""
+def default_release(project: Project, runtime: str) -> str:
+    """The newest release that the series was proven on: of those whose environment is there, or else of all."""
     from packaging.version import Version
 
+    from patchkit.environments.verbs import listed
     from patchkit.series.manifest import load_manifest
 
     manifest = load_manifest(project, runtime)
-    return max(manifest.proven, key=Version, default=manifest.developed_on)
+    built = {record["release"] for record in listed() if record["whole"]}
+    able = [release for release in manifest.proven if release in built] or manifest.proven
+    return max(able, key=Version, default=manifest.developed_on)
