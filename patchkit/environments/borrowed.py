@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from patchkit.errors import PatchkitError
 
@@ -26,13 +27,21 @@ elif found is None and spec.origin:
     said = re.search(r"^(?:__version__\s*=\s*)?(?:version\s*=\s*)?[\"'](\d[^\"']*)[\"']", file.read_text(), re.M) \
         if file.is_file() else None
     found = said.group(1) if said else ""
-print(json.dumps({"vllm": found, "python": sys.version.split()[0]}))
+places = list(spec.submodule_search_locations or ()) if spec else []
+print(json.dumps({"vllm": found, "folder": places[0] if places else "", "python": sys.version.split()[0]}))
 """
 PATIENCE = 60  # seconds
 
 
-def vllm_version(python: Path) -> str:
-    """The version of vLLM that ``python`` would import, without a local label such as ``+cpu``.
+class Found(NamedTuple):
+    """A release without a local label such as ``+cpu``, empty if it does not say; the folder above its ``vllm/``."""
+
+    release: str
+    folder: Path
+
+
+def vllm_found(python: Path) -> Found:
+    """The vLLM that ``python`` would import.
 
     PYTHONPATH is passed on: on some hosts vLLM lies in a folder that it names.
 
@@ -45,21 +54,22 @@ def vllm_version(python: Path) -> str:
         raise PatchkitError(f"--python {python}: it cannot be run", "give the path of a Python interpreter")
     try:
         probed = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, timeout=PATIENCE, check=True)
-        found = json.loads(probed.stdout.splitlines()[-1])["vllm"]
+        said = json.loads(probed.stdout.splitlines()[-1])
+        found, folder = said["vllm"], Path(said["folder"]).parent
     except (OSError, subprocess.SubprocessError, ValueError, IndexError, KeyError, TypeError) as error:
         raise PatchkitError(f"--python {python}: it does not behave as a Python interpreter", "give another") from error
     if found is None:
         raise PatchkitError(f"--python {python}: it has no vLLM", "install vLLM there, or leave --python out")
-    return str(found).partition("+")[0]
+    return Found(str(found).partition("+")[0], folder)
 
 
 def check(python: Path, release: str) -> Path:
     """``python`` as an absolute path, if it has ``release``; links are kept, for they make a virtual environment one.
 
     Raises:
-        PatchkitError: see :func:`vllm_version`; or it has another release.
+        PatchkitError: see :func:`vllm_found`; or it has another release.
     """
-    found = vllm_version(python)
+    found = vllm_found(python).release
     if found != release and not found.startswith(f"{release}.post"):
         known = found or "of unknown version"
         raise PatchkitError(

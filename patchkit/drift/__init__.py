@@ -1,0 +1,1 @@
+"""What moved under a runtime between two vLLM releases, read from their sources without installing either."""
