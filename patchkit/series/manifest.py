@@ -20,7 +20,7 @@ PATTERNS = {
     "name": "[a-z0-9][a-z0-9_-]*",
     "package": r"[A-Za-z_]\w*",
     "start": r"[A-Za-z_][\w.]*:[A-Za-z_]\w*",
-    "surface": r"vllm(\.\w+)+",
+    "symbol": r"vllm(\.\w+)+",
     "tree": HASH,
     "commit": HASH,
 }
@@ -36,6 +36,59 @@ class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
     commit: str | None = None
 
 
+class Selected(Struct, frozen=True, forbid_unknown_fields=True):
+    """A class that must be the one that vLLM instantiates.
+
+    Attributes:
+        by: device -> the function that instantiates it there.
+        architectures: the models for which it must be chosen.
+    """
+
+    by: dict[str, str]
+    architectures: list[str]
+
+
+class Surface(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every vLLM symbol that the runtime touches, by how it does, each under the name that the runtime knows it by.
+
+    Attributes:
+        wraps: replaced by a function that calls the original and hands on what it returns.
+        replaces: replaced by a function that may return a value of its own.
+        calls, reads: what the words say.
+        unpacks: takes values out of what it returns, by their place.
+        settings: attributes and variables whose default matters.
+        keeps: method -> what it must leave as it is, such as ``request.request_id``.
+        selected: class -> by what, and for which models, it must be chosen.
+        called_from: modules in which vLLM calls what is wrapped, beside the symbol's own.
+        types: what the code does not say: attribute or function -> annotation of its value, with full names.
+        behind: method that hands over to others in a way that static reading cannot follow -> those others.
+    """
+
+    wraps: list[str] = []
+    replaces: list[str] = []
+    calls: list[str] = []
+    unpacks: list[str] = []
+    reads: list[str] = []
+    settings: list[str] = []
+    keeps: dict[str, list[str]] = {}
+    selected: dict[str, Selected] = {}
+    called_from: list[str] = []
+    types: dict[str, str] = {}
+    behind: dict[str, list[str]] = {}
+
+    def manners(self) -> dict[str, set[str]]:
+        """How each symbol is touched, by its name."""
+        found: dict[str, set[str]] = {}
+        for manner in ("wraps", "replaces", "calls", "unpacks", "reads", "settings"):
+            for symbol in getattr(self, manner):
+                found.setdefault(symbol, set()).add(manner)
+        for symbol in self.keeps:
+            found.setdefault(symbol, set()).add("keeps")
+        for symbol in self.selected:
+            found.setdefault(symbol, set()).add("selected")
+        return found
+
+
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``."""
 
@@ -46,7 +99,7 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     proven: list[str]
     start: str
     defaults: dict[str, Any] = {}
-    surface: list[str] = []
+    surface: Surface = Surface()
 
 
 class Manifest(Declared, frozen=True, kw_only=True):
@@ -112,6 +165,7 @@ def _check(declared: Declared, path: Path) -> None:
     for key, text in _texts(declared):
         form = PATTERNS[key.rpartition(".")[2]]
         if not re.fullmatch(form, text):
+            key = key.removesuffix(".symbol")
             raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"mend `{key}`")
     if declared.name != path.parent.name:
         raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
@@ -133,6 +187,18 @@ def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
     """Every text that has a form, with its key."""
     upstream = declared.upstream
     yield from (("name", declared.name), ("package", declared.package), ("start", declared.start))
-    yield from (("surface", symbol) for symbol in declared.surface)
+    surface = declared.surface
+    yield from ((f"surface.{key}.symbol", symbol) for key, symbol in _symbols(surface))
     hashes = (("upstream.tree", upstream.tree), ("upstream.commit", upstream.commit))
     yield from ((key, text) for key, text in hashes if text is not None)
+
+
+def _symbols(surface: Surface) -> Iterator[tuple[str, str]]:
+    """Every vLLM symbol that a surface names, with the key it stands under."""
+    for key in ("wraps", "replaces", "calls", "unpacks", "reads", "settings", "called_from"):
+        yield from ((key, symbol) for symbol in getattr(surface, key))
+    yield from (("keeps", symbol) for symbol in surface.keeps)
+    for symbol, selected in surface.selected.items():
+        yield from (("selected", one) for one in (symbol, *selected.by.values()))
+    for symbol, others in surface.behind.items():
+        yield from (("behind", one) for one in (symbol, *others))

@@ -127,7 +127,7 @@ def test_the_manifest_is_read(project: Project) -> None:
         ("path: upstream", "path: ../../elsewhere", "upstream.path: .* leaves the folder"),
         ("path: upstream", "url: https://example.org/toy.git", "upstream: has tree, url; give path and tree"),
         ("  tree: ", "  tree: x", "upstream.tree: `x.* is not of the form"),
-        ("  - vllm.v1", "  - torch.v1", "surface: `torch.v1.* is not of the form"),
+        ("  - vllm.v1", "  - torch.v1", "surface.wraps: `torch.v1.* is not of the form"),
     ],
 )
 def test_a_malformed_manifest_is_refused(toy: Path, old: str, new: str, said: str) -> None:

@@ -1,0 +1,350 @@
+"""What a vLLM symbol promises in one release: kind, parameters, returns, value, side effects, a hash of its body."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from patchkit.drift.inference import Callable, Class, Inference, Type, is_property, is_static
+from patchkit.drift.package import FUNCTIONS, Definition, Function, positional, targets
+
+FOLLOWED = 3
+"""Calls that are followed one inside the other, for what is returned and for side effects."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter after ``self``; ``kind`` is "positional", "keyword" (keyword-only), "rest" or "named"."""
+
+    name: str
+    kind: str
+    default: str | None
+    annotation: str
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What one ``return`` gives: ``names`` of a tuple's values in order, or of the single one; none for None."""
+
+    names: tuple[str, ...]
+    is_tuple: bool
+    place: str
+
+    def __str__(self) -> str:
+        if not self.names and not self.is_tuple:
+            return "None"
+        said = ", ".join(name or "…" for name in self.names)
+        return f"({said})" if self.is_tuple else said
+
+
+@dataclass(frozen=True)
+class CallSite:
+    """Where vLLM itself calls a method, and with how much."""
+
+    place: str
+    positional: int
+    keywords: tuple[str, ...]
+    open_ended: bool
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One symbol in one release; ``defined`` is empty if it is not there.
+
+    Attributes:
+        symbol: the full name by which the runtime knows it.
+        defined: the full name where it is defined.
+        place: ``v1/sample/sampler.py:42``.
+        hops: "re-exported", "inherited", as it was reached.
+        kind: method, static method, class method, property, function, class, attribute, variable.
+        annotation: what it returns, or is, by its annotation.
+        value: the default of an attribute or a variable, as written.
+        effects: attributes that it sets on objects it was given or made, with the place.
+        callers: where vLLM calls it, among the files that were read.
+        overriders: subclasses beside its class that have a method of their own instead.
+        body: hash of the code without docstrings and annotations.
+        words: hashes of its statements, to know it again under another name.
+        elsewhere: where it seems to have gone, if it is not there.
+        guessed: what static reading could not follow.
+    """
+
+    symbol: str
+    defined: str = ""
+    place: str = ""
+    hops: tuple[str, ...] = ()
+    kind: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    annotation: str = ""
+    returns: tuple[Returned, ...] = ()
+    value: str = ""
+    effects: Mapping[str, str] = field(default_factory=dict)
+    callers: tuple[CallSite, ...] = ()
+    overriders: tuple[str, ...] = ()
+    body: str = ""
+    words: frozenset[int] = frozenset()
+    elsewhere: str = ""
+    guessed: tuple[str, ...] = ()
+
+    @property
+    def there(self) -> bool:
+        return bool(self.defined)
+
+
+def contract_of(symbol: str, inference: Inference) -> Contract:
+    """The contract of ``symbol``, by its full dotted name; of one method or another, as its class chooses, of all."""
+    found = inference.universe.find(symbol)
+    if found is None:
+        return Contract(symbol)
+    holder = found.owner
+    if holder is not None and isinstance(found.node, ast.Assign):
+        methods = [method.definition for method in inference.methods_behind(holder, symbol.rpartition(".")[2])]
+        if methods:
+            return _of_methods(symbol, found, methods, inference)
+    return _of_definition(symbol, found, inference)
+
+
+def _of_definition(symbol: str, found: Definition, inference: Inference) -> Contract:
+    node = found.node
+    seen = Contract(
+        symbol, found.name, found.place, found.hops, kind_of(found), body=body_hash(node), words=words_of(node)
+    )
+    if isinstance(node, FUNCTIONS):
+        guessed: list[str] = []
+        parameters = tuple(parameters_of(node))
+        returns = tuple(returns_of(found, inference, guessed))
+        return replace(
+            seen,
+            parameters=parameters[1:] if found.owner is not None and not is_static(node) else parameters,
+            annotation=spelled(node.returns),
+            returns=returns,
+            guessed=tuple(dict.fromkeys(guessed)),
+        )
+    if isinstance(node, ast.AnnAssign):
+        return replace(seen, annotation=spelled(node.annotation), value=ast.unparse(node.value) if node.value else "")
+    return replace(seen, value=ast.unparse(node.value)) if isinstance(node, ast.Assign) else seen
+
+
+def _of_methods(symbol: str, found: Definition, methods: list[Definition], inference: Inference) -> Contract:
+    """One contract of several methods: the parameters of the first, what any of them returns."""
+    each = [_of_definition(symbol, method, inference) for method in methods]
+    names = [method.name.rpartition(".")[2] for method in methods]
+    guessed = [line for one in each for line in one.guessed]
+    first = [(one.name, one.kind) for one in each[0].parameters]
+    guessed += [
+        f"{name} takes other parameters than {names[0]}, which stands for all"
+        for name, one in zip(names, each, strict=True)
+        if [(parameter.name, parameter.kind) for parameter in one.parameters] != first
+    ]
+    return replace(
+        each[0],
+        defined=found.name,
+        returns=tuple(returned for one in each for returned in one.returns),
+        body=_digest(" ".join(sorted(one.body for one in each))),
+        guessed=tuple(dict.fromkeys(guessed)),
+    )
+
+
+def kind_of(found: Definition) -> str:
+    """What a definition is, in a word or two."""
+    node = found.node
+    if isinstance(node, ast.Module):
+        return "module"
+    if isinstance(node, ast.ClassDef):
+        return "class"
+    if isinstance(node, FUNCTIONS):
+        if found.owner is None:
+            return "function"
+        if is_property(node):
+            return "property"
+        decorators = [ast.unparse(one) for one in node.decorator_list]
+        return "static method" if is_static(node) else "class method" if "classmethod" in decorators else "method"
+    return "attribute" if found.owner else "variable"
+
+
+def parameters_of(function: Function) -> Iterator[Parameter]:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + [ast.unparse(one) for one in arguments.defaults]
+    for one, default in zip(positional, defaults, strict=True):
+        yield Parameter(one.arg, "positional", default, spelled(one.annotation))
+    if arguments.vararg:
+        yield Parameter(arguments.vararg.arg, "rest", None, spelled(arguments.vararg.annotation))
+    for one, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield Parameter(one.arg, "keyword", ast.unparse(given) if given else None, spelled(one.annotation))
+    if arguments.kwarg:
+        yield Parameter(arguments.kwarg.arg, "named", None, spelled(arguments.kwarg.annotation))
+
+
+def spelled(annotation: ast.expr | None) -> str:
+    """An annotation in one spelling: ``Optional[X]`` is ``X | None``; quotes and ``typing.`` go."""
+    if annotation is None:
+        return ""
+    return ast.unparse(_Plain().visit(ast.parse(ast.unparse(annotation), mode="eval")).body)
+
+
+class _Plain(ast.NodeTransformer):
+    """Old spellings of types to new ones."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, str):
+            try:
+                return _Plain().visit(ast.parse(node.value, mode="eval")).body  # type: ignore[no-any-return]
+            except SyntaxError:
+                return node
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id in ("typing", "t"):
+            return self.visit(ast.Name(node.attr, ast.Load()))  # type: ignore[no-any-return]
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        plain = {"List": "list", "Dict": "dict", "Tuple": "tuple", "Set": "set", "Type": "type"}
+        return ast.Name(plain.get(node.id, node.id), ast.Load())
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        self.generic_visit(node)
+        name = node.value.id if isinstance(node.value, ast.Name) else ""
+        inner = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if name == "Optional":
+            inner.append(ast.Constant(None))
+        if name not in ("Optional", "Union"):
+            return node
+        union = inner[0]
+        for one in inner[1:]:
+            union = ast.BinOp(union, ast.BitOr(), one)
+        return union
+
+
+# What is returned.
+
+
+def own_nodes(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function without those of functions inside it."""
+    waiting: list[ast.AST] = list(reversed(function.body))
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+            waiting.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def returns_of(found: Definition, inference: Inference, guessed: list[str], depth: int = 0) -> Iterator[Returned]:
+    """Every ``return`` of a function; one that hands on what another function returned is followed there."""
+    assert isinstance(found.node, FUNCTIONS)
+    statements = [node for node in own_nodes(found.node) if isinstance(node, ast.Return)]
+    if not statements and not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own_nodes(found.node)):
+        yield Returned((), False, found.place)
+    for statement in statements:
+        place = f"{found.module.path.partition('/')[2]}:{statement.lineno}"
+        value = statement.value
+        if value is None or (isinstance(value, ast.Constant) and value.value is None):
+            yield Returned((), False, place)
+        elif isinstance(value, ast.Tuple):
+            yield Returned(tuple(_named(one) for one in value.elts), True, place)
+        elif isinstance(value, ast.Call):
+            yield from _handed_on(value, place, found, inference, guessed, depth)
+        else:
+            yield Returned((_named(value),), False, place)
+
+
+def _handed_on(
+    call: ast.Call, place: str, found: Definition, inference: Inference, guessed: list[str], depth: int
+) -> Iterator[Returned]:
+    assert isinstance(found.node, FUNCTIONS)
+    scope = inference.parameters(found.node, found.module, found.owner)
+    called = inference.expression(call.func, found.module, scope)
+    if isinstance(called, Class):
+        yield Returned((_named(call),), False, place)
+        return
+    if isinstance(called, Callable) and isinstance(called.definition.node, FUNCTIONS) and depth < FOLLOWED:
+        yield from returns_of(called.definition, inference, guessed, depth + 1)
+        return
+    if isinstance(call.func, ast.Name) or ast.unparse(call.func).startswith("self."):
+        guessed.append(f"what {_named(call)}() returns at {place} is taken for one value")
+    yield Returned((_named(call),), False, place)
+
+
+def _named(value: ast.expr) -> str:
+    """A name for a value: the last word of a name, an attribute or what is called; none for others."""
+    if isinstance(value, ast.Call):
+        return _named(value.func)
+    if isinstance(value, ast.Attribute):
+        return value.attr
+    return value.id if isinstance(value, ast.Name) else ""
+
+
+# Side effects.
+
+
+def effects_of(found: Definition, inference: Inference, depth: int = 0) -> dict[str, str]:
+    """Attributes that a function sets on objects other than ``self``: ``request.request_id`` -> where.
+
+    By the names that the function itself has for them, also where a function that it calls sets them.
+    """
+    assert isinstance(found.node, FUNCTIONS)
+    effects: dict[str, str] = {}
+    scope = inference.parameters(found.node, found.module, found.owner)
+    for node in own_nodes(found.node):
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+            for target in [node.target] if isinstance(node, ast.AugAssign) else targets(node):
+                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                    where = f"{found.module.path.partition('/')[2]}:{target.lineno}"
+                    effects.setdefault(f"{target.value.id}.{target.attr}", where)
+        elif isinstance(node, ast.Call) and depth < FOLLOWED:
+            effects = _effects_of_call(node, found, scope, inference, depth) | effects
+    return {name: place for name, place in effects.items() if not name.startswith("self.")}
+
+
+def _effects_of_call(
+    call: ast.Call, found: Definition, scope: Mapping[str, Type], inference: Inference, depth: int
+) -> dict[str, str]:
+    """What a call does to the objects that it is handed by name."""
+    handed = {at: one.id for at, one in enumerate(call.args) if isinstance(one, ast.Name)}
+    called = inference.expression(call.func, found.module, scope) if handed else None
+    if not isinstance(called, Callable) or not isinstance(called.definition.node, FUNCTIONS):
+        return {}
+    names = positional(called.definition.node)[1 if called.bound else 0 :]
+    ours = {names[at]: name for at, name in handed.items() if at < len(names)}
+    inner = effects_of(called.definition, inference, depth + 1)
+    split = [(*name.split("."), place) for name, place in inner.items()]
+    return {f"{ours[holder]}.{attribute}": place for holder, attribute, place in split if holder in ours}
+
+
+# Bodies.
+
+
+def _bare(node: ast.AST) -> ast.AST:
+    """A copy without what changes nothing when it runs: docstrings and annotations of functions."""
+    copied = ast.parse(ast.unparse(node))
+    for part in ast.walk(copied):
+        if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and ast.get_docstring(part, clean=False) is not None:
+            part.body = part.body[1:] or [ast.Pass()]
+        if isinstance(part, FUNCTIONS):
+            part.returns = None
+        if isinstance(part, ast.arg):
+            part.annotation = None
+    return copied
+
+
+def body_hash(node: ast.AST) -> str:
+    """Twelve digits that change with the code; of a class only with what it is derived from."""
+    if isinstance(node, ast.Module):
+        return ""
+    if isinstance(node, ast.ClassDef):
+        return _digest(" ".join(map(ast.unparse, node.bases)))
+    return _digest(ast.dump(_bare(node)))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def words_of(node: ast.AST) -> frozenset[int]:
+    """Hashes of the lines of a function, to tell how much of it is in another."""
+    if not isinstance(node, FUNCTIONS):
+        return frozenset()
+    lines = ast.unparse(_bare(node)).splitlines()[1:]
+    return frozenset(int(_digest(line.strip()), 16) for line in lines if line.strip())

@@ -1,0 +1,334 @@
+"""Names to definitions in Python sources that are read, never run: imports, re-exports, base classes, attributes.
+
+Static reading has limits: a name that is bound by ``exec``, ``__getattr__`` or a decorator is not found here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from patchkit.drift.source import Source
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+MOST_HOPS = 8
+"""Re-exports and base classes that are followed one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """One parsed file: the names that it binds at its top level, and the modules of which it takes all (``stars``)."""
+
+    name: str
+    path: str
+    tree: ast.Module
+    bindings: Mapping[str, ast.stmt | ast.alias]
+    origins: Mapping[str, tuple[str, str]]
+    stars: tuple[str, ...]
+    _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
+
+    def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
+        """Where the methods of a class set attributes of ``self``, by name: annotated ones, then ``__init__``, come first."""
+        if owner not in self._attributes:
+            self._attributes[owner] = _settings(owner)
+        return self._attributes[owner]
+
+
+class Setting(NamedTuple):
+    """A statement that sets an attribute of ``self``, and the method that it stands in."""
+
+    statement: ast.Assign | ast.AnnAssign
+    method: Function
+
+
+@dataclass(frozen=True, eq=False)
+class Definition:
+    """Where a symbol is defined.
+
+    Attributes:
+        name: its full name there, which may be another than the one that was asked for.
+        node: the statement that defines it; for a module its tree.
+        owner: the class that has it as a member, or None.
+        hops: how it was reached, from what was asked for: "re-exported", "inherited".
+    """
+
+    name: str
+    node: ast.AST
+    module: Module
+    owner: Definition | None = None
+    hops: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> int:
+        return getattr(self.node, "lineno", 1)
+
+    @property
+    def place(self) -> str:
+        """``v1/sample/sampler.py:42``, below the package's own folder."""
+        return f"{self.module.path.partition('/')[2]}:{self.line}"
+
+    def reached(self, how: str) -> Definition:
+        return Definition(self.name, self.node, self.module, self.owner, (how, *self.hops))
+
+
+@dataclass
+class Package:
+    """The sources of one top-level package, parsed when first asked for."""
+
+    source: Source
+    top: str
+    _modules: dict[str, Module | None] = field(default_factory=dict)
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        return frozenset(self.source.paths())
+
+    def path_of(self, module: str) -> str | None:
+        """The file of a module by its dotted name; None if there is none."""
+        stem = module.replace(".", "/")
+        return next((path for path in (f"{stem}.py", f"{stem}/__init__.py") if path in self._paths), None)
+
+    def module(self, name: str) -> Module | None:
+        """A parsed module; None if there is none, or it is no Python that this Python can parse."""
+        if name not in self._modules:
+            path = self.path_of(name)
+            text = self.source.read(path) if path else None
+            self._modules[name] = parse_module(name, path, text) if path and text is not None else None
+        return self._modules[name]
+
+    def siblings(self, module: Module) -> Iterator[Module]:
+        """Modules beside ``module`` whose names end in the same word, as cpu_model_runner and gpu_model_runner do."""
+        folder, _, file = module.path.rpartition("/")
+        word = file.removesuffix(".py").rpartition("_")[2]
+        for path in sorted(self._paths):
+            beside, _, other = path.rpartition("/")
+            if beside == folder and other != file and other.removesuffix(".py").rpartition("_")[2] == word:
+                found = self.module(path.removesuffix(".py").replace("/", "."))
+                if found:
+                    yield found
+
+
+class Universe:
+    """Several packages that import each other: a runtime and its vLLM."""
+
+    def __init__(self, *packages: Package) -> None:
+        self._packages = {package.top: package for package in packages}
+
+    def package(self, name: str) -> Package | None:
+        return self._packages.get(name.partition(".")[0])
+
+    def module(self, name: str) -> Module | None:
+        package = self.package(name)
+        return package.module(name) if package else None
+
+    def find(self, name: str) -> Definition | None:
+        """The definition behind a full dotted name: a module, or what one of them binds, and members of classes."""
+        parts = name.split(".")
+        for cut in range(len(parts), 0, -1):
+            module = self.module(".".join(parts[:cut]))
+            if module is None:
+                continue
+            found: Definition | None = Definition(module.name, module.tree, module)
+            for part in parts[cut:]:
+                found = self.member(found, part) if found else None
+            return found
+        return None
+
+    def member(self, holder: Definition, name: str) -> Definition | None:
+        """What ``holder.name`` is, for a module or a class."""
+        if isinstance(holder.node, ast.Module):
+            return self.top_level(holder.module, name)
+        if isinstance(holder.node, ast.ClassDef):
+            found = self.class_member(holder, name)
+            return (
+                Definition(found.name, found.node, found.module, found.owner, holder.hops + found.hops)
+                if found
+                else None
+            )
+        return None
+
+    def top_level(self, module: Module, name: str, hops: int = 0) -> Definition | None:
+        """What a module binds to ``name``, through imports."""
+        if hops > MOST_HOPS:
+            return None
+        node = module.bindings.get(name)
+        if isinstance(node, ast.alias):
+            origin, original = module.origins[name]
+            found = self._imported(origin, original, hops)
+            return found.reached("re-exported") if found else None
+        if node is not None:
+            return Definition(f"{module.name}.{name}", node, module)
+        submodule = self.module(f"{module.name}.{name}") if module.path.endswith("__init__.py") else None
+        if submodule:
+            return Definition(submodule.name, submodule.tree, submodule)
+        for star in module.stars:
+            behind = self.module(star)
+            found = self.top_level(behind, name, hops + 1) if behind else None
+            if found:
+                return found.reached("re-exported")
+        return None
+
+    def _imported(self, origin: str, original: str, hops: int) -> Definition | None:
+        if not original:  # import a.b as c
+            module = self.module(origin)
+            return Definition(module.name, module.tree, module) if module else None
+        behind = self.module(origin)
+        found = self.top_level(behind, original, hops + 1) if behind else None
+        if found is None and (submodule := self.module(f"{origin}.{original}")):
+            return Definition(submodule.name, submodule.tree, submodule)
+        return found
+
+    def class_member(self, holder: Definition, name: str) -> Definition | None:
+        """A member of a class: in its body, set on ``self`` in a method, or inherited, in that order."""
+        for place, owner in enumerate(self.lineage(holder)):
+            node = own_member(owner.module, owner.node, name)
+            if node is not None:
+                found = Definition(f"{owner.name}.{name}", node, owner.module, owner)
+                return found.reached("inherited") if place else found
+        return None
+
+    def lineage(self, holder: Definition) -> Iterator[Definition]:
+        """The class and its base classes as far as they can be found, nearest first, depth first."""
+        waiting = [holder]
+        seen: set[str] = set()
+        while waiting:
+            owner = waiting.pop(0)
+            if owner.name in seen or len(seen) > 4 * MOST_HOPS:
+                continue
+            seen.add(owner.name)
+            yield owner
+            waiting[:0] = self.bases(owner)
+
+    def bases(self, owner: Definition) -> list[Definition]:
+        """The base classes of a class that are defined in one of the packages."""
+        if not isinstance(owner.node, ast.ClassDef):
+            return []
+        found = [self.named(base, owner.module) for base in owner.node.bases]
+        return [base for base in found if base and isinstance(base.node, ast.ClassDef)]
+
+    def named(self, expression: ast.expr, module: Module) -> Definition | None:
+        """What a name or a chain of attributes stands for in a module; ``Base[T]`` is ``Base``."""
+        if isinstance(expression, ast.Subscript):
+            return self.named(expression.value, module)
+        if isinstance(expression, ast.Name):
+            return self.top_level(module, expression.id)
+        if isinstance(expression, ast.Attribute):
+            holder = self.named(expression.value, module)
+            return self.member(holder, expression.attr) if holder else None
+        return None
+
+
+def parse_module(name: str, path: str, text: str) -> Module | None:
+    """``text`` parsed; None if it is not Python that this Python can parse."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    bindings: dict[str, ast.stmt | ast.alias] = {}
+    origins: dict[str, tuple[str, str]] = {}
+    stars: list[str] = []
+    package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
+    for statement in _flattened(tree.body):
+        if isinstance(statement, ast.ImportFrom):
+            origin = _origin(statement, package)
+            for alias in statement.names:
+                if alias.name == "*":
+                    stars.append(origin)
+                    continue
+                bindings[alias.asname or alias.name] = alias
+                origins[alias.asname or alias.name] = origin, alias.name
+        elif isinstance(statement, ast.Import):
+            for alias in statement.names:
+                bound = alias.asname or alias.name.partition(".")[0]
+                bindings[bound] = alias
+                origins[bound] = (alias.name if alias.asname else bound), ""
+        else:
+            for bound in bound_names(statement):
+                bindings[bound] = statement
+    return Module(name, path, tree, bindings, origins, tuple(stars))
+
+
+def _origin(statement: ast.ImportFrom, package: str) -> str:
+    """The full name of the module that is imported from."""
+    if not statement.level:
+        return statement.module or ""
+    base = package.split(".")[: len(package.split(".")) - statement.level + 1]
+    return ".".join([*base, *([statement.module] if statement.module else [])])
+
+
+def _flattened(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a body, and those under its ``if``, ``try`` and ``with``."""
+    for statement in body:
+        if isinstance(statement, ast.If):
+            yield from _flattened(statement.orelse)  # the first branch is taken as the usual one: it comes last
+            yield from _flattened(statement.body)
+        elif isinstance(statement, ast.Try):
+            for handler in statement.handlers:
+                yield from _flattened(handler.body)
+            yield from _flattened([*statement.body, *statement.orelse, *statement.finalbody])
+        elif isinstance(statement, ast.With):
+            yield from _flattened(statement.body)
+        else:
+            yield statement
+
+
+def bound_names(statement: ast.stmt) -> list[str]:
+    """The names that a statement binds, imports apart."""
+    if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+        return [statement.name]
+    if isinstance(statement, ast.Assign):
+        return [name.id for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        return [statement.target.id]
+    return []
+
+
+def own_member(module: Module, owner: ast.AST, name: str) -> ast.stmt | None:
+    """The statement by which a class itself has a member: in its body, else the first that sets it on ``self``."""
+    if not isinstance(owner, ast.ClassDef):
+        return None
+    in_body = [statement for statement in _flattened(owner.body) if name in bound_names(statement)]
+    if in_body:
+        return next((one for one in in_body if not _is_overload(one)), in_body[0])
+    settings = module.set_on_self(owner).get(name)
+    return settings[0].statement if settings else None
+
+
+def _settings(owner: ast.ClassDef) -> dict[str, list[Setting]]:
+    methods = [one for one in owner.body if isinstance(one, FUNCTIONS)]
+    methods.sort(key=lambda method: method.name != "__init__")
+    found: dict[str, list[Setting]] = {}
+    for method in methods:
+        for statement in ast.walk(method):
+            if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+                for target in targets(statement):
+                    if isinstance(target, ast.Attribute) and _is_self(target.value):
+                        found.setdefault(target.attr, []).append(Setting(statement, method))
+    for settings in found.values():
+        settings.sort(key=lambda setting: not isinstance(setting.statement, ast.AnnAssign))
+    return found
+
+
+def targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    """What a statement assigns to, tuples taken apart."""
+    given = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return [part for one in given for part in (one.elts if isinstance(one, (ast.Tuple, ast.List)) else [one])]
+
+
+def _is_self(value: ast.expr) -> bool:
+    return isinstance(value, ast.Name) and value.id == "self"
+
+
+def _is_overload(statement: ast.stmt) -> bool:
+    return isinstance(statement, FUNCTIONS) and any(
+        ast.unparse(decorator).endswith(("overload", ".setter", ".deleter")) for decorator in statement.decorator_list
+    )
+
+
+def positional(function: Function) -> list[str]:
+    """The names of the parameters that may be given by position, ``self`` among them."""
+    return [one.arg for one in [*function.args.posonlyargs, *function.args.args]]
