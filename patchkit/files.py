@@ -21,16 +21,17 @@ def check_place(path: Path) -> None:
         raise _refused(path, error) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, UTF-8, through a temporary file beside it; an interruption leaves the old content."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to ``path``, a text as UTF-8, through a temporary file beside it.
+
+    An interruption leaves the old content.
+    """
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
         Path(temporary).chmod(0o666 & ~UMASK)
         Path(temporary).replace(path)
     except OSError as error:

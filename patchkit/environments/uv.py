@@ -19,7 +19,10 @@ PIP_TO_UV = {
     "trusted-host": "UV_INSECURE_HOST",
     "no-index": "UV_NO_INDEX",
     "cert": "SSL_CERT_FILE",
+    "client-cert": "SSL_CLIENT_CERT",
     "proxy": "ALL_PROXY",
+    "timeout": "UV_HTTP_TIMEOUT",
+    "default-timeout": "UV_HTTP_TIMEOUT",
 }
 """pip's setting → the environment variable through which uv hears the same."""
 
@@ -92,6 +95,7 @@ def environment_for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str
     for key, value in pip_settings(environ).items():
         name = PIP_TO_UV[key]
         separator = "," if name == "UV_FIND_LINKS" else " "
+        value = value.partition(".")[0] if name == "UV_HTTP_TIMEOUT" else value  # uv knows only whole seconds
         variables.setdefault(name, separator.join(value.split()))
     if "UV_INDEX" in variables:
         variables.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")

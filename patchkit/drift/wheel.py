@@ -1,0 +1,453 @@
+"""The Python files of a release out of its remote wheel, by ranges, or out of its source archive; kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shutil
+import tarfile
+import tempfile
+import threading
+import zipfile
+import zlib
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+from filelock import FileLock
+from msgspec import Struct
+from remotezip import PartialBuffer, RemoteFetcher, RemoteZip, RemoteZipError
+
+from patchkit import console
+from patchkit.drift.client import Client, NoPartsError, UnreachableError, client_for
+from patchkit.drift.index import File, Release
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+from patchkit.packages import host, local, settings
+from patchkit.project import cache_home
+
+PYTHON_FILE = re.compile(r"vllm/(?!.*(?:^|/)\.\.?/)[^\\\0]+\.py")
+TAIL = 1 << 20
+"""Bytes read first: the list of files of a vLLM wheel takes up to 0.7 MB at its end."""
+GAP = 1 << 17
+"""Bytes between two files that are rather read through than skipped with another request."""
+
+
+WORTH_TELLING = 20_000_000
+"""Bytes of a download from which on its progress is shown."""
+AT_ONCE = 4
+"""Parts of one wheel fetched at once."""
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    tarfile.TarError,
+    EOFError,
+    RemoteZipError,
+    KeyError,
+    NotImplementedError,
+)
+"""What reading a damaged distribution raises."""
+
+
+class Entry(Struct, frozen=True, array_like=True):
+    """What a file in the cache must be: its CRC-32, and its bytes."""
+
+    crc: int
+    size: int
+
+
+class Kept:
+    """The files of one distribution in the cache: nothing damaged comes out of it, nothing half-written goes in.
+
+    ``files.json`` lists them all; those that were read lie beside it. Any number of threads and processes may use it.
+    """
+
+    def __init__(self, file: File) -> None:
+        self.folder = cache_home() / "sources" / _key(file)
+        self._list = self.folder / "files.json"
+
+    def entries(self) -> dict[str, Entry] | None:
+        """Path → entry of every Python file; None if the list is not kept."""
+        try:
+            digest, _, content = self._list.read_bytes().partition(b"\n")
+            if digest != hashlib.sha256(content).hexdigest().encode():
+                return None
+            return msgspec.json.decode(content, type=dict[str, Entry])
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def keep_entries(self, entries: dict[str, Entry]) -> None:
+        """Keep the list: from now on its files are looked for."""
+        content = msgspec.json.encode(entries)
+        write_atomically(self._list, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+    def get(self, path: str, entry: Entry) -> bytes | None:
+        """The content of a file; None if it is not kept, or is not what it must be."""
+        try:
+            content = (self.folder / path).read_bytes()
+        except OSError:
+            return None
+        return content if entry == _entry(content) else None
+
+    def put(self, path: str, content: bytes) -> None:
+        """Keep the content of a file."""
+        write_atomically(self.folder / path, content)
+
+
+def _key(file: File) -> str:
+    """A name for the content: its hash; where the index has none, of its address, of a local file also of its state."""
+    if file.sha256:
+        return file.sha256
+    where, state = local(file.url), ""
+    if where is not None and where.is_file():
+        facts = where.stat()
+        state = f" {facts.st_size} {facts.st_mtime_ns}"
+    return hashlib.sha256((file.url + state).encode()).hexdigest()
+
+
+def _entry(content: bytes) -> Entry:
+    return Entry(zlib.crc32(content), len(content))
+
+
+class Published:
+    """A release in the package index: a :class:`patchkit.drift.source.Source`, which threads may share."""
+
+    def __init__(self, release: Release, client: Client | None = None) -> None:
+        """Nothing is fetched yet.
+
+        Args:
+            client: for tests; else one with the user's settings, which all releases share.
+
+        Raises:
+            PatchkitError: none of its files is a wheel or a source archive.
+        """
+        self.release = release.text
+        self._file = release.files[0]
+        if not (self._file.wheel or _archive(self._file)):
+            raise PatchkitError(
+                f"vLLM {release.text} has neither a wheel nor a source archive", "choose another release"
+            )
+        foreign = "" if self._file.akin or not self._file.wheel else " (a wheel for another platform)"
+        self.origin = f"{self._file.filename}{foreign}"
+        self._client = client
+        self._kept = Kept(self._file)
+        self._lock = threading.RLock()
+        self._entries: dict[str, Entry] | None = None
+        self._zip: zipfile.ZipFile | None = None
+        self._parts: Parts | None = None
+
+    def paths(self) -> Collection[str]:
+        """See :class:`patchkit.drift.source.Source`."""
+        return self._listed().keys()
+
+    def read(self, path: str) -> str | None:
+        """See :class:`patchkit.drift.source.Source`.
+
+        Raises:
+            PatchkitError: it is not kept, and the index cannot be reached.
+        """
+        entry = self._listed().get(path)
+        if entry is None:
+            return None
+        content = self._kept.get(path, entry)
+        if content is None:
+            content = self._fetch([path])[path]
+        return content.decode("utf-8", errors="replace")
+
+    def prefetch(self, paths: Iterable[str]) -> None:
+        """See :class:`patchkit.drift.source.Prefetched`: neighbours in the wheel come with one request.
+
+        Raises:
+            PatchkitError: the index cannot be reached.
+        """
+        entries = self._listed()
+        wanted = [path for path in dict.fromkeys(paths) if path in entries]
+        missing = [path for path in wanted if self._kept.get(path, entries[path]) is None]
+        if missing:
+            self._fetch(missing)
+        self.close()
+
+    def close(self) -> None:
+        """Forget what only reading on needs; reading on opens it anew."""
+        with self._lock:
+            if self._zip is not None:
+                self._zip.close()
+            self._zip = self._parts = None
+
+    def _listed(self) -> dict[str, Entry]:
+        with self._lock:
+            if self._entries is None:
+                self._entries = self._kept.entries()
+            if self._entries is None:
+                with self._explained():
+                    self._entries = self._list()
+            return self._entries
+
+    def _list(self) -> dict[str, Entry]:
+        """The list of files from the wheel's end; of an archive, all its files with it."""
+        opened = self._opened()
+        if opened is None:
+            return self._fetch_all()
+        entries = {
+            info.filename: Entry(info.CRC, info.file_size)
+            for info in opened.infolist()
+            if PYTHON_FILE.fullmatch(info.filename)
+        }
+        self._kept.keep_entries(entries)
+        return entries
+
+    def _fetch(self, paths: Collection[str]) -> dict[str, bytes]:
+        """Get files that the release has, and keep them."""
+        found: dict[str, bytes] = {}
+        with self._lock, self._explained():
+            opened = self._opened()
+            if opened is None:
+                self._entries = self._fetch_all()
+                for path in paths:
+                    found[path] = self._kept.get(path, self._entries[path]) or b""
+                return found
+            if self._parts is not None:
+                self._parts.fetch_ahead(_spans(opened, paths))
+            for path in paths:
+                found[path] = opened.read(path)
+                self._kept.put(path, found[path])
+            if self._parts is not None:
+                self._parts.forget()
+        return found
+
+    def _opened(self) -> zipfile.ZipFile | None:
+        """The wheel, open for reading; None for an archive, and for a wheel whose server sends no parts."""
+        if self._zip is not None or not self._file.wheel:
+            return self._zip
+        where = local(self._file.url)
+        if where is not None:
+            self._zip = zipfile.ZipFile(where)
+            return self._zip
+        for from_end in (True, False):
+            parts = Parts(self._file.url, self._connected(), self._kept.folder / "end", from_end)
+            try:
+                self._zip, self._parts = parts.open(), parts
+                return self._zip
+            except NoPartsError:
+                continue
+        return None
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            self._client = client_for(settings())
+        return self._client
+
+    def _fetch_all(self, wanted: Collection[str] = ()) -> dict[str, Entry]:
+        """Get every Python file, reading the distribution from end to end, unless another process just did."""
+        self._kept.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._kept.folder / ".lock"):
+            entries = self._kept.entries()
+            if entries is not None and all(self._kept.get(path, entries[path]) is not None for path in wanted):
+                return entries
+            why = "its server sends no parts" if self._file.wheel else "there is no wheel for this platform"
+            console.err.print(f"reading all of {self._file.filename}, for {why} …", style="dim", markup=False)
+            entries = self._connected().whole(self._file.url, self._unpack)
+            self._kept.keep_entries(entries)
+            return entries
+
+    def _unpack(self, chunks: Iterator[bytes], size: int | None) -> dict[str, Entry]:
+        """Keep every Python file of the distribution that comes in ``chunks``, and check that it is the one listed."""
+        stream = Hashed(chunks, self._file.filename, size)
+        entries: dict[str, Entry] = {}
+        for path, content in _in_wheel(stream, self._kept.folder) if self._file.wheel else _in_archive(stream):
+            self._kept.put(path, content)
+            entries[path] = _entry(content)
+        stream.drain()
+        if self._file.sha256 and stream.digest.hexdigest() != self._file.sha256:
+            raise zipfile.BadZipFile("its hash is not the one that the index lists")
+        return entries
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what can go wrong with a distribution into one line."""
+        what = f"cannot read vLLM {self.release} ({self._file.filename})"
+        try:
+            yield
+        except UnreachableError as error:
+            raise PatchkitError(
+                f"{what}: {error}", "check the network and run it again: what was read is kept"
+            ) from error
+        except OSError as error:
+            raise PatchkitError(f"{what}: {error.strerror or error}", "mend that and run it again") from error
+        except DAMAGE as error:
+            raise PatchkitError(
+                f"{what}: it is damaged, or came so: {error}", "run it again, or get it from another index"
+            ) from error
+
+
+class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
+    """Parts of a remote file by ranges; its end is kept in a file, and what was fetched ahead is held in memory."""
+
+    def __init__(self, url: str, client: Client, end: Path, from_end: bool) -> None:
+        """Nothing is fetched yet.
+
+        Args:
+            from_end: whether to ask for "the last bytes"; some servers know only "from, to".
+        """
+        super().__init__(url, support_suffix_range=from_end)
+        self._client, self._end = client, end
+        self._blocks: list[tuple[int, bytes]] = []
+
+    def open(self) -> zipfile.ZipFile:
+        """The remote zip.
+
+        Raises:
+            NoPartsError: the server sends no such parts.
+            UnreachableError: it does not answer.
+        """
+        kept = self._kept_end()
+        if kept is not None:
+            self._blocks.append(kept)
+        opened: zipfile.ZipFile = RemoteZip(self._url, TAIL, fetcher=lambda *_, **__: self)
+        if kept is None and self._blocks:
+            start, content = self._blocks[0]
+            self._keep_end(opened.start_dir, content[max(0, opened.start_dir - start) :])
+        return opened
+
+    def fetch_ahead(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Get parts, each from its first byte to before its last, several at once, and hold them."""
+        missing = [span for span in spans if self._held(*span) is None]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for (start, _), content in zip(missing, pool.map(self._part, missing), strict=True):
+                self._blocks.append((start, content))
+
+    def forget(self) -> None:
+        """Let go of what is held."""
+        self._blocks.clear()
+
+    def fetch(self, data_range: tuple[int, int | None], stream: bool = False) -> PartialBuffer:
+        """A part for remotezip; see there."""
+        first, last = data_range
+        if first < 0:
+            start, content = self._last_bytes(-first)
+            return PartialBuffer(io.BytesIO(content), start, len(content), False)
+        assert last is not None
+        held = self._held(first, last + 1)
+        content = held if held is not None else self._part((first, last + 1))
+        return PartialBuffer(io.BytesIO(content), first, len(content), False)
+
+    def _last_bytes(self, count: int) -> tuple[int, bytes]:
+        if self._blocks:
+            return self._blocks[0]
+        if self._support_suffix_range:
+            content, start = self._client.part(self._url, f"bytes=-{count}")
+        else:
+            size = self._client.size(self._url)
+            content, start = self._client.part(self._url, f"bytes={max(0, size - count)}-{size - 1}")
+        self._blocks.append((start, content))
+        return start, content
+
+    def _part(self, span: tuple[int, int]) -> bytes:
+        content, start = self._client.part(self._url, f"bytes={span[0]}-{span[1] - 1}")
+        if start != span[0] or len(content) != span[1] - span[0]:
+            raise UnreachableError(f"{host(self._url)} sends other parts than it is asked for")
+        return content
+
+    def _held(self, first: int, end: int) -> bytes | None:
+        for start, content in self._blocks:
+            if start <= first and end <= start + len(content):
+                return content[first - start : end - start]
+        return None
+
+    def _kept_end(self) -> tuple[int, bytes] | None:
+        """Where the end begins, and the end; None if it is not kept whole."""
+        try:
+            digest, start, content = self._end.read_bytes().split(b"\n", 2)
+        except (OSError, ValueError):
+            return None
+        return (int(start), content) if digest == _digest(start, content) else None
+
+    def _keep_end(self, start: int, content: bytes) -> None:
+        offset = str(start).encode()
+        write_atomically(self._end, b"\n".join([_digest(offset, content), offset, content]))
+
+
+def _digest(start: bytes, content: bytes) -> bytes:
+    return hashlib.sha256(start + b"\n" + content).hexdigest().encode()
+
+
+def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, int]]:
+    """From where to where in a wheel files lie, those that are near each other together."""
+    starts = sorted([*(info.header_offset for info in opened.infolist()), opened.start_dir])
+    spans: list[tuple[int, int]] = []
+    for start in sorted(opened.getinfo(path).header_offset for path in paths):
+        end = starts[bisect_right(starts, start)]
+        if spans and start - spans[-1][1] <= GAP:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
+class Hashed(io.RawIOBase):
+    """A stream of what comes in chunks, whose hash is worked out on the way; at each quarter it is said on stderr."""
+
+    def __init__(self, chunks: Iterator[bytes], name: str, size: int | None) -> None:
+        """Nothing is read yet."""
+        self._chunks, self._name, self._size = chunks, name, size
+        self._rest = b""
+        self._count, self._said = 0, 0
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See :class:`io.RawIOBase`."""
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+            self.digest.update(self._rest)
+            self._tell(len(self._rest))
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+    def _tell(self, count: int) -> None:
+        self._count += count
+        if self._size is not None and self._size > WORTH_TELLING and 4 * self._count >= (self._said + 1) * self._size:
+            self._said = 4 * self._count // self._size
+            note = f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB"
+            console.err.print(note, style="dim", markup=False)
+
+    def drain(self) -> None:
+        """Read what is left."""
+        while self.read(1 << 20):
+            pass
+
+
+def _in_wheel(stream: Hashed, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Python files of a wheel, which must lie on disk to be read: it is put in ``folder`` for as long as that takes."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        except OSError as error:
+            raise PatchkitError(f"cannot write to {folder}: {error.strerror or error}", "free some room") from error
+        with zipfile.ZipFile(file) as opened:
+            for path in opened.namelist():
+                if PYTHON_FILE.fullmatch(path):
+                    yield path, opened.read(path)
+
+
+def _in_archive(stream: Hashed) -> Iterator[tuple[str, bytes]]:
+    """Python files of a source archive, without its one top folder, as they come by."""
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|*") as archive:
+        for member in archive:
+            path = member.name.removeprefix("./").partition("/")[2]
+            if member.isreg() and PYTHON_FILE.fullmatch(path):
+                file = archive.extractfile(member)
+                assert file is not None
+                yield path, file.read()
+
+
+def _archive(file: File) -> bool:
+    return ".tar" in file.filename or file.filename.endswith(".tgz")
