@@ -111,6 +111,17 @@ def bench(as_json: bool, **options: Any) -> int:
 
 
 @commands.command()
+@runtime_option
+@click.option("--all", "everything", is_flag=True, help="Old releases and pre-releases too.")
+@json_option
+def releases(runtime: str, everything: bool, as_json: bool) -> int:
+    """List what the package index has, what is proven, and what is new."""
+    from patchkit.drift import releases as verb
+
+    return verb.releases(runtime, everything, as_json)
+
+
+@commands.command()
 @click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
 def report(evidence: Path, form: str) -> int:
