@@ -151,6 +151,7 @@ class Error(Event, frozen=True, rename={"pass_": "pass"}):
     call: int | None = None
     step: int | None = None
     shape: Shape | None = None
+    returned_tokens: int | None = None
     traceback: str = ""
 
 

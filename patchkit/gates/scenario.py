@@ -69,6 +69,16 @@ class Call(Declared, frozen=True):
         self.not_empty("groups")
 
 
+Doctoring = Literal[
+    "runner_replaced",
+    "prepare_inputs_bypassed",
+    "prepare_inputs_reordered",
+    "sampler_bypassed",
+    "request_ids_changed",
+    "norm_swapped",
+]
+
+
 class Part(Declared, frozen=True):
     """One engine of a scenario, from load to result; see docs/worker-protocol.md."""
 
@@ -79,6 +89,7 @@ class Part(Declared, frozen=True):
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: dict[str, Any] = msgspec.field(default_factory=dict)
     environ: dict[str, str] = msgspec.field(default_factory=dict)
+    doctor: tuple[Doctoring, ...] = ()
     passes: tuple[Literal["plain", "patched"], ...] = ("patched",)
     repeat: int = 1
     watch: tuple[Literal["gold", "poison", "distributions", "intervention", "timing"], ...] = ()
@@ -89,8 +100,11 @@ class Part(Declared, frozen=True):
         self.at_least(1, "repeat")
         if not self.invariants:
             raise ValueError("a part without invariants proves nothing")
-        for rule, _ in self.rules():
+        rules = self.rules()
+        for rule, _ in rules:
             rule.check_fits(self)
+        if len(rules) > 1 and any(rule.name == "refused" for rule, _ in rules):
+            raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
 
     def for_worker(self) -> dict[str, Any]:
         """What the worker is told: everything but what must hold."""
@@ -99,8 +113,10 @@ class Part(Declared, frozen=True):
         return told
 
     def rules(self) -> list[tuple[Invariant, Params]]:
-        """The invariants with their parameters; ``finished`` is always judged, and first."""
-        named = [("finished", {}), *map(_single, self.invariants)]
+        """The invariants with their parameters; how the run ended is always judged, and first."""
+        named = [*map(_single, self.invariants)]
+        if not any(name == "refused" for name, _ in named):
+            named.insert(0, ("finished", {}))
         found = [(find_invariant(name), given) for name, given in named]
         return [(rule, rule.read(given)) for rule, given in found]
 

@@ -20,6 +20,7 @@ COUNTS = {
     "shrinks": "{} shrinking steps",
     "mixed_steps": "{} mixed steps",
     "prefills_after_decode": "{} prefills after decodes",
+    "refusals": "{} drifts refused",
     "decode_rows": "{} decode rows",
 }
 

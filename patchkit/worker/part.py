@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from patchkit_worker.channel import Channel
+from patchkit_worker.doctor import doctor
 from patchkit_worker.engine import make_engine
 from patchkit_worker.prompts import Prompt, is_correct, make_prompts
 from patchkit_worker.watch import Watcher
@@ -36,6 +37,7 @@ class Part:
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
+        doctor(self._spec.get("doctor") or [])
         self._llm: LLM = make_engine(self._request["model"], self._request["device"], self._spec.get("engine") or {})
         loaded = time.monotonic() - began
         self._caller_ids = CallerIds(self._llm)
@@ -60,7 +62,7 @@ class Part:
         runtime = self._install() if self._place["pass"] == "patched" else None
         if self._watcher is not None:
             self._watcher.begin_pass(runtime, self._settings().get("beta", 0.0))
-        self._prompts_before = 0
+        self._prompts_before = self._caller_ids.returned_tokens = 0
         self._kept.clear()
         calls = []
         for number, call in enumerate(self._spec["calls"]):
@@ -152,16 +154,18 @@ class Part:
             "where": deepest_frame(error, self._request.get("tree")),
             "step": watcher.step if watcher else None,
             "shape": vars(watcher.shape) if watcher else None,
+            "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
             "traceback": traceback.format_exc(),
             **{key: self._place[key] for key in ("pass", "call")},
         }
 
 
 class CallerIds:
-    """The ids under which the caller's prompts entered the engine, and aborts by them."""
+    """The ids under which the caller's prompts entered the engine, aborts by them, and what came back."""
 
     def __init__(self, llm: LLM) -> None:
         self._engine = llm.llm_engine
+        self.returned_tokens = 0
         self._engine.add_request, self._engine.step = self._record, self._step_after_abort
         self.begin_call(None, None)
 
@@ -178,7 +182,9 @@ class CallerIds:
         if self._abort is not None and self._watcher is not None and self._watcher.steps_of_call >= self._abort["step"]:
             self._engine.abort_request([self.ids[number] for number in self._abort["prompts"]])
             self._abort = None
-        return type(self._engine).step(self._engine)
+        outputs = type(self._engine).step(self._engine)
+        self.returned_tokens += sum(len(sample.token_ids) for output in outputs for sample in output.outputs)
+        return outputs
 
 
 def expected_owners(prompts: list[Prompt], before: int) -> dict[Any, tuple[int, int | None]]:

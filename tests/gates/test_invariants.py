@@ -352,6 +352,51 @@ def test_throughput_wants_every_pair() -> None:
     ]
 
 
+DRIFTED = "esamp on vLLM 0.20.0: Sampler.sample was not called"
+KNOWN = {"run": "r", "type": "Drifted", "message": DRIFTED, "step": 1, "returned_tokens": 0, "pass": "patched"}
+SAID = "Drifted: esamp on vLLM 0.20.0: Sampler.sample was not called, at step 1 of call 0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        (
+            {"message": "out of memory"},
+            ["refused, but not naming 'Sampler': Drifted: out of memory, at step 1 of call 0"],
+        ),
+        ({"message": f"{DRIFTED}\nNote"}, [f"refused in 2 lines, not in one: {SAID.replace(',', ' Note,')}"]),
+        ({"returned_tokens": 3}, [f"refused after 3 tokens had been returned: {SAID}"]),
+        ({"step": 4}, [f"refused at step 4, it could be known at step 1: {SAID.replace('step 1', 'step 4')}"]),
+        (
+            {"step": None},
+            ["refused before there was a step: " + SAID.replace("at step 1 of call 0", "before the first step")],
+        ),
+        ({"returned_tokens": None}, [f"refused before there was a step: {SAID}"]),
+    ],
+)
+def test_refused(changes: dict[str, Any], said: list[str]) -> None:
+    run = make_run(make_part({"refused": {"naming": "Sampler"}}), steps=[])
+    run.exit = Exit("r", code=1)
+    run.result, run.error = None, msgspec.convert({**KNOWN, **changes}, Error)
+    assert reasons(run) == said
+    if not said:
+        assert judge_part(run)[0].figures == {"refusals": 1, "said": DRIFTED}
+
+
+def test_refused_is_red_on_a_run_that_came_to_its_end() -> None:
+    part = make_part({"refused": {"naming": "Sampler"}}, doctor=["sampler_bypassed"])
+    assert reasons(make_run(part)) == ["not refused with sampler_bypassed: 6 tokens returned in 24 steps"]
+
+
+def test_refused_is_red_on_a_run_that_died() -> None:
+    run = make_run(make_part({"refused": {"naming": "Sampler"}}))
+    run.result, run.exit = None, Exit("r", signal=9)
+    assert reasons(run)[0].startswith("the run was killed by SIGKILL, after step 23")
+    run.exit, run.trouble = None, "hung: no event for 9 s"
+    assert reasons(run)[0].startswith("hung: no event for 9 s")
+
+
 def test_every_invariant_is_tested_here() -> None:
     from patchkit.gates.invariants import REGISTRY
 

@@ -1,0 +1,56 @@
+"""The run ends in an error that tells people what is wrong, before a token is returned; stands in for ``finished``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from patchkit.gates.events import Error, count
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.finished import finished, tell
+from patchkit.gates.run import Run
+
+
+class Refused(Params, frozen=True):
+    """``naming``: a regular expression that the message must match; ``by_step``: the step by which it must be known."""
+
+    naming: str
+    by_step: int = 1
+
+    def __post_init__(self) -> None:
+        self.at_least(0, "by_step")
+        self.not_empty("naming")
+        try:
+            re.compile(self.naming)
+        except re.error as error:
+            raise ValueError(f"naming is no regular expression: {error}") from None
+
+
+@invariant(params=Refused)
+def refused(run: Run, params: Refused, figures: Figures) -> Iterator[Broken]:
+    """An exception of one line that matches, in time; a run that came to its end was not refused."""
+    error = run.error
+    if error is not None:
+        figures["refusals"], figures["said"] = 1, error.message
+        for what in wrong(error, params):
+            yield Broken(f"{what}: {tell(error)}", error.step, error.shape)
+    elif run.result is not None and run.result.passes:
+        tokens = sum(done.generated_tokens for done in run.passes("patched"))
+        doctored = f" with {', '.join(run.part.doctor)}" if run.part.doctor else ""
+        yield Broken(f"not refused{doctored}: {count(tokens, 'token')} returned in {count(len(run.patched), 'step')}")
+    else:
+        yield from finished(run, Params(), figures)
+
+
+def wrong(error: Error, params: Refused) -> Iterator[str]:
+    """What is wrong with a refusal."""
+    if not re.search(params.naming, error.message):
+        yield f"refused, but not naming {params.naming!r}"
+    elif "\n" in error.message.strip():
+        yield f"refused in {len(error.message.strip().splitlines())} lines, not in one"
+    elif error.returned_tokens:
+        yield f"refused after {count(error.returned_tokens, 'token')} had been returned"
+    elif error.step is None or error.returned_tokens is None:
+        yield "refused before there was a step"
+    elif error.step > params.by_step:
+        yield f"refused at step {error.step}, it could be known at step {params.by_step}"
