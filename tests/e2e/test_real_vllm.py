@@ -23,6 +23,7 @@ GATES = (
     "mixed_batch",
     "identity",
     "learning",
+    "guards",
 )
 
 
@@ -35,7 +36,7 @@ def test_every_gate_is_green_in_its_order(gated: dict[str, Any]) -> None:
     assert [verdict["scenario"] for verdict in gated["verdicts"]] == list(GATES)
     assert all(verdict["passed"] for verdict in gated["verdicts"])
     assert gated["versions"]["vllm"].startswith(RELEASE)
-    assert len(gated["runtime"]["patches"]) == 7
+    assert len(gated["runtime"]["patches"]) == 8
 
 
 def test_the_gates_exercised_what_they_claim(gated: dict[str, Any]) -> None:
@@ -50,15 +51,17 @@ def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, 
     path = tmp_path / "knockout.json"
     done = patchkit("knockout", "--vllm", RELEASE, "--evidence", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "7 of 7 patches caught" in done.stdout
+    assert "8 of 8 patches caught" in done.stdout
     rows = {row["patch"][:4]: row for row in json.loads(path.read_text())["knockouts"]}
-    assert len(rows) == 7
+    assert len(rows) == 8
     assert all(row["caught"] for row in rows.values())
     # The row that started it all: what every benchmark runs is green, and only draining requests show it.
     assert rows["0007"]["verdicts"]["monotonic_bench"]["passed"]
     assert not rows["0007"]["verdicts"]["decode_shrink"]["passed"]
-    assert rows["0004"]["by"] == "monotonic_bench" and "port hits 0" in rows["0004"]["reason"]
-    assert rows["0005"]["by"] == "identity" and "belong to no request" in rows["0005"]["reason"]
+    assert rows["0004"]["by"] == "monotonic_bench" and "where logits indices are looked for" in rows["0004"]["reason"]
+    assert rows["0005"]["by"] == "identity" and "did not register request" in rows["0005"]["reason"]
+    # Only the gate of the guards misses them: nothing drifts under the others.
+    assert [gate for gate, found in rows["0008"]["verdicts"].items() if not found["passed"]] == ["guards"]
 
 
 def test_a_gate_is_a_pytest_item_and_a_red_one_says_why() -> None:
@@ -89,7 +92,7 @@ CROWD = {
 }
 
 def test_mine(run_scenario, patched_runtime):
-    assert len(patched_runtime.tree.taken) == 7
+    assert len(patched_runtime.tree.taken) == 8
     verdict = run_scenario("identity")
     assert verdict.passed, verdict.reason
 

@@ -34,7 +34,12 @@ GREEDY_FIRST = (
     "    best = None if metadata.all_random else logits.argmax(dim=-1)\n    intervene(logits, temperature)\n",
 )
 
-DEAD_HOOK = ("hooks.py", '            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),\n', "")
+NO_STEP = ("hooks.py", '            (LLMEngine, "step", hooked_step),\n', "")
+NO_EXECUTE = ("hooks.py", '            (GPUModelRunner, "execute_model", hooked_execute_model),\n', "")
+NO_PREPARE = ("hooks.py", '            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),\n', "")
+NO_SAMPLE = ("hooks.py", '            (Sampler, "sample", hooked_sample),\n', "")
+NO_TAP = ("taps.py", "        norm.forward = self\n", "        norm.forward = norm.forward\n")
+NO_ROWS = ("rows.py", "newest = computed + 1 ==", "newest = computed + 2 ==")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,12 @@ def rig() -> Iterator[Rig]:
         ("identity", NO_TEMPERATURE, "logits are not (1 + beta)"),
         ("identity", RAW_ROWS, "logits are not (1 + beta)"),
         ("mixed_batch", GREEDY_FIRST, "a greedy row did not take its highest logit"),
-        ("identity", DEAD_HOOK, "the engine made tokens and no hook fired"),
+        ("identity", NO_STEP, "LLMEngine.step is not what steps the engine"),
+        ("identity", NO_EXECUTE, "GPUModelRunner.execute_model was not called around _prepare_inputs"),
+        ("identity", NO_PREPARE, "GPUModelRunner._prepare_inputs was not called in a step that ran the model"),
+        ("identity", NO_SAMPLE, "Sampler.sample was not called in a step with tokens to sample"),
+        ("identity", NO_TAP, "RMSNorm.forward was not called in the forward of a tapped block"),
+        ("identity", NO_ROWS, "InputBatch never showed a row that decodes"),
     ],
     ids=[
         "not written",
@@ -61,7 +71,12 @@ def rig() -> Iterator[Rig]:
         "no temperature",
         "raw rows",
         "greedy before the intervention",
-        "dead hook",
+        "step not hooked",
+        "execute_model not hooked",
+        "_prepare_inputs not hooked",
+        "sample not hooked",
+        "not tapped",
+        "no rows found",
     ],
 )
 def test_a_silent_break_is_red(rig: Rig, tmp_path: Path, gate: str, sabotage: tuple[str, str, str], said: str) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from doctored import declare, make_part
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.scenario import load_scenario, load_scenarios, select
+from patchkit.gates.scenario import Doctoring, load_scenario, load_scenarios, select
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +36,14 @@ def changed(**changes: Any) -> dict[str, Any]:
         (declare({"learning": {"fall": 2}}, watch=["gold"]), "parts[0]: learning: fall must lie between 0 and 1"),
         (declare({"exercised": {}}), "parts[0]: exercised: it asks for nothing"),
         (declare({"exercised": {"jumps": 1}}), "parts[0]: exercised: Object contains unknown field `jumps`"),
+        (declare({"refused": {}}), "parts[0]: refused: Object missing required field `naming`"),
+        (declare({"refused": {"naming": ""}}), "parts[0]: refused: naming is empty"),
+        (declare({"refused": {"naming": "("}}), "parts[0]: refused: naming is no regular expression: missing ), unter"),
+        (declare({"refused": {"naming": "a", "by_step": -1}}), "parts[0]: refused: by_step must be at least 0, not -1"),
+        (declare({"refused": {"naming": "a"}}, "alive"), "parts[0]: refused stands alone: a run that ends in an error"),
+        (declare({"refused": {"naming": "a"}}, passes=["plain"]), "parts[0]: refused needs a patched pass"),
+        (declare("alive", doctor=["flu"]), "parts[0].doctor[0]: Invalid enum value 'flu'"),
+        (declare("alive", doctor="norm_swapped"), "parts[0].doctor: Expected `array`, got `str`"),
         (declare({"alive": None, "moved": None}), "parts[0]: an invariant is a name or one `name: {parameters}`"),
         (changed(parts=[]), "parts is empty"),
         (changed(parts=declare("alive")["parts"] * 2), "two parts are named 'p'"),
@@ -104,17 +113,27 @@ def test_the_worker_is_told_everything_but_what_must_hold() -> None:
     assert told["calls"][0]["groups"][0]["prompts"] == {"kind": "random", "count": 1, "tokens": 8}
 
 
-def test_finished_is_always_judged_and_first() -> None:
+def test_how_a_run_ended_is_always_judged_and_first() -> None:
     assert [rule.name for rule, _ in make_part("moved", "alive").rules()] == ["finished", "moved", "alive"]
+    assert [rule.name for rule, _ in make_part({"refused": {"naming": "a"}}).rules()] == ["refused"]
 
 
 def test_the_scenarios_of_this_project() -> None:
     scenarios = load_scenarios(ROOT / "scenarios")
     gates = ["monotonic_bench", "neutrality", "multi_generate", "decode_shrink"]
-    gates += ["gather_check", "mixed_batch", "identity", "learning"]
+    gates += ["gather_check", "mixed_batch", "identity", "learning", "guards"]
     assert [scenario.name for scenario in select(scenarios, "gate")] == gates
     assert [scenario.name for scenario in select(scenarios, "benchmark")] == ["throughput"]
     assert all((ROOT / "scenarios" / f"{name}.yaml").exists() for name in scenarios)
+
+
+def test_what_a_part_may_name_is_what_the_worker_can_doctor() -> None:
+    tree = ast.parse((ROOT / "patchkit" / "worker" / "doctor.py").read_text())
+    table = next(node for node in tree.body if isinstance(node, ast.AnnAssign))
+    assert table.value is not None
+    made = [node.id for node in ast.walk(table.value) if isinstance(node, ast.Name) and node.id != "make"]
+    assert sorted(made) == sorted(get_args(Doctoring))
+    assert make_part("alive", doctor=["norm_swapped"]).for_worker()["doctor"] == ("norm_swapped",)
 
 
 def test_select() -> None:
