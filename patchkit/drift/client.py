@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import ssl
 from collections.abc import Callable, Iterator
@@ -12,7 +13,14 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 from unearth import PackageFinder
 from unearth.auth import MultiDomainBasicAuth
 from unearth.collector import SUPPORTED_CONTENT_TYPES, is_secure_origin
@@ -25,13 +33,15 @@ from patchkit.errors import PatchkitError
 from patchkit.packages import PATIENCE, Settings, host, local
 
 ATTEMPTS = 4
-PAUSE = wait_exponential_jitter(initial=0.3, max=4, jitter=0.3)  # seconds
+PAUSE = wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3)  # seconds
 LONGEST_PAUSE = 20.0  # seconds, when a server asks for one
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 ABSENT = frozenset({403, 404, 410})
 """What an index answers that has no such package; some file stores say 403 for it."""
 
 Answer = TypeVar("Answer")
+
+logging.getLogger("unearth").addHandler(logging.NullHandler())  # what matters of its warnings is said here
 
 
 class UnreachableError(Exception):

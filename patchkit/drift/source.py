@@ -106,7 +106,7 @@ class Checkout:
         if not path.startswith("vllm/") or ".." in path.split("/"):
             return None
         try:
-            return (self._root / path).read_text(encoding="utf-8", errors="replace")
+            return (self._root / path).read_bytes().decode("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
@@ -149,7 +149,7 @@ def _by_version_file(file: Path) -> str | None:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    said = re.search(r"^(?:__version__\s*=\s*)?(?:version\s*=\s*)[\"'](\d[^\"'+]*)", text, re.MULTILINE)
+    said = re.search(r"^(?:__version__\s*=\s*)?(?:__)?version(?:__)?\s*=\s*[\"'](\d[^\"'+]*)", text, re.MULTILINE)
     return said.group(1) if said else None
 
 

@@ -31,7 +31,7 @@ from patchkit.files import write_atomically
 from patchkit.packages import host, local, settings
 from patchkit.project import cache_home
 
-PYTHON_FILE = re.compile(r"vllm/(?!.*(?:^|/)\.\.?/)[^\\\0]+\.py")
+PYTHON_FILE = re.compile(r"(?!.*/\.\.?/)vllm/[^\\\0\r\n]+\.py")
 TAIL = 1 << 20
 """Bytes read first: the list of files of a vLLM wheel takes up to 0.7 MB at its end."""
 GAP = 1 << 17
@@ -311,12 +311,16 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
         opened: zipfile.ZipFile = RemoteZip(self._url, TAIL, fetcher=lambda *_, **__: self)
         if kept is None and self._blocks:
             start, content = self._blocks[0]
-            self._keep_end(opened.start_dir, content[max(0, opened.start_dir - start) :])
+            needed = max(opened.start_dir - start, 0)
+            self._keep_end(start + needed, content[needed:])
         return opened
 
     def fetch_ahead(self, spans: Iterable[tuple[int, int]]) -> None:
         """Get parts, each from its first byte to before its last, several at once, and hold them."""
         missing = [span for span in spans if self._held(*span) is None]
+        if len(missing) == 1:
+            self._blocks.append((missing[0][0], self._part(missing[0])))
+            return
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for (start, _), content in zip(missing, pool.map(self._part, missing), strict=True):
                 self._blocks.append((start, content))
