@@ -118,6 +118,7 @@ class Handler(BaseHTTPRequestHandler):
     """Simple index pages in both forms, and files by ranges."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     index: Index
 
     def log_message(self, *_: object) -> None:
