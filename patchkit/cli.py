@@ -122,6 +122,33 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 
 
 @commands.command()
+@click.option("--vllm", "release", metavar="RELEASE", help="The newer release; without it, the newest in the index.")
+@click.option("--from", "start", metavar="RELEASE", help="The older one; without it, the last that is proven.")
+@click.option("--since", metavar="RELEASE", help="Release by release from this one on.")
+@click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="The newer vLLM is this interpreter's.")
+@click.option("--source", "checkout", type=click.Path(path_type=Path, file_okay=False), help="… is this checkout.")
+@runtime_option
+@click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
+@json_option
+def drift(as_json: bool, form: str, **options: Any) -> int:
+    """Find what moved under the runtime in a vLLM release; installs nothing. Exit code 1 if a break is unpatched."""
+    from patchkit.drift import verbs
+
+    return verbs.drift(form="json" if as_json else form, **options)
+
+
+@commands.command()
+@click.option("--check", is_flag=True, help="Only say where code and runtime.yaml differ; exit code 1 if they do.")
+@runtime_option
+@json_option
+def surface(runtime: str, check: bool, as_json: bool) -> int:
+    """Show what the runtime's code touches of vLLM, and hold it against what runtime.yaml declares."""
+    from patchkit.drift import verbs
+
+    return verbs.surface(runtime, check, as_json)
+
+
+@commands.command()
 @click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
 def report(evidence: Path, form: str) -> int:

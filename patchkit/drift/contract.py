@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from patchkit.drift.inference import Callable, Class, Inference, Type, is_property, is_static
-from patchkit.drift.package import FUNCTIONS, Definition, Function, positional, targets
+from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, targets
 
 FOLLOWED = 3
 """Calls that are followed one inside the other, for what is returned and for side effects."""
@@ -26,11 +26,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Returned:
-    """What one ``return`` gives: ``names`` of a tuple's values in order, or of the single one; none for None."""
+    """What one ``return`` gives: ``names`` of a tuple's values in order, or of the single one; none for None.
+
+    ``known`` is false for what an unknown function returns: it is taken for one value, and may be a tuple.
+    """
 
     names: tuple[str, ...]
     is_tuple: bool
     place: str
+    known: bool = True
 
     def __str__(self) -> str:
         if not self.names and not self.is_tuple:
@@ -61,6 +65,7 @@ class Contract:
         kind: method, static method, class method, property, function, class, attribute, variable.
         annotation: what it returns, or is, by its annotation.
         value: the default of an attribute or a variable, as written.
+        settled: where other code sets it, as configurations do after they are made -> a hash of under which conditions.
         effects: attributes that it sets on objects it was given or made, with the place.
         callers: where vLLM calls it, among the files that were read.
         overriders: subclasses beside its class that have a method of their own instead.
@@ -79,6 +84,7 @@ class Contract:
     annotation: str = ""
     returns: tuple[Returned, ...] = ()
     value: str = ""
+    settled: Mapping[str, str] = field(default_factory=dict)
     effects: Mapping[str, str] = field(default_factory=dict)
     callers: tuple[CallSite, ...] = ()
     overriders: tuple[str, ...] = ()
@@ -122,8 +128,8 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
             guessed=tuple(dict.fromkeys(guessed)),
         )
     if isinstance(node, ast.AnnAssign):
-        return replace(seen, annotation=spelled(node.annotation), value=ast.unparse(node.value) if node.value else "")
-    return replace(seen, value=ast.unparse(node.value)) if isinstance(node, ast.Assign) else seen
+        return replace(seen, annotation=spelled(node.annotation), value=default_of(node.value))
+    return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
 
 
 def _of_methods(symbol: str, found: Definition, methods: list[Definition], inference: Inference) -> Contract:
@@ -144,6 +150,17 @@ def _of_methods(symbol: str, found: Definition, methods: list[Definition], infer
         body=_digest(" ".join(sorted(one.body for one in each))),
         guessed=tuple(dict.fromkeys(guessed)),
     )
+
+
+def default_of(value: ast.expr | None) -> str:
+    """A default as written; of ``Field(default=x)`` only ``x``."""
+    if value is None:
+        return ""
+    if isinstance(value, ast.Call) and _named(value) in ("Field", "field"):
+        given = {one.arg: one.value for one in value.keywords}
+        first = value.args[0] if value.args else given.get("default", given.get("default_factory", value))
+        return ast.unparse(first)
+    return ast.unparse(value)
 
 
 def kind_of(found: Definition) -> str:
@@ -256,15 +273,12 @@ def _handed_on(
     assert isinstance(found.node, FUNCTIONS)
     scope = inference.parameters(found.node, found.module, found.owner)
     called = inference.expression(call.func, found.module, scope)
-    if isinstance(called, Class):
-        yield Returned((_named(call),), False, place)
-        return
     if isinstance(called, Callable) and isinstance(called.definition.node, FUNCTIONS) and depth < FOLLOWED:
         yield from returns_of(called.definition, inference, guessed, depth + 1)
         return
-    if isinstance(call.func, ast.Name) or ast.unparse(call.func).startswith("self."):
-        guessed.append(f"what {_named(call)}() returns at {place} is taken for one value")
-    yield Returned((_named(call),), False, place)
+    if not isinstance(called, Class):
+        guessed.append(f"what {_named(call)}() returns at {place} is not known")
+    yield Returned((_named(call),), False, place, known=isinstance(called, Class))
 
 
 def _named(value: ast.expr) -> str:
@@ -311,6 +325,44 @@ def _effects_of_call(
     inner = effects_of(called.definition, inference, depth + 1)
     split = [(*name.split("."), place) for name, place in inner.items()]
     return {f"{ours[holder]}.{attribute}": place for holder, attribute, place in split if holder in ours}
+
+
+# Settings.
+
+
+def settled_in(attribute: str, module: Module) -> Iterator[tuple[str, str]]:
+    """Where a module sets ``x.attribute``, and a hash of the value and of the conditions that it stands under.
+
+    The local names in the conditions are followed to what the function assigns to them.
+    """
+    for function in ast.walk(module.tree):
+        if isinstance(function, FUNCTIONS):
+            for statement, conditions in _conditioned(function.body, ()):
+                if any(isinstance(one, ast.Attribute) and one.attr == attribute for one in targets(statement)):
+                    said = [*map(ast.unparse, conditions), ast.unparse(statement), *_local(conditions, function)]
+                    yield f"{module.path.partition('/')[2]}:{statement.lineno}", _digest("\n".join(said))
+
+
+def _conditioned(
+    body: list[ast.stmt], above: tuple[ast.expr, ...]
+) -> Iterator[tuple[ast.Assign | ast.AnnAssign, tuple[ast.expr, ...]]]:
+    """Every assignment in a body, with the tests that lead to it."""
+    for statement in body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            yield statement, above
+        elif isinstance(statement, ast.If):
+            yield from _conditioned(statement.body, (*above, statement.test))
+            yield from _conditioned(statement.orelse, (*above, ast.UnaryOp(ast.Not(), statement.test)))
+        elif not isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+            inner = [child for child in ast.iter_child_nodes(statement) if isinstance(child, ast.stmt)]
+            yield from _conditioned(inner, above)
+
+
+def _local(conditions: tuple[ast.expr, ...], function: Function) -> Iterator[str]:
+    names = {node.id for test in conditions for node in ast.walk(test) if isinstance(node, ast.Name)}
+    for node in own_nodes(function):
+        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id in names for one in targets(node)):
+            yield ast.unparse(node)
 
 
 # Bodies.

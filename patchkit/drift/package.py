@@ -32,7 +32,7 @@ class Module:
     _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
 
     def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
-        """Where the methods of a class set attributes of ``self``, by name: annotated ones, then ``__init__``, come first."""
+        """Where the methods of a class set attributes of ``self``, by name: annotated ones first, then ``__init__``."""
         if owner not in self._attributes:
             self._attributes[owner] = _settings(owner)
         return self._attributes[owner]
@@ -99,6 +99,19 @@ class Package:
             text = self.source.read(path) if path else None
             self._modules[name] = parse_module(name, path, text) if path and text is not None else None
         return self._modules[name]
+
+    def loaded(self, folder: str) -> list[Module]:
+        """The modules of a folder that were parsed so far, by name."""
+        found = [module for module in self._modules.values() if module and module.path.startswith(f"{folder}/")]
+        return sorted(found, key=lambda module: module.name)
+
+    def below(self, folder: str) -> Iterator[Module]:
+        """Every module in a folder and those under it."""
+        for path in sorted(self._paths):
+            if path.startswith(f"{folder}/"):
+                found = self.module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+                if found:
+                    yield found
 
     def siblings(self, module: Module) -> Iterator[Module]:
         """Modules beside ``module`` whose names end in the same word, as cpu_model_runner and gpu_model_runner do."""

@@ -298,7 +298,7 @@ class Reading:
                 self._touch_member(holder, written.attr, module, written)
             elif isinstance(holder, (Instance, Class)) and self._is_vllm(
                 _definition(holder).name
-            ):  # by the class through which it is reached
+            ):  # by its class there
                 found = kind.definition
                 named = f"{_definition(holder).name}.{written.attr}"
                 kind = Callable(Definition(named, found.node, found.module, found.owner), kind.bound)

@@ -56,7 +56,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
         replaces: replaced by a function that may return a value of its own.
         calls, reads: what the words say.
         unpacks: takes values out of what it returns, by their place.
-        settings: attributes and variables whose default matters.
+        settings: attribute or variable whose default matters -> the defaults under which the runtime is known to work.
         keeps: method -> what it must leave as it is, such as ``request.request_id``.
         selected: class -> by what, and for which models, it must be chosen.
         called_from: modules in which vLLM calls what is wrapped, beside the symbol's own.
@@ -69,7 +69,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     calls: list[str] = []
     unpacks: list[str] = []
     reads: list[str] = []
-    settings: list[str] = []
+    settings: dict[str, list[str]] = {}
     keeps: dict[str, list[str]] = {}
     selected: dict[str, Selected] = {}
     called_from: list[str] = []
@@ -195,9 +195,8 @@ def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
 
 def _symbols(surface: Surface) -> Iterator[tuple[str, str]]:
     """Every vLLM symbol that a surface names, with the key it stands under."""
-    for key in ("wraps", "replaces", "calls", "unpacks", "reads", "settings", "called_from"):
+    for key in ("wraps", "replaces", "calls", "unpacks", "reads", "settings", "called_from", "keeps"):
         yield from ((key, symbol) for symbol in getattr(surface, key))
-    yield from (("keeps", symbol) for symbol in surface.keeps)
     for symbol, selected in surface.selected.items():
         yield from (("selected", one) for one in (symbol, *selected.by.values()))
     for symbol, others in surface.behind.items():

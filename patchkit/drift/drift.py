@@ -1,0 +1,77 @@
+"""What moved between two releases, and how the series stands to it: the thing that is printed, kept and acted upon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from patchkit.drift.findings import Finding
+
+
+@dataclass(frozen=True)
+class Read:
+    """One release as it was read, and whether the series is proven on it."""
+
+    release: str
+    origin: str
+    proven: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Everything that moved from ``old`` to ``new``.
+
+    Attributes:
+        runtime, pin: whose surface it is.
+        patches: names of those that ``new`` takes, by their headers.
+        left: names of those that it does not.
+        findings: the worst first.
+        unseen: symbols of the surface that neither release has.
+    """
+
+    runtime: str
+    pin: str
+    old: Read
+    new: Read
+    patches: tuple[str, ...]
+    left: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def breaks(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.breaks]
+
+    @property
+    def unpatched(self) -> list[Finding]:
+        """Breaks that no patch mends."""
+        return [finding for finding in self.findings if finding.unpatched]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many findings of each severity."""
+        return Counter(finding.severity for finding in self.findings)
+
+
+def document(drifts: Sequence[Drift]) -> list[dict[str, Any]]:
+    """For machines: every field, and the verdict."""
+    return [
+        {**msgspec.to_builtins(drift), "unpatched": len(drift.unpatched), "counts": dict(drift.counts)}
+        for drift in drifts
+    ]
+
+
+def verdict(drift: Drift) -> str:
+    """One sentence: ``2 silent and 1 loud break, all mended by the series``."""
+    silent, loud = drift.counts["silent"], drift.counts["loud"]
+    if not silent and not loud:
+        return "nothing that the runtime leans on has moved"
+    kinds = " and ".join(f"{count} {word}" for count, word in ((silent, "silent"), (loud, "loud")) if count)
+    breaks, left = f"{kinds} break{'s' if silent + loud > 1 else ''}", len(drift.unpatched)
+    if not left:
+        return f"{breaks}, mended by the series as far as sources can tell"
+    return f"{breaks}, {'unpatched' if left == silent + loud else f'{left} of them unpatched'}"

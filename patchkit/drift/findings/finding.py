@@ -1,0 +1,82 @@
+"""What a finding is, and what a kind of finding is given to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from patchkit.drift.contract import Contract
+
+Severity = Literal["loud", "silent", "look", "harmless"]
+BREAKS: tuple[Severity, ...] = ("silent", "loud")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that moved between two releases.
+
+    Attributes:
+        kind: ``returns-changed``.
+        severity: for a runtime fitted exactly to the old release: "loud" an exception, "silent" text still flows and
+            the hook is dead or reads something else, "look" the contract stands but what is behind it moved,
+            "harmless" it moved where this runtime does not lean.
+        symbol: by the name that the runtime knows it by.
+        sentence: what moved.
+        old, new: ``v1/sample/sampler.py:42`` in either release; empty where there is none.
+        guessed: what static reading could not follow; empty if it could.
+        mended_by: names of the patches that mend it; empty for a break means "unpatched".
+        because: why those patches are thought to mend it.
+    """
+
+    kind: str
+    severity: Severity
+    symbol: str
+    sentence: str
+    old: str = ""
+    new: str = ""
+    guessed: str = ""
+    mended_by: tuple[str, ...] = ()
+    because: str = ""
+
+    @property
+    def breaks(self) -> bool:
+        return self.severity in BREAKS
+
+    @property
+    def unpatched(self) -> bool:
+        """A break that no patch of the series mends."""
+        return self.breaks and not self.mended_by
+
+
+@dataclass(frozen=True)
+class Case:
+    """One symbol in two releases, and how the runtime touches it.
+
+    Attributes:
+        keeps: what a call of it must leave as it is.
+        accepted: defaults of a setting under which the runtime is known to work.
+    """
+
+    symbol: str
+    manners: Collection[str]
+    old: Contract
+    new: Contract
+    keeps: Collection[str] = ()
+    accepted: Collection[str] = ()
+
+    def touched(self, *manners: str) -> bool:
+        return not {*manners}.isdisjoint(self.manners)
+
+    @property
+    def hooked(self) -> bool:
+        """A function of the runtime stands in its place."""
+        return self.touched("wraps", "replaces")
+
+    @property
+    def both(self) -> bool:
+        """It is there in both releases."""
+        return self.old.there and self.new.there
+
+    def finding(self, kind: str, severity: Severity, sentence: str, guessed: str = "") -> Finding:
+        return Finding(kind, severity, self.symbol, sentence, self.old.place, self.new.place, guessed)

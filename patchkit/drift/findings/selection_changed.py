@@ -1,0 +1,56 @@
+"""vLLM chooses another class than the hooked one, or may: every hook on that class is dead then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from patchkit.drift.findings.finding import Finding, Severity
+from patchkit.drift.reading import Choice, Reading
+
+DECIDING = 2
+"""Lines of a rule that are told: what was asked last decided."""
+
+
+def find(old: Reading, new: Reading) -> Iterator[Finding]:
+    """One finding for each class, device and way in which the choice moved, with all the models that it concerns."""
+    moved: dict[tuple[str, str, Choice, Choice], list[str]] = {}
+    for chosen, after in new.choices.items():
+        before = old.choices.get(chosen)
+        if before is not None and after is not None and before.named() != after.named():
+            moved.setdefault((chosen.symbol, chosen.device, before, after), []).append(chosen.architecture)
+    for (symbol, device, before, after), architectures in _merged(moved):
+        yield Finding(
+            "selection-changed",
+            _severity(before, after),
+            symbol,
+            f"on {device}, {_classes(after)} runs {', '.join(architectures)}; it was {_classes(before)}: {_why(after)}",
+            before.place,
+            after.place,
+            "; ".join(after.guessed),
+        )
+
+
+def _merged(
+    moved: dict[tuple[str, str, Choice, Choice], list[str]],
+) -> Iterator[tuple[tuple[str, str, Choice, Choice], list[str]]]:
+    """Models whose choice moved between the same classes, together; the first one's rule stands for all."""
+    together: dict[tuple[object, ...], tuple[tuple[str, str, Choice, Choice], list[str]]] = {}
+    for key, architectures in moved.items():
+        symbol, device, before, after = key
+        together.setdefault((symbol, device, before.named(), after.named()), (key, []))[1].extend(architectures)
+    yield from together.values()
+
+
+def _severity(before: Choice, after: Choice) -> Severity:
+    if after.hooked:
+        return "harmless"
+    return "silent" if before.hooked else "look"
+
+
+def _classes(choice: Choice) -> str:
+    return " or ".join(choice.chosen) or "an unknown class"
+
+
+def _why(choice: Choice) -> str:
+    """The last things that decided; the whole rule is in the reading."""
+    return "; ".join(choice.rule[-DECIDING:]) or "no rule was found"

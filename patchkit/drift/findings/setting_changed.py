@@ -1,0 +1,29 @@
+"""The default of a setting that matters is another, or the code that settles it otherwise has moved."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from patchkit.drift.findings.finding import Case, Finding
+
+UPSTREAM = "upstream"
+"""Stands for the runtime's own code, where that needs no patch."""
+
+
+def find(case: Case) -> Iterator[Finding]:
+    old, new = case.old, case.new
+    if not case.touched("settings") or not new.there:
+        return
+    if not old.there:
+        yield case.finding("setting-changed", "look", f"a new setting, default {new.value or 'none'}")
+        return
+    if old.value != new.value:
+        said = f"default {new.value or 'none'}, was {old.value or 'none'}"
+        found = case.finding("setting-changed", "silent", said)
+        because = "the manifest says that the runtime works under this default"
+        yield replace(found, mended_by=(UPSTREAM,), because=because) if new.value in case.accepted else found
+    if old.settled != new.settled and old.settled:
+        where = ", ".join(
+            dict.fromkeys(place for place, digest in new.settled.items() if digest not in old.settled.values())
+        )
+        gone = f"no longer set at {next(iter(old.settled))}"
+        yield case.finding("setting-changed", "look", f"set under other conditions at {where}" if where else gone)

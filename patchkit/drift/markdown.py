@@ -1,0 +1,51 @@
+"""Drifts for an issue, a pull request or a job summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from patchkit.drift.drift import Drift, verdict
+from patchkit.drift.findings import Finding
+from patchkit.drift.text import short
+from patchkit.report.markdown import escaped
+
+SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
+
+
+def render(drifts: Sequence[Drift]) -> str:
+    """Every drift under a heading of its own."""
+    return "\n\n".join("\n".join(_lines(drift)) for drift in drifts) + "\n"
+
+
+def _lines(drift: Drift) -> Iterator[str]:
+    sign = "❌" if drift.unpatched else "✅"
+    yield f"### {sign} vLLM {drift.old.release} → {drift.new.release}"
+    yield ""
+    series = f"{drift.runtime} `{drift.pin[:12]}`, {len(drift.patches)} patches taken"
+    yield f"**{_capital(escaped(verdict(drift)))}.** {series}."
+    breaks = drift.breaks
+    if breaks:
+        yield from _table(breaks)
+    rest = [finding for finding in drift.findings if not finding.breaks]
+    if rest:
+        yield ""
+        yield f"<details><summary>{len(rest)} more that moved without a break</summary>"
+        yield from _table(rest)
+        yield ""
+        yield "</details>"
+
+
+def _table(findings: Sequence[Finding]) -> Iterator[str]:
+    yield ""
+    yield "| | symbol | what moved | where | mended by |"
+    yield "| --- | --- | --- | --- | --- |"
+    for finding in findings:
+        where = " → ".join(f"`{place}`" for place in (finding.old, finding.new) if place)
+        guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
+        mend = ", ".join(finding.mended_by) or ("**unpatched**" if finding.breaks else "")
+        sign = f"{SIGNS[finding.severity]} {finding.severity}"
+        yield f"| {sign} | `{short(finding.symbol)}` | {escaped(finding.sentence)}{guess} | {where} | {mend} |"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,224 @@
+"""One release, read: the contract of every symbol of a surface, and which classes vLLM chooses."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
+from patchkit.drift.inference import Inference, Instance, Type
+from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe
+from patchkit.drift.selection import Circumstances, Selection, selected
+from patchkit.drift.source import Source
+from patchkit.drift.touches import shape_of
+from patchkit.series.manifest import Surface
+
+ALIKE = 0.6
+"""Share of lines that two functions must have in common to be taken for one that was renamed."""
+
+
+class Chosen(NamedTuple):
+    """Which class must be chosen, where, for which model."""
+
+    symbol: str
+    device: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is chosen there; ``hooked``: it is the class that must be chosen, or derives from it, for certain."""
+
+    chosen: tuple[str, ...]
+    hooked: bool
+    place: str
+    rule: tuple[str, ...]
+    guessed: tuple[str, ...]
+
+    def named(self) -> tuple[tuple[str, ...], bool]:
+        return self.chosen, self.hooked
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a surface looks like in one release; light enough to keep many of them."""
+
+    release: str
+    origin: str
+    contracts: Mapping[str, Contract]
+    choices: Mapping[Chosen, Choice | None]
+
+
+def read(surface: Surface, source: Source, before: Reading | None = None) -> Reading:
+    """Read every symbol of ``surface`` in one release.
+
+    Args:
+        before: an earlier release; a symbol that it has and this one has not is looked for under other names.
+    """
+    package = Package(source, "vllm")
+    universe = Universe(package)
+    inference = Inference(universe, {name: kind for name, kind in surface.types.items() if name.startswith("vllm.")})
+    manners = surface.manners()
+    names = [*manners, *(other for others in surface.behind.values() for other in others)]
+    contracts = {name: contract_of(name, inference) for name in dict.fromkeys(names)}
+    for name, contract in contracts.items():
+        if not contract.there and before is not None and before.contracts[name].there:
+            contracts[name] = replace(contract, elsewhere=_elsewhere(before.contracts[name], package, universe))
+    for name in surface.keeps:
+        found = universe.find(name)
+        if found and isinstance(found.node, FUNCTIONS):
+            contracts[name] = replace(contracts[name], effects=effects_of(found, inference))
+    for name in surface.settings:
+        if contracts[name].kind == "attribute":
+            folder = "vllm/" + contracts[name].place.rpartition("/")[0]
+            settled = {
+                place: digest
+                for module in package.loaded(folder)
+                for place, digest in settled_in(name.rpartition(".")[2], module)
+            }
+            contracts[name] = replace(contracts[name], settled=settled)
+    hooked = [name for name in manners if manners[name] & {"wraps", "replaces"}]
+    _add_neighbours(hooked, contracts, surface.called_from, package, inference)
+    return Reading(source.release, source.origin, contracts, dict(_choices(surface, inference)))
+
+
+def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
+    universe = inference.universe
+    for symbol, wanted in surface.selected.items():
+        hooked = universe.find(symbol)
+        for device, by in wanted.by.items():
+            for architecture in wanted.architectures:
+                found = selected(universe, inference, symbol, by, Circumstances(architecture, device))
+                chosen = Chosen(symbol, device, architecture)
+                yield chosen, _choice(found, hooked, universe) if found and hooked else None
+
+
+def _choice(found: Selection, hooked: Definition, universe: Universe) -> Choice:
+    classes = [universe.find(name) for name in found.chosen]
+    lineages = [[one.name for one in universe.lineage(each)] for each in classes if each]
+    is_hooked = bool(lineages) and len(lineages) == len(classes) and all(hooked.name in line for line in lineages)
+    return Choice(found.chosen, is_hooked, found.place, found.rule, found.guessed)
+
+
+# Where a symbol has gone.
+
+
+def _elsewhere(old: Contract, package: Package, universe: Universe) -> str:
+    """The full name under which a symbol seems to live on; empty if it is nowhere near."""
+    holder = old.defined.rpartition(".")[0]
+    found = universe.find(holder)
+    if found and isinstance(found.node, (ast.ClassDef, ast.Module)):
+        return _alike(old, found)
+    for module in package.below(old.defined.replace(".", "/").rpartition("/")[0].rpartition("/")[0]):
+        top, _, rest = old.defined.removeprefix(f"{_module_of(old)}.").partition(".")
+        node = module.bindings.get(top)
+        if node is not None and not isinstance(node, ast.alias):
+            return ".".join(filter(None, (module.name, top, rest)))
+    return ""
+
+
+def _module_of(old: Contract) -> str:
+    return "vllm." + old.place.rpartition(":")[0].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _alike(old: Contract, holder: Definition) -> str:
+    """The function beside it that has most of its lines."""
+    best, share = "", ALIKE
+    for node in getattr(holder.node, "body", []):
+        if isinstance(node, FUNCTIONS) and old.words:
+            theirs = words_of(node)
+            common = len(old.words & theirs) / len(old.words | theirs) if theirs else 0.0
+            if common >= share:
+                best, share = f"{holder.name}.{node.name}", common
+    return best
+
+
+# Who calls what is hooked, and who overrides it.
+
+
+def _add_neighbours(
+    hooked: list[str],
+    contracts: dict[str, Contract],
+    called_from: list[str],
+    package: Package,
+    inference: Inference,
+) -> None:
+    found = {name: inference.universe.find(name) for name in hooked}
+    there = {name: one for name, one in found.items() if one and one.owner}
+    modules = {one.module.name: one.module for one in there.values()}
+    for name in called_from:
+        modules |= _with_bases(package.module(name), inference.universe)
+    sites = list(_call_sites({name.rpartition(".")[2] for name in there}, list(modules.values()), inference))
+    for name, definition in there.items():
+        holder = inference.universe.find(name.rpartition(".")[0])
+        assert definition.owner is not None and holder is not None
+        family = {one.name for one in inference.universe.lineage(holder)}
+        callers = tuple(
+            site
+            for method, kind, site in sites
+            if method == name.rpartition(".")[2] and _calls(kind, family, inference)
+        )
+        overriders = tuple(_overriders(name, holder, package, inference.universe))
+        contracts[name] = replace(contracts[name], callers=callers, overriders=overriders)
+
+
+def _with_bases(module: Module | None, universe: Universe) -> dict[str, Module]:
+    """A module, and those in which the base classes of its classes are defined."""
+    if module is None:
+        return {}
+    classes = [
+        Definition(f"{module.name}.{one.name}", one, module)
+        for one in module.tree.body
+        if isinstance(one, ast.ClassDef)
+    ]
+    bases = [base.module for each in classes for base in universe.lineage(each)]
+    return {module.name: module} | {one.name: one for one in bases}
+
+
+def _calls(kind: Type | None, family: set[str], inference: Inference) -> bool:
+    """Whether a call on an object of this type may reach a method of the family; an unknown type does not count."""
+    return isinstance(kind, Instance) and any(one.name in family for one in inference.universe.lineage(kind.of))
+
+
+def _call_sites(
+    names: set[str], modules: list[Module], inference: Inference
+) -> Iterator[tuple[str, Type | None, CallSite]]:
+    """Every ``x.name(…)`` in methods and functions of some modules, with the type of ``x``."""
+    for module in modules:
+        for owner, function in _functions(module):
+            calls = [
+                node
+                for node in ast.walk(function)
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names
+            ]
+            scope = inference.parameters(function, module, owner) if calls else {}
+            for call in calls:
+                assert isinstance(call.func, ast.Attribute)
+                shape = shape_of(call)
+                where = f"{module.path.partition('/')[2]}:{call.lineno}"
+                site = CallSite(where, shape.positional, shape.keywords, shape.rest or shape.named)
+                yield call.func.attr, inference.expression(call.func.value, module, scope), site
+
+
+def _functions(module: Module) -> Iterator[tuple[Definition | None, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in module.tree.body:
+        if isinstance(node, FUNCTIONS):
+            yield None, node
+        elif isinstance(node, ast.ClassDef):
+            owner = Definition(f"{module.name}.{node.name}", node, module)
+            yield from ((owner, one) for one in node.body if isinstance(one, FUNCTIONS))
+
+
+def _overriders(symbol: str, holder: Definition, package: Package, universe: Universe) -> Iterator[str]:
+    """Classes in files beside that derive from the hooked class and have a method of their own in its place."""
+    name = symbol.rpartition(".")[2]
+    for module in package.siblings(holder.module):
+        for node in module.tree.body:
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(one, FUNCTIONS) and one.name == name for one in node.body
+            ):
+                owner = Definition(f"{module.name}.{node.name}", node, module)
+                if any(one.name == holder.name for one in universe.lineage(owner)):
+                    yield owner.name

@@ -1,0 +1,171 @@
+"""From releases to drifts: sources are fetched ahead while earlier ones are compared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from patchkit.drift.compare import compare
+from patchkit.drift.drift import Drift, Read
+from patchkit.drift.findings import Finding
+from patchkit.drift.mending import mended
+from patchkit.drift.package import Package, Universe
+from patchkit.drift.reading import Reading, read
+from patchkit.drift.source import AT_ONCE, Prefetched, Source
+from patchkit.drift.surface import Folder, canonical
+from patchkit.drift.touches import Touch, touches_of
+from patchkit.project import Project
+from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.series import Series
+from patchkit.series.worktree import patched_tree
+
+
+class Recorded:
+    """A source that remembers which files were wanted: much the same are wanted of the next release."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.wanted: set[str] = set()
+
+    @property
+    def release(self) -> str:
+        return self._source.release
+
+    @property
+    def origin(self) -> str:
+        return self._source.origin
+
+    def read(self, path: str) -> str | None:
+        self.wanted.add(path)
+        return self._source.read(path)
+
+    def paths(self) -> Collection[str]:
+        return self._source.paths()
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Holds what is the same for every pair of releases: the runtime, its surface and its series."""
+
+    project: Project
+    manifest: Manifest
+    series: Series
+
+    @classmethod
+    def of(cls, project: Project, runtime: str) -> Scanner:
+        manifest = load_manifest(project, runtime)
+        return cls(project, manifest, Series.load(manifest.folder))
+
+    def drifts(self, sources: Sequence[Source], progress: Callable[[str], None] = lambda _: None) -> Iterator[Drift]:
+        """What moved from each source to the next.
+
+        Args:
+            progress: told the release that is read next.
+
+        Raises:
+            PatchkitError: a source cannot be read, or the series does not go onto the pin.
+        """
+        before: Reading | None = None
+        for source in self._ahead(sources):
+            progress(source.release)
+            reading = read(self.manifest.surface, source, before)
+            if before is not None:
+                yield self._drift(before, reading, source)
+            before = reading
+
+    def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
+        """The sources in order; while one is used, the files that it needs are fetched of those that follow."""
+        recorded = Recorded(sources[0])
+        fetch(sources[0], likely_paths(self.manifest))
+        yield recorded
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            waiting = [pool.submit(fetch, source, recorded.wanted) for source in sources[1:]]
+            try:
+                for source, fetched in zip(sources[1:], waiting, strict=True):
+                    fetched.result()
+                    yield source
+            finally:
+                for one in waiting:
+                    one.cancel()
+
+    def _drift(self, old: Reading, new: Reading, source: Source) -> Drift:
+        release = version_of(new.release)
+        patched = Patched(self.project, self.manifest, new.release, source)
+        found = compare(self.manifest.surface, old, new)
+        # A source that does not say which release it is takes the whole series.
+        taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
+        findings = tuple(self._mended(finding, release, new, patched) for finding in found)
+        return Drift(
+            self.manifest.name,
+            self.manifest.pin,
+            self._read(old),
+            self._read(new),
+            tuple(taken),
+            tuple(patch.name for patch in self.series.patches if patch.name not in taken),
+            findings,
+            tuple(name for name, one in new.contracts.items() if not one.there and not old.contracts[name].there),
+        )
+
+    def _mended(self, finding: Finding, release: Version | None, new: Reading, patched: Patched) -> Finding:
+        if release is None or finding.symbol not in new.contracts:
+            return finding
+        return mended(finding, self.series, release, new.contracts[finding.symbol], patched.on)
+
+    def _read(self, reading: Reading) -> Read:
+        release = version_of(reading.release)
+        proven = [Version(one) for one in self.manifest.proven]
+        return Read(reading.release, reading.origin, release is not None and release in proven)
+
+
+@dataclass
+class Patched:
+    """What the runtime, patched for a release, touches of it; laid out and read only if it is asked."""
+
+    project: Project
+    manifest: Manifest
+    release: str
+    source: Source
+
+    def on(self, symbol: str) -> Sequence[Touch]:
+        """The touches on one symbol."""
+        touches, universe = self._touches
+        wanted = canonical(symbol, universe)
+        return [touch for touch in touches if canonical(touch.symbol, universe) == wanted]
+
+    @cached_property
+    def _touches(self) -> tuple[list[Touch], Universe]:
+        vllm = Package(self.source, "vllm")
+        with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
+            tree = patched_tree(self.project, self.manifest.name, self.release, into=Path(folder, "tree"))
+            runtime = Package(Folder(tree.path, self.release), self.manifest.package)
+            return touches_of(runtime, vllm, self.manifest.surface.types), Universe(vllm)
+
+
+def fetch(source: Source, paths: Iterable[str]) -> None:
+    """Get files of a source before they are read, if that is faster."""
+    if isinstance(source, Prefetched):
+        source.prefetch(paths)
+
+
+def likely_paths(manifest: Manifest) -> set[str]:
+    """Files in which the symbols of a surface may be defined, from their names alone."""
+    stems = {
+        symbol.replace(".", "/").rsplit("/", cut)[0]
+        for symbol in [*manifest.surface.manners(), *(f"{name}.x" for name in manifest.surface.called_from)]
+        for cut in (1, 2)
+    }
+    return {f"{stem}{end}" for stem in stems for end in (".py", "/__init__.py") if stem.startswith("vllm/")}
+
+
+def version_of(release: str) -> Version | None:
+    """A release as a version; None if the source does not say which it is."""
+    try:
+        return Version(release)
+    except InvalidVersion:
+        return None

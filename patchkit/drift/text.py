@@ -1,0 +1,132 @@
+"""Drifts for a terminal: the verdict first, then every break with both places, then what else moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from patchkit.console import out
+from patchkit.drift.drift import Drift, verdict
+from patchkit.drift.findings import Finding
+
+COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
+PIPED_WIDTH = 160
+INDENT = 18
+
+
+def show(drift: Drift) -> None:
+    """One pair of releases, whole."""
+    console = _console()
+    console.print(headline(drift))
+    for finding in drift.findings:
+        if finding.breaks:
+            _show_break(finding, console)
+    rest = [finding for finding in drift.findings if not finding.breaks]
+    for severity in ("look", "harmless"):
+        few = [finding for finding in rest if finding.severity == severity]
+        if few:
+            console.print()
+            console.print(Text(_rest_title(severity, len(few)), "dim"))
+            console.print(_rest(few))
+    console.print()
+    console.print(Text(f"patches that {drift.new.release} takes: {_patches(drift)}"))
+    console.print(closing(drift))
+
+
+def show_timeline(drifts: Sequence[Drift]) -> None:
+    """Release by release: how much moved, and every break in a line."""
+    console = _console()
+    for drift in drifts:
+        console.print(_step(drift))
+        for finding in drift.findings:
+            if finding.breaks:
+                console.print(_line(finding), soft_wrap=not console.is_terminal)
+    broken = sum(bool(drift.breaks) for drift in drifts)
+    left = [finding for drift in drifts for finding in drift.unpatched]
+    steps = f"{len(drifts)} releases" if len(drifts) != 1 else "1 release"
+    mark = Text("✗ ", "red") if left else Text("✓ ", "green")
+    console.print(mark.append(f"{steps}, {broken} with a break; {len(left) or 'no'} breaks are unpatched", "bold"))
+
+
+def headline(drift: Drift) -> Text:
+    """``drift  vLLM 0.20.2 → 0.28.0, esamp 878f027b20b2 + 8 patches``."""
+    series = f"{drift.runtime} {drift.pin[:12]} + {len(drift.patches)} patches"
+    return Text.assemble(
+        ("drift", "bold"), f"  vLLM {drift.old.release} → ", (drift.new.release, "bold"), f", {series}"
+    )
+
+
+def closing(drift: Drift) -> Text:
+    """The verdict, and what it is worth."""
+    mark = Text("✗ ", "red") if drift.unpatched else Text("✓ ", "green")
+    worth = "" if drift.new.proven else f"; run `patchkit gate --vllm {drift.new.release}`: sources cannot prove it"
+    return mark.append(verdict(drift), "bold").append(worth)
+
+
+def short(symbol: str) -> str:
+    """The last two words of a symbol, or the last of a module's: ``Sampler.sample``, ``envs.VLLM_X``."""
+    return ".".join(symbol.split(".")[-2:])
+
+
+def _show_break(finding: Finding, console: Console) -> None:
+    console.print()
+    head = Text(f"{finding.severity:<8}", COLOURS[finding.severity])
+    console.print(head.append(f"{short(finding.symbol)}  ", "bold").append(finding.kind, "dim"))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(min_width=9)
+    grid.add_column(overflow="fold")
+    grid.add_row("", Text(finding.sentence))
+    grid.add_row(Text("        at", "dim"), Text(" → ".join(filter(None, (finding.old, finding.new)))))
+    grid.add_row(Text("        by", "dim"), _mend(finding))
+    if finding.guessed:
+        grid.add_row(Text("   guessed", "dim"), Text(finding.guessed, "dim"))
+    console.print(grid)
+
+
+def _mend(finding: Finding) -> Text:
+    if finding.unpatched:
+        return Text("unpatched", "red").append(f": {finding.because}" if finding.because else "")
+    return Text(", ".join(finding.mended_by), "green").append(f": {finding.because}", "dim")
+
+
+def _rest_title(severity: str, count: int) -> str:
+    what = "the contract stands, the inside moved: worth a look" if severity == "look" else "moved where nothing leans"
+    return f"{count} {severity}: {what}"
+
+
+def _rest(findings: Sequence[Finding]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold", style="dim")
+    for finding in findings:
+        grid.add_row(f"  {short(finding.symbol)}", finding.sentence, finding.new or finding.old)
+    return grid
+
+
+def _patches(drift: Drift) -> str:
+    taken = ", ".join(name[:4] for name in drift.patches) or "none"
+    return taken + (f" (not {', '.join(name[:4] for name in drift.left)})" if drift.left else "")
+
+
+def _step(drift: Drift) -> Text:
+    counts = drift.counts
+    cells = Text(f"{drift.new.release:<10}", "bold")
+    for severity in ("silent", "loud", "look", "harmless"):
+        count = counts[severity]
+        cells.append(f"{f'{count} {severity}' if count else '·':<12}", COLOURS[severity] if count else "dim")
+    return cells.append("proven" if drift.new.proven else "", "green")
+
+
+def _line(finding: Finding) -> Text:
+    mend = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
+    tail = Text(f"  mended by {mend}", "green") if mend else Text("  unpatched", "red")
+    text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
+    return text.append(short(finding.symbol), "bold").append(f" {finding.sentence}").append(tail)
+
+
+def _console() -> Console:
+    return out if out.is_terminal else Console(file=out.file, width=PIPED_WIDTH, highlight=False)

@@ -1,0 +1,219 @@
+"""The verbs ``drift`` and ``surface``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from packaging.version import Version
+from rich.table import Table
+from rich.text import Text
+
+from patchkit.console import err, out
+from patchkit.drift import markdown, text
+from patchkit.drift.drift import document
+from patchkit.drift.index import Listing, Release, find, listing, timeline
+from patchkit.drift.scan import Scanner, version_of
+from patchkit.drift.source import Checkout, Source, installed
+from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
+from patchkit.drift.wheel import Published
+from patchkit.errors import PatchkitError
+from patchkit.project import find_project
+from patchkit.release import parse_release
+from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.worktree import patched_tree
+
+
+def drift(
+    runtime: str,
+    release: str | None,
+    start: str | None,
+    since: str | None,
+    python: Path | None,
+    checkout: Path | None,
+    form: str,
+) -> int:
+    """What moved under a runtime between two releases, or release by release.
+
+    Args:
+        release: the newer one, or the last of a timeline; without it, the newest in the index.
+        start: the older one; without it, the last one before ``release`` on which the series is proven.
+        since: the first release of a timeline.
+        python, checkout: an interpreter or a folder with the newer vLLM, instead of the index.
+        form: "text", "markdown" or "json".
+
+    Returns:
+        0 if no break is left unpatched, else 1.
+
+    Raises:
+        PatchkitError: unknown release or runtime, options that exclude each other, nothing can be read.
+    """
+    _check(release, start, since, python, checkout)
+    scanner = Scanner.of(find_project(), runtime)
+    if since is not None:
+        sources: Sequence[Source] = _timeline(since, release)
+    else:
+        sources = _pair(scanner.manifest, release, start, python, checkout)
+    with _progress(len(sources)) as tell:
+        drifts = list(scanner.drifts(sources, tell))
+    if form == "json":
+        print(json.dumps(document(drifts) if since is not None else document(drifts)[0], indent=2, ensure_ascii=False))
+    elif form == "markdown":
+        print(markdown.render(drifts), end="")
+    elif since is not None:
+        text.show_timeline(drifts)
+    else:
+        text.show(drifts[0])
+    return int(any(each.unpatched for each in drifts))
+
+
+def _check(
+    release: str | None, start: str | None, since: str | None, python: Path | None, checkout: Path | None
+) -> None:
+    for given in (release, start, since):
+        if given is not None:
+            parse_release(given)
+    if since is not None and (start or python or checkout):
+        raise PatchkitError(
+            "--since reads release after release from the index", "leave --from, --python and --source out"
+        )
+    if python is not None and checkout is not None:
+        raise PatchkitError("--python and --source both say what the newer vLLM is", "give one of them")
+    if release is not None and (python or checkout):
+        raise PatchkitError("--python and --source say themselves which vLLM they are", "leave --vllm out")
+
+
+def _timeline(since: str, release: str | None) -> list[Source]:
+    has = listing()
+    find(has, since)
+    releases = timeline(has, since, release)
+    if len(releases) < 2:
+        raise PatchkitError(
+            f"there are no two releases from {since} to {release or 'the newest'}", "see `patchkit releases`"
+        )
+    return [Published(one) for one in releases]
+
+
+def _pair(
+    manifest: Manifest, release: str | None, start: str | None, python: Path | None, checkout: Path | None
+) -> list[Source]:
+    has: Listing = listing()
+    if python is not None:
+        new: Source = installed(python)
+    elif checkout is not None:
+        new = Checkout(checkout)
+    else:
+        new = Published(find(has, release) if release else _newest(has))
+    return [Published(find(has, start or last_proven(manifest, new.release))), new]
+
+
+def _newest(has: Listing) -> Release:
+    released = timeline(has, "0")
+    if not released:
+        raise PatchkitError("the index has no release of vLLM", "check which index is asked: `patchkit releases`")
+    return released[-1]
+
+
+def last_proven(manifest: Manifest, before: str) -> str:
+    """The newest release before another on which the series is proven; else the one the runtime was developed on."""
+    limit = version_of(before)
+    proven = [Version(one) for one in manifest.proven if limit is None or Version(one) < limit]
+    return str(max(proven)) if proven else manifest.developed_on
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[str], None]]:
+    """Tell which release is read: a line that moves on a terminal, plain lines elsewhere."""
+    done = 0
+
+    def plain(release: str) -> None:
+        err.print(f"reading vLLM {release} …", style="dim", markup=False)
+
+    if not err.is_terminal:
+        yield plain
+        return
+    with err.status("asking the index") as status:
+
+        def moving(release: str) -> None:
+            nonlocal done
+            done += 1
+            status.update(f"reading vLLM {release} ({done} of {count})")
+
+        yield moving
+
+
+def surface(runtime: str, check: bool, as_json: bool) -> int:
+    """What the runtime's code touches of vLLM, and how; held against what its manifest declares.
+
+    The pin is read against the release it was developed on, the whole series against the newest it is proven on.
+
+    Returns:
+        1 if ``check`` and the manifest and the code do not agree, else 0.
+
+    Raises:
+        PatchkitError: unknown runtime, edited upstream, or a release that cannot be read.
+    """
+    project = find_project()
+    manifest = load_manifest(project, runtime)
+    has = listing()
+    newest = str(max(map(Version, manifest.proven), default=Version(manifest.developed_on)))
+    tree = patched_tree(project, runtime, newest)
+    states = [
+        touched("pin", manifest.upstream_folder, manifest, Published(find(has, manifest.developed_on))),
+        touched("series", tree.path, manifest, Published(find(has, newest))),
+    ]
+    wrong = list(mismatches(manifest.surface, states))
+    if as_json:
+        print(json.dumps(_surface_document(manifest, states, wrong), indent=2, ensure_ascii=False))
+    else:
+        if not check:
+            out.print(_touch_table(states))
+        _show_mismatches(manifest, states, wrong, newest)
+    return int(check and bool(wrong))
+
+
+def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch]) -> dict[str, object]:
+    return {
+        "runtime": manifest.name,
+        "declared": {symbol: sorted(manners) for symbol, manners in manifest.surface.manners().items()},
+        "touches": [
+            {"tree": state.title, "symbol": touch.symbol, "manner": touch.manner, "place": touch.place}
+            for state in states
+            for touch in state.touches
+        ],
+        "mismatches": [{"symbol": one.symbol, "manner": one.manner, "place": one.place} for one in wrong],
+    }
+
+
+def _touch_table(states: Sequence[Touched]) -> Table:
+    """Every symbol once: how and where it is touched, with the whole series on, or by the pin alone."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("symbol", "how", "where"):
+        table.add_column(name, overflow="fold")
+    places: dict[tuple[str, str], list[str]] = {}
+    for state in reversed(states):
+        for touch in state.touches:
+            if touch.manner != "imports":
+                places.setdefault((state.known[touch.symbol], touch.manner), []).append(
+                    f"{touch.place} ({state.title})"
+                )
+    for (symbol, manner), where in sorted(places.items()):
+        table.add_row(symbol.removeprefix("vllm."), manner, where[0])
+    return table
+
+
+def _show_mismatches(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch], newest: str) -> None:
+    touches = sum(len(state.touches) for state in states)
+    read = f"{touches} touches, pin on vLLM {manifest.developed_on} and series on {newest}"
+    for one in wrong:
+        out.print(Text.assemble(("✗ ", "red"), str(one)))
+    if wrong:
+        path = manifest.folder / "runtime.yaml"
+        out.print(Text.assemble((f"{len(wrong)} do not agree", "bold"), f" with `surface` in {path} ({read})"))
+    else:
+        symbols = len(manifest.surface.manners())
+        out.print(
+            Text.assemble(("✓ ", "green"), f"{symbols} symbols declared, and the code touches just these ({read})")
+        )
