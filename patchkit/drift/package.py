@@ -6,12 +6,14 @@ Static reading has limits: a name that is bound by ``exec``, ``__getattr__`` or 
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from patchkit.drift.source import Source
+from patchkit.errors import PatchkitError
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -93,12 +95,27 @@ class Package:
         return next((path for path in (f"{stem}.py", f"{stem}/__init__.py") if path in self._paths), None)
 
     def module(self, name: str) -> Module | None:
-        """A parsed module; None if there is none, or it is no Python that this Python can parse."""
+        """A parsed module; None if there is none.
+
+        Raises:
+            PatchkitError: it is no Python that this Python can parse: whatever it defines would seem to be gone.
+        """
         if name not in self._modules:
             path = self.path_of(name)
             text = self.source.read(path) if path else None
-            self._modules[name] = parse_module(name, path, text) if path and text is not None else None
+            self._modules[name] = self._parsed(name, path, text) if path and text is not None else None
         return self._modules[name]
+
+    def _parsed(self, name: str, path: str, text: str) -> Module:
+        try:
+            return parse_module(name, path, text)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            ours = ".".join(map(str, sys.version_info[:2]))
+            line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            raise PatchkitError(
+                f"{path}{line} of {self.source.origin} cannot be parsed by Python {ours}: {error}",
+                "run patchkit with a newer Python, or mend the file if it is yours",
+            ) from error
 
     def loaded(self, folder: str) -> list[Module]:
         """The modules of a folder that were parsed so far, by name."""
@@ -235,12 +252,13 @@ class Universe:
         return None
 
 
-def parse_module(name: str, path: str, text: str) -> Module | None:
-    """``text`` parsed; None if it is not Python that this Python can parse."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
+def parse_module(name: str, path: str, text: str) -> Module:
+    """``text`` parsed.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: it is not Python that this Python can parse.
+    """
+    tree = ast.parse(text)
     bindings: dict[str, ast.stmt | ast.alias] = {}
     origins: dict[str, tuple[str, str]] = {}
     stars: list[str] = []
@@ -294,7 +312,8 @@ def bound_names(statement: ast.stmt) -> list[str]:
     if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
         return [statement.name]
     if isinstance(statement, ast.Assign):
-        return [name.id for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+        names = [name for target in statement.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+        return [name.id for name in names if isinstance(name.ctx, ast.Store)]  # not the `x` of `x.y = z`
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         return [statement.target.id]
     return []

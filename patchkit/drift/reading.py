@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from patchkit.drift.choice import Circumstances, Selection, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe
-from patchkit.drift.selection import Circumstances, Selection, selected
 from patchkit.drift.source import Source
 from patchkit.drift.touches import shape_of
 from patchkit.series.manifest import Surface
@@ -72,7 +72,7 @@ def read(surface: Surface, source: Source, before: Reading | None = None) -> Rea
             contracts[name] = replace(contracts[name], effects=effects_of(found, inference))
     for name in surface.settings:
         if contracts[name].kind == "attribute":
-            folder = "vllm/" + contracts[name].place.rpartition("/")[0]
+            folder = _folder(contracts[name])
             settled = {
                 place: digest
                 for module in package.loaded(folder)
@@ -111,12 +111,17 @@ def _elsewhere(old: Contract, package: Package, universe: Universe) -> str:
     found = universe.find(holder)
     if found and isinstance(found.node, (ast.ClassDef, ast.Module)):
         return _alike(old, found)
-    for module in package.below(old.defined.replace(".", "/").rpartition("/")[0].rpartition("/")[0]):
+    for module in package.below(_folder(old)):
         top, _, rest = old.defined.removeprefix(f"{_module_of(old)}.").partition(".")
         node = module.bindings.get(top)
         if node is not None and not isinstance(node, ast.alias):
             return ".".join(filter(None, (module.name, top, rest)))
     return ""
+
+
+def _folder(contract: Contract) -> str:
+    """The folder of the file in which a symbol is defined."""
+    return f"vllm/{contract.place}".rpartition("/")[0]
 
 
 def _module_of(old: Contract) -> str:
