@@ -149,6 +149,43 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 
 
 @commands.command()
+@runtime_option
+@device_option
+@python_option
+@click.option(
+    "--gate",
+    type=click.Choice(["newest", "all", "none"]),
+    default="newest",
+    show_default=True,
+    help="Which of the new releases are gated, of those that can be.",
+)
+@click.option("--lock", is_flag=True, help="Make the lock of a release that has none, where there is a CPU wheel.")
+@click.option(
+    "--minutes",
+    "limit",
+    type=click.FloatRange(0, min_open=True),
+    default=60,
+    show_default=True,
+    help="Gates that take longer are red.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the report and the evidence.")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The last report that was told, to tell whether anything changed.",
+)
+@click.option("--move-pin", is_flag=True, help="Add what is proven to `proven` in runtime.yaml, and its evidence.")
+@click.option("--annotations", is_flag=True, help="Print GitHub's annotations, as in its own workflows.")
+@click.option("--dry-run", is_flag=True, help="Ask, read and report only: no gate, no lock, no pin.")
+@json_option
+def watch(as_json: bool, **options: Any) -> int:
+    """Look once for releases newer than the last proven one, and judge them. Exit code 0 only if all are proven."""
+    from patchkit.watch import verbs
+
+    return verbs.watch(verbs.Asked(as_json=as_json, **options))
+
+
+@commands.command()
 @click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
 def report(evidence: Path, form: str) -> int:

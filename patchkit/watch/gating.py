@@ -1,0 +1,180 @@
+"""The gates on a new release: whether an environment can be had, and ``patchkit gate`` run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from patchkit.console import err
+from patchkit.drift.index import DISTRIBUTIONS, Release
+from patchkit.environments.borrowed import vllm_found
+from patchkit.environments.lock import lock_file, make_lock
+from patchkit.errors import PatchkitError
+from patchkit.gates.evidence import read_evidence
+from patchkit.project import Project
+from patchkit.report.wording import counted
+from patchkit.series.manifest import Manifest
+from patchkit.watch.keeping import remove
+from patchkit.watch.proof import shortcoming
+from patchkit.watch.tick import Newcomer, Outcome
+
+PATIENCE = 5.0  # seconds that the gates have to end their workers
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where gates can be run.
+
+    Attributes:
+        python: an interpreter that has one release already, ``has``.
+        may_lock: whether a lock may be made for a release that has none.
+    """
+
+    device: str
+    python: Path | None
+    has: str
+    may_lock: bool
+
+    @classmethod
+    def of(cls, device: str, python: Path | None, may_lock: bool) -> Places:
+        """Ask the interpreter, if there is one.
+
+        Raises:
+            PatchkitError: it is none, or has no vLLM; or a lock is wanted where none is used.
+        """
+        if may_lock and (python is not None or device != "cpu"):
+            raise PatchkitError("--lock is for environments that patchkit builds, on the CPU", "leave it out")
+        return cls(device, python, vllm_found(python).release if python else "", may_lock)
+
+    def lacking(self, release: Release) -> str:
+        """Why the gates cannot be run on a release; empty if they can."""
+        if self.python is not None:
+            fits = self.has == release.text or self.has.startswith(f"{release.text}.post")
+            return "" if fits else f"not gated: the interpreter has vLLM {self.has or 'of unknown version'}"
+        if self.device != "cpu":
+            return f"not gated: patchkit builds no {self.device} environments; give --python one that has this vLLM"
+        if self.locked(release):
+            return ""
+        if not self.may_lock:
+            return "not gated: no environment; `python -m patchkit.environments.lock RELEASE` makes the lock"
+        wheels = [file for file in release.files if file.distribution == DISTRIBUTIONS[1] and file.yanked is None]
+        if any(file.fits for file in wheels):
+            return ""
+        return f"not gated: no environment, for {DISTRIBUTIONS[1]} has no wheel of it for this machine"
+
+    def locked(self, release: Release) -> bool:
+        """Whether there is a lock already."""
+        return lock_file(release.text, "cpu").is_file()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a process ended: its last words, and no exit code if it had to be ended."""
+
+    code: int | None
+    last_words: str
+
+
+@dataclass(frozen=True)
+class Gates:
+    """All the gates of a project, for one runtime.
+
+    Attributes:
+        limit: minutes after which they are red.
+        folder: where evidence, logs and locks go.
+    """
+
+    project: Project
+    manifest: Manifest
+    places: Places
+    limit: float
+    folder: Path
+
+    def prove(self, newcomer: Newcomer, release: Release) -> None:
+        """Run them on a new release, and note what came of it: outcome, reason, evidence, lock."""
+        try:
+            if self.places.python is None and not self.places.locked(release):
+                newcomer.lock = self._lock(release)
+        except PatchkitError as error:
+            newcomer.outcome, newcomer.why = "unproven", f"not gated: {error.what}"
+            return
+        file = self.folder / f"gate-{release.text}-{self.places.device}.json"
+        remove(file)
+        ran = run(command(self.manifest.name, release.text, self.places, file), file.with_suffix(".log"), self.limit)
+        if file.is_file():
+            newcomer.evidence, newcomer.gates = file.name, read_evidence(file)
+        newcomer.outcome, newcomer.why = self._judged(newcomer, ran)
+
+    def _lock(self, release: Release) -> str:
+        lock = make_lock(release.text)
+        shutil.copy(lock, self.folder / lock.name)
+        return lock.name
+
+    def _judged(self, newcomer: Newcomer, ran: Ran) -> tuple[Outcome, str]:
+        if ran.code is None:
+            return "red", f"the gates did not end within {self.limit:g} minutes"
+        record = newcomer.gates
+        if record is None:
+            return "unproven", f"the gates could not be run: {ran.last_words}"
+        lack = shortcoming(record, self.project, self.manifest, newcomer.release)
+        if lack:
+            return "unproven" if record.passed else "red", lack
+        if ran.code != 0:
+            return "unproven", f"`patchkit gate` ended with exit code {ran.code}"
+        where = record.hardware.gpu or record.device
+        return "proven", f"{counted(len(record.verdicts), 'gate')} green on {where}"
+
+
+def command(runtime: str, release: str, places: Places, evidence: Path) -> list[str]:
+    """The command line that runs every gate on a release."""
+    words = ["gate", "--runtime", runtime, "--vllm", release, "--device", places.device, "--evidence", str(evidence)]
+    return [sys.executable, "-m", "patchkit", *words, *(["--python", str(places.python)] if places.python else [])]
+
+
+def run(words: list[str], log: Path, limit: float) -> Ran:
+    """Run a command, with what it says on our stderr and in ``log``; after ``limit`` minutes it is ended."""
+    late = threading.Event()
+    said: list[str] = []
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    )
+
+    def give_up() -> None:
+        late.set()
+        end(process)
+
+    timer = threading.Timer(limit * 60, give_up)
+    timer.start()
+    try:
+        with log.open("w", encoding="utf-8") as kept:
+            for line in process.stdout or ():
+                said.append(line.strip())
+                kept.write(line)
+                err.print(f"  {line.rstrip()}", style="dim", markup=False)
+        process.wait()
+    finally:
+        timer.cancel()
+        end(process)
+    words_of_its_own = [line.removeprefix("patchkit: ") for line in said if line.startswith("patchkit: ")]
+    last = (words_of_its_own or [line for line in said if line] or ["it said nothing"])[-1]
+    return Ran(None if late.is_set() else process.returncode, last)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a process as Ctrl-C does, and if it does not heed that, with all that it started."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,70 @@
+"""What GitHub is told of a tick: annotations, the job's summary, the step's outputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from patchkit.drift.text import short
+from patchkit.errors import PatchkitError
+from patchkit.report import github
+from patchkit.report.github import command
+from patchkit.watch import markdown
+from patchkit.watch.tick import Newcomer, Tick
+
+
+def annotate(tick: Tick, stream: TextIO) -> None:
+    """A line for each break that no patch mends and each red gate, and one for the verdict."""
+    for line in lines(tick):
+        print(line, file=stream)
+
+
+def lines(tick: Tick) -> Iterator[str]:
+    """Errors first: of each kind, GitHub shows but ten."""
+    found = [line for one in tick.news for line in _of(one)]
+    level = {"green": "notice", "attention": "warning", "unfinished": "error"}[tick.state]
+    found.append(command(level, tick.title, tick.verdict))
+    yield from sorted(found, key=lambda line: not line.startswith("::error"))
+
+
+def _of(one: Newcomer) -> Iterator[str]:
+    for finding in one.unpatched:
+        level, how = ("error", "silently") if finding.severity == "silent" else ("warning", "loudly")
+        yield command(
+            level,
+            f"vLLM {one.release} breaks {how}, unpatched",
+            f"{short(finding.symbol)} {finding.sentence} ({finding.new or finding.old})",
+        )
+    if one.gates is not None and not one.gates.passed:
+        yield from github.lines(one.gates)
+    if one.outcome and one.outcome != "proven":
+        yield command("warning" if one.outcome == "unproven" else "error", f"vLLM {one.release} {one.outcome}", one.why)
+
+
+def tell(tick: Tick, changed: bool) -> None:
+    """Append to the files that the runner names, if it does: the job's summary and the step's outputs.
+
+    Raises:
+        PatchkitError: one of them cannot be written.
+    """
+    _append("GITHUB_STEP_SUMMARY", markdown.render(tick))
+    outputs = {
+        "state": tick.state,
+        "changed": str(changed).lower(),
+        "title": tick.title,
+        "proven": " ".join(tick.proven),
+    }
+    _append("GITHUB_OUTPUT", "".join(f"{name}={' '.join(value.split())}\n" for name, value in outputs.items()))
+
+
+def _append(variable: str, text: str) -> None:
+    named = os.environ.get(variable)
+    if not named:
+        return
+    try:
+        with Path(named).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise PatchkitError(f"cannot write ${variable}, {named}: {error.strerror or error}") from error

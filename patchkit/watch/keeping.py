@@ -1,0 +1,128 @@
+"""The report on disk: unfinished from the first moment on, green only as the last thing that is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from patchkit.console import err
+from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
+from patchkit.watch import markdown
+from patchkit.watch.tick import Tick
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Ended(SystemExit):
+    """A signal ended the tick; the exit code is the one that shells give it."""
+
+
+class Keeper:
+    """Keeps ``report.json`` and ``report.md`` of a tick in a folder, as they are at any moment."""
+
+    def __init__(self, folder: Path, tick: Tick, known: Path | None = None) -> None:
+        """What an earlier tick left is gone at once, so that it is never read as this one's.
+
+        Args:
+            known: a file with the last report that was told, such as an issue's text; else the folder's own counts.
+
+        Raises:
+            PatchkitError: the folder cannot be written.
+        """
+        self.folder, self._tick, self._began = folder, tick, time.monotonic()
+        self._known = known_digest(known or self.markdown)
+        for file in (self.json, self.markdown):
+            remove(file)
+        self.save()
+
+    @property
+    def json(self) -> Path:
+        return self.folder / "report.json"
+
+    @property
+    def markdown(self) -> Path:
+        return self.folder / "report.md"
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to tell that was not told before."""
+        return self._known != self._tick.digest
+
+    def doing(self, what: str) -> None:
+        """Say what comes next, here and in the report."""
+        err.print(f"{what} …", style="dim", markup=False)
+        self._tick.doing = what
+        self.save()
+
+    def save(self) -> None:
+        """Both files; the one that decides comes last."""
+        self._tick.seconds = round(time.monotonic() - self._began, 1)
+        write_atomically(self.markdown, markdown.render(self._tick))
+        write_atomically(self.json, json.dumps(self._tick.document(), indent=2, ensure_ascii=False) + "\n")
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Whatever ends the tick early, the report says so."""
+        with self._signals():
+            try:
+                yield
+            except BaseException as error:
+                if not isinstance(error, Ended):
+                    self._tick.break_off(_told(error))
+                self.save()
+                raise
+        self.save()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {name: signal.signal(getattr(signal, name), self._end) for name in ENDING}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(getattr(signal, name), handler)
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        """Say so before anything is tidied up, which may take longer than the sender waits."""
+        self._tick.break_off(f"it was ended by {signal.Signals(number).name}")
+        self.save()
+        err.print(f"patchkit: {self._tick.verdict}", markup=False)
+        raise Ended(128 + number)
+
+
+def known_digest(file: Path) -> str | None:
+    """The digest of a report that was told; None if there is none."""
+    try:
+        found = re.search(rf"{markdown.DIGEST} ([0-9a-f]+)", file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found[1] if found else None
+
+
+def remove(file: Path) -> None:
+    """Delete a file of an earlier tick.
+
+    Raises:
+        PatchkitError: it cannot be deleted.
+    """
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise PatchkitError(f"cannot delete {file}: {error.strerror or error}", "choose another --out") from error
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, PatchkitError):
+        return error.what
+    return f"it broke ({type(error).__name__}: {error})".replace(": )", ")")

@@ -1,0 +1,77 @@
+"""A tick for an issue: the verdict, every new release in a row, then what moved and what the gates say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from patchkit.drift import markdown as drifts
+from patchkit.report import markdown
+from patchkit.report.markdown import escaped
+from patchkit.watch.tick import Newcomer, Tick
+
+LIMIT = 60_000
+"""Characters of an issue's text: GitHub takes 65,536."""
+MARK = "<!-- patchkit watch:"
+"""Before the runtime's name: by it the issue is found again."""
+DIGEST = "<!-- patchkit digest:"
+SIGNS = {"green": "✅", "attention": "❌", "unfinished": "⚠️"}
+OUTCOMES = {"proven": "✅", "doubtful": "🤔", "red": "❌", "unproven": "❔", "refused": "⛔"}
+HEAD = ("vLLM", "released", "🔇 silent", "💥 loud", "👀 look", "· harmless", "unpatched", "outcome", "why")
+
+
+def render(tick: Tick) -> str:
+    """The whole report; sections that would make it too long for an issue are only counted."""
+    text, left = "\n".join(_head(tick)) + "\n", 0
+    for section in _sections(tick):
+        if len(text) + len(section) > LIMIT:
+            left += 1
+        else:
+            text += f"\n{section}"
+    return text + (f"\n{left} more sections are too long for this place; see `report.json`.\n" if left else "")
+
+
+def _head(tick: Tick) -> Iterator[str]:
+    yield f"{MARK} {tick.runtime} -->"
+    yield f"{DIGEST} {tick.digest} -->"
+    yield f"## {SIGNS[tick.state]} {escaped(tick.title)}"
+    yield ""
+    dry = " This was a dry run: nothing was built, gated or moved." if tick.dry else ""
+    yield f"**{escaped(tick.verdict[:1].upper() + tick.verdict[1:])}.**{dry}"
+    if tick.asked:
+        yield ""
+        pin = f"{tick.runtime} `{tick.pin[:12]}`"
+        yield f"{pin}, last proven on vLLM {tick.last_proven}; the index was asked on {_minute(tick.asked)}."
+    if tick.news:
+        yield from markdown.table(HEAD, map(_row, tick.news))
+
+
+def _minute(moment: str) -> str:
+    return f"{moment[:16].replace('T', ' ')} UTC"
+
+
+def _row(one: Newcomer) -> tuple[str, ...]:
+    counts = [one.drift.counts[severity] for severity in ("silent", "loud", "look", "harmless")] if one.drift else []
+    cells = [str(count or "·") for count in counts] or ["?"] * 4
+    unpatched = str(len(one.unpatched) or "·") if one.drift else "?"
+    outcome = f"{OUTCOMES[one.outcome]} {one.outcome}" if one.outcome else "? not come to"
+    return one.release, one.uploaded or "", *cells, unpatched, outcome, one.why
+
+
+def _sections(tick: Tick) -> Iterator[str]:
+    """Gates that are red first, then what moved: that of releases with unpatched breaks before the others."""
+    for one in tick.news:
+        if one.gates is not None and not one.gates.passed:
+            yield markdown.render(one.gates)
+    told = [one for one in tick.news if one.drift and one.drift.breaks]
+    for one in sorted(told, key=lambda each: not each.unpatched):
+        yield drifts.render([one.drift] if one.drift else [])
+    quiet = [one.release for one in tick.news if one.drift and not one.drift.breaks]
+    if quiet:
+        yield f"Nothing that the runtime leans on moved in {_listed(quiet)}.\n"
+    for one in tick.news:
+        if one.gates is not None and one.gates.passed:
+            yield markdown.render(one.gates)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,188 @@
+"""What one tick found: the thing that is printed, kept, and acted upon."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from patchkit import __version__
+from patchkit.drift.drift import Drift, document
+from patchkit.drift.findings import Finding
+from patchkit.gates.evidence import Evidence, now
+from patchkit.report.wording import counted
+
+Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
+"""Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
+gate was run to its end; the series does not go on."""
+
+State = Literal["unfinished", "green", "attention"]
+CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
+"""Exit codes."""
+
+
+@dataclass
+class Newcomer:
+    """A release that is newer than the last proven one.
+
+    Attributes:
+        uploaded: the day it was released, if the index says.
+        drift: what moved since the release before it; None until it was read.
+        left_over: breaks of this release, and of those since the last proven one, that no patch mends.
+        refusal: why the series does not go on; empty if it does.
+        outcome: None until it is known.
+        why: one clause that explains the outcome.
+        gates: what the gates found.
+        evidence, lock: names of files beside the report.
+    """
+
+    release: str
+    uploaded: str | None = None
+    drift: Drift | None = None
+    left_over: int = 0
+    refusal: str = ""
+    outcome: Outcome | None = None
+    why: str = ""
+    gates: Evidence | None = None
+    evidence: str | None = None
+    lock: str | None = None
+
+    @property
+    def unpatched(self) -> list[Finding]:
+        return self.drift.unpatched if self.drift else []
+
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "release": self.release,
+            "uploaded": self.uploaded,
+            "outcome": self.outcome,
+            "why": self.why,
+            "applies": None if self.outcome is None else not self.refusal,
+            "left_over": self.left_over,
+            "evidence": self.evidence,
+            "lock": self.lock,
+            "gates": [
+                {"scenario": verdict.scenario, "passed": verdict.passed, "reason": verdict.reason}
+                for verdict in (self.gates.verdicts if self.gates else ())
+            ],
+            "drift": document([self.drift])[0] if self.drift else None,
+        }
+
+
+@dataclass
+class Tick:
+    """One look at the index and what came of it; ``unfinished`` until the very end."""
+
+    runtime: str
+    device: str
+    dry: bool = False
+    began: str = field(default_factory=now)
+    seconds: float = 0.0
+    pin: str = ""
+    last_proven: str = ""
+    asked: str | None = None
+    news: list[Newcomer] = field(default_factory=list)
+    state: State = "unfinished"
+    doing: str = "starting"
+    why: str = ""
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return CODES[self.state]
+
+    @property
+    def proven(self) -> list[str]:
+        """New releases on which the runtime is proven now."""
+        return [one.release for one in self.news if one.outcome == "proven"]
+
+    @property
+    def unpatched(self) -> list[Finding]:
+        """Breaks of all new releases that no patch mends."""
+        return [finding for one in self.news for finding in one.unpatched]
+
+    def finish(self) -> None:
+        """Everything was looked at: the state follows from what was found."""
+        self.state = "green" if all(one.outcome == "proven" for one in self.news) else "attention"
+        self.doing = self.why = ""
+
+    def break_off(self, why: str) -> None:
+        """It ends here, whatever was found."""
+        self.state, self.why = "unfinished", f"{why}, while {self.doing}" if self.doing else why
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.state == "unfinished":
+            return f"this tick did not finish: {self.why or f'it was {self.doing} when it was last heard of'}"
+        if not self.news:
+            return f"nothing is newer than vLLM {self.last_proven}, the last proven one"
+        first = counted(len(self.news), "new release")
+        return "; ".join([f"{first}: {', '.join(self._outcomes())}", *self._breaks()])
+
+    def _outcomes(self) -> Iterator[str]:
+        counts = Counter(one.outcome for one in self.news)
+        for outcome in ("proven", "doubtful", "red", "unproven", "refused"):
+            if counts[outcome]:
+                yield f"{counts[outcome]} {outcome}"
+
+    def _breaks(self) -> Iterator[str]:
+        left = self.unpatched
+        silent = sum(finding.severity == "silent" for finding in left)
+        if left:
+            told = f", {silent} of them silent" if 0 < silent < len(left) else ""
+            kind = " silent" if silent == len(left) else ""
+            yield f"{len(left)} unpatched{kind} break{'s' if len(left) > 1 else ''}{told}"
+
+    @property
+    def title(self) -> str:
+        """Of an issue: short, and the same as long as nothing changes."""
+        if self.state == "unfinished":
+            return f"The watch for new vLLM releases did not finish ({self.runtime})"
+        if not self.news:
+            return f"Nothing is newer than vLLM {self.last_proven} ({self.runtime})"
+        newest = self.news[-1].release
+        said = next(self._breaks(), "") or ", ".join(self._outcomes())
+        return f"vLLM {newest} is out: {said} ({self.runtime})"
+
+    @property
+    def digest(self) -> str:
+        """The same as long as there is nothing new to say: times and figures do not count."""
+        said = [
+            *(self.runtime, self.device, self.pin, self.last_proven, self.state, self.why),
+            [
+                [
+                    *(one.release, one.outcome, one.why, one.left_over),
+                    [str(finding) for finding in (one.drift.findings if one.drift else ())],
+                    [verdict.scenario for verdict in (one.gates.verdicts if one.gates else ()) if not verdict.passed],
+                ]
+                for one in self.news
+            ],
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+    def document(self) -> dict[str, Any]:
+        """For machines: everything."""
+        return {
+            "patchkit": __version__,
+            "state": self.state,
+            "verdict": self.verdict,
+            "title": self.title,
+            "digest": self.digest,
+            "dry_run": self.dry,
+            "runtime": self.runtime,
+            "pin": self.pin,
+            "device": self.device,
+            "began": self.began,
+            "seconds": self.seconds,
+            "asked": self.asked,
+            "last_proven": self.last_proven,
+            "doing": self.doing,
+            "why": self.why,
+            "proven": self.proven,
+            "releases": [one.document() for one in self.news],
+        }
