@@ -11,6 +11,7 @@ from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.setting_changed import UPSTREAM
 from patchkit.drift.touches import Call, Touch
+from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
@@ -34,7 +35,10 @@ def mended(finding: Finding, series: Series, release: Version, contract: Contrac
     )
     if finding.kind not in TOLD_BY_CODE:
         return _by_header(finding, named) if named else finding
-    theirs = touches(finding.symbol)
+    try:
+        theirs = touches(finding.symbol)
+    except PatchkitError as error:
+        return replace(finding, because=f"the series does not go on: {error.what}")
     complaints = [said for touch in theirs for said in misfits(touch, contract)]
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
