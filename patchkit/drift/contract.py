@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from patchkit.drift.inference import Callable, Class, Inference, Type, is_property, is_static
-from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, targets
+from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, statements, targets
 
 FOLLOWED = 3
 """Calls that are followed one inside the other, for what is returned and for side effects."""
@@ -335,7 +335,9 @@ def settled_in(attribute: str, module: Module) -> Iterator[tuple[str, str]]:
 
     The local names in the conditions are followed to what the function assigns to them.
     """
-    for function in ast.walk(module.tree):
+    if f".{attribute}" not in module.text:
+        return
+    for function in statements(module.tree):
         if isinstance(function, FUNCTIONS):
             for statement, conditions in _conditioned(function.body, ()):
                 if any(isinstance(one, ast.Attribute) and one.attr == attribute for one in targets(statement)):

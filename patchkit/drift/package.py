@@ -23,10 +23,11 @@ MOST_HOPS = 8
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One parsed file: the names that it binds at its top level, and the modules of which it takes all (``stars``)."""
+    """One parsed file: its text, the names that it binds at its top level, and the modules of which it takes all (``stars``)."""
 
     name: str
     path: str
+    text: str
     tree: ast.Module
     bindings: Mapping[str, ast.stmt | ast.alias]
     origins: Mapping[str, tuple[str, str]]
@@ -83,7 +84,14 @@ class Package:
 
     source: Source
     top: str
+    _parsed_before: Mapping[str, Module] = field(default_factory=dict)
     _modules: dict[str, Module | None] = field(default_factory=dict)
+
+    @classmethod
+    def after(cls, source: Source, top: str, before: Package | None) -> Package:
+        """Another release of a package: the files that have not changed since ``before`` are not parsed again."""
+        kept = {} if before is None else {one.path: one for one in before._modules.values() if one}
+        return cls(source, top, kept)
 
     @cached_property
     def _paths(self) -> frozenset[str]:
@@ -107,6 +115,9 @@ class Package:
         return self._modules[name]
 
     def _parsed(self, name: str, path: str, text: str) -> Module:
+        known = self._parsed_before.get(path)
+        if known and known.text == text:
+            return known
         try:
             return parse_module(name, path, text)
         except (SyntaxError, ValueError, RecursionError) as error:
@@ -280,7 +291,7 @@ def parse_module(name: str, path: str, text: str) -> Module:
         else:
             for bound in bound_names(statement):
                 bindings[bound] = statement
-    return Module(name, path, tree, bindings, origins, tuple(stars))
+    return Module(name, path, text, tree, bindings, origins, tuple(stars))
 
 
 def _origin(statement: ast.ImportFrom, package: str) -> str:
@@ -335,7 +346,7 @@ def _settings(owner: ast.ClassDef) -> dict[str, list[Setting]]:
     methods.sort(key=lambda method: method.name != "__init__")
     found: dict[str, list[Setting]] = {}
     for method in methods:
-        for statement in ast.walk(method):
+        for statement in statements(method):
             if isinstance(statement, (ast.Assign, ast.AnnAssign)):
                 for target in targets(statement):
                     if isinstance(target, ast.Attribute) and _is_self(target.value):
@@ -343,6 +354,15 @@ def _settings(owner: ast.ClassDef) -> dict[str, list[Setting]]:
     for settings in found.values():
         settings.sort(key=lambda setting: not isinstance(setting.statement, ast.AnnAssign))
     return found
+
+
+def statements(holder: ast.AST) -> Iterator[ast.stmt]:
+    """Every statement inside a statement or a module; much faster than walking over all its expressions too."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for inner in getattr(holder, name, ()):
+            if isinstance(inner, ast.stmt):
+                yield inner
+            yield from statements(inner)
 
 
 def targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:

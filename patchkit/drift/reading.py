@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,7 +12,6 @@ from patchkit.drift.choice import Circumstances, Selection, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe
-from patchkit.drift.source import Source
 from patchkit.drift.touches import shape_of
 from patchkit.series.manifest import Surface
 
@@ -43,7 +43,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a surface looks like in one release; light enough to keep many of them."""
+    """What a surface looks like in one release; light enough to keep many of them, without ``package``."""
 
     release: str
     origin: str
@@ -51,13 +51,12 @@ class Reading:
     choices: Mapping[Chosen, Choice | None]
 
 
-def read(surface: Surface, source: Source, before: Reading | None = None) -> Reading:
+def read(surface: Surface, package: Package, before: Reading | None = None) -> Reading:
     """Read every symbol of ``surface`` in one release.
 
     Args:
         before: an earlier release; a symbol that it has and this one has not is looked for under other names.
     """
-    package = Package(source, "vllm")
     universe = Universe(package)
     inference = Inference(universe, {name: kind for name, kind in surface.types.items() if name.startswith("vllm.")})
     manners = surface.manners()
@@ -81,7 +80,7 @@ def read(surface: Surface, source: Source, before: Reading | None = None) -> Rea
             contracts[name] = replace(contracts[name], settled=settled)
     hooked = [name for name in manners if manners[name] & {"wraps", "replaces"}]
     _add_neighbours(hooked, contracts, surface.called_from, package, inference)
-    return Reading(source.release, source.origin, contracts, dict(_choices(surface, inference)))
+    return Reading(package.source.release, package.source.origin, contracts, dict(_choices(surface, inference)))
 
 
 def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
@@ -191,8 +190,12 @@ def _call_sites(
     names: set[str], modules: list[Module], inference: Inference
 ) -> Iterator[tuple[str, Type | None, CallSite]]:
     """Every ``x.name(…)`` in methods and functions of some modules, with the type of ``x``."""
+    written = re.compile(rf"\.({'|'.join(map(re.escape, sorted(names)))})\(")
     for module in modules:
+        lines = [module.text.count("\n", 0, found.start()) + 1 for found in written.finditer(module.text)]
         for owner, function in _functions(module):
+            if not any(function.lineno <= line <= (function.end_lineno or 0) for line in lines):
+                continue
             calls = [
                 node
                 for node in ast.walk(function)

@@ -72,11 +72,13 @@ class Scanner:
             PatchkitError: a source cannot be read, or the series does not go onto the pin.
         """
         before: Reading | None = None
+        package: Package | None = None
         for source in self._ahead(sources):
             progress(source.release)
-            reading = read(self.manifest.surface, source, before)
+            package = Package.after(source, "vllm", package)
+            reading = read(self.manifest.surface, package, before)
             if before is not None:
-                yield self._drift(before, reading, source)
+                yield self._drift(before, reading, package)
             before = reading
 
     def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
@@ -94,9 +96,9 @@ class Scanner:
                 for one in waiting:
                     one.cancel()
 
-    def _drift(self, old: Reading, new: Reading, source: Source) -> Drift:
+    def _drift(self, old: Reading, new: Reading, package: Package) -> Drift:
         release = version_of(new.release)
-        patched = Patched(self.project, self.manifest, new.release, source)
+        patched = Patched(self.project, self.manifest, new.release, package)
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
@@ -130,7 +132,7 @@ class Patched:
     project: Project
     manifest: Manifest
     release: str
-    source: Source
+    vllm: Package
 
     def on(self, symbol: str) -> Sequence[Touch]:
         """The touches on one symbol."""
@@ -140,11 +142,10 @@ class Patched:
 
     @cached_property
     def _touches(self) -> tuple[list[Touch], Universe]:
-        vllm = Package(self.source, "vllm")
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
             tree = patched_tree(self.project, self.manifest.name, self.release, into=Path(folder, "tree"))
             runtime = Package(Folder(tree.path, self.release), self.manifest.package)
-            return touches_of(runtime, vllm, self.manifest.surface.types), Universe(vllm)
+            return touches_of(runtime, self.vllm, self.manifest.surface.types), Universe(self.vllm)
 
 
 def fetch(source: Source, paths: Iterable[str]) -> None:

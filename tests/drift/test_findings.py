@@ -7,6 +7,7 @@ from made_up import MadeUp
 
 from patchkit.drift.compare import compare
 from patchkit.drift.findings import Finding
+from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.series.manifest import Surface
 
@@ -16,8 +17,8 @@ M = "vllm.m.C.m"
 def moved(surface: Surface, old: str, new: str, **files: str) -> list[Finding]:
     before = MadeUp({"vllm/__init__.py": "", "vllm/m.py": old}, "1.0")
     after = MadeUp({"vllm/__init__.py": "", "vllm/m.py": new, **{f"vllm/{k}.py": v for k, v in files.items()}}, "1.1")
-    reading = read(surface, before)
-    return compare(surface, reading, read(surface, after, reading))
+    reading = read(surface, Package(before, "vllm"))
+    return compare(surface, reading, read(surface, Package(after, "vllm"), reading))
 
 
 def method(signature: str = "self, a", body: str = "return a", before: str = "") -> str:
@@ -120,8 +121,9 @@ def test_a_subclass_beside_it_that_has_its_own() -> None:
     files = {"vllm/__init__.py": "", "vllm/gpu_runner.py": method()}
     surface = Surface(wraps=["vllm.gpu_runner.C.m"])
     own = "from vllm.gpu_runner import C\nclass D(C):\n    def m(self, a): ...\n"
-    old = read(surface, MadeUp({**files, "vllm/cpu_runner.py": own.replace("def m", "def other")}))
-    (found,) = compare(surface, old, read(surface, MadeUp({**files, "vllm/cpu_runner.py": own}), old))
+    before, after = ({**files, "vllm/cpu_runner.py": text} for text in (own.replace("def m", "def other"), own))
+    old = read(surface, Package(MadeUp(before), "vllm"))
+    (found,) = compare(surface, old, read(surface, Package(MadeUp(after), "vllm"), old))
     assert (found.kind, found.severity) == ("overridden", "silent")
     assert "vllm.cpu_runner.D" in found.sentence
 
