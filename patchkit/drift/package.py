@@ -6,8 +6,10 @@ Static reading has limits: a name that is bound by ``exec``, ``__getattr__`` or 
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -19,6 +21,18 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MOST_HOPS = 8
 """Re-exports and base classes that are followed one after the other."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python's garbage collector held off: among so many syntax trees its searches take longer than all the rest."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, eq=False)

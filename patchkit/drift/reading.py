@@ -11,7 +11,7 @@ from typing import NamedTuple
 from patchkit.drift.choice import Circumstances, Selection, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe
+from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
 from patchkit.drift.touches import shape_of
 from patchkit.series.manifest import Surface
 
@@ -51,6 +51,7 @@ class Reading:
     choices: Mapping[Chosen, Choice | None]
 
 
+@uncollected()
 def read(surface: Surface, package: Package, before: Reading | None = None) -> Reading:
     """Read every symbol of ``surface`` in one release.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Items, Namespace, Row, Type, first
-from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Package, Universe, positional
+from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Package, Universe, positional, uncollected
 
 Manner = Literal["imports", "wraps", "replaces", "calls", "reads", "unpacks"]
 ROUNDS = 8
@@ -53,6 +53,7 @@ class Touch:
     call: Call | None = None
 
 
+@uncollected()
 def touches_of(runtime: Package, vllm: Package, types: Mapping[str, str]) -> list[Touch]:
     """Every touch of ``runtime``'s code on ``vllm``, in the order of files and lines.
 
