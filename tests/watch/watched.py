@@ -66,6 +66,7 @@ Caught-By: gate: nothing
 SCENARIO = """name: {name}
 title: Made up
 guards: nothing
+timeout: 8
 parts:
   - name: p
     model: {model}
