@@ -17,6 +17,7 @@ from patchkit.drift.index import DISTRIBUTIONS, Release
 from patchkit.environments.borrowed import vllm_found
 from patchkit.environments.lock import lock_file, make_lock
 from patchkit.errors import PatchkitError
+from patchkit.gates.asked import shortest
 from patchkit.gates.evidence import read_evidence
 from patchkit.project import Project
 from patchkit.report.wording import counted
@@ -133,9 +134,10 @@ class Gates:
 
 
 def command(runtime: str, release: str, places: Places, evidence: Path) -> list[str]:
-    """The command line that runs every gate on a release."""
-    words = ["gate", "--runtime", runtime, "--vllm", release, "--device", places.device, "--evidence", str(evidence)]
-    return [sys.executable, "-m", "patchkit", *words, *(["--python", str(places.python)] if places.python else [])]
+    """The command line that runs every gate on a release; it stands in the evidence, so its paths are short."""
+    words = ["gate", "--runtime", runtime, "--vllm", release, "--device", places.device]
+    words += ["--evidence", shortest(evidence), *(["--python", str(places.python)] if places.python else [])]
+    return [sys.executable, "-m", "patchkit", *words]
 
 
 def run(words: list[str], log: Path, limit: float) -> Ran:
@@ -151,8 +153,9 @@ def run(words: list[str], log: Path, limit: float) -> Ran:
         end(process)
 
     timer = threading.Timer(limit * 60, give_up)
-    timer.start()
+    timer.daemon = True  # or a tick that is ended now would wait for it
     try:
+        timer.start()
         with log.open("w", encoding="utf-8") as kept:
             for line in process.stdout or ():
                 said.append(line.strip())

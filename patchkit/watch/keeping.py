@@ -125,4 +125,5 @@ def remove(file: Path) -> None:
 def _told(error: BaseException) -> str:
     if isinstance(error, PatchkitError):
         return error.what
-    return f"it broke ({type(error).__name__}: {error})".replace(": )", ")")
+    said = f": {error}" if str(error) else ""
+    return f"it broke ({type(error).__name__}{said})"

@@ -49,6 +49,7 @@ def test_a_release_that_moves_nothing_is_proven_by_its_gates(watched: Watched) -
     assert one["drift"]["counts"] == {}
     evidence = json.loads((watched.out / one["evidence"]).read_text())
     assert (evidence["release"], [verdict["passed"] for verdict in evidence["verdicts"]]) == ("0.20.0", [True])
+    assert "--evidence .patchkit/watch/gate-0.20.0-cpu.json" in evidence["command"]
     assert "Nothing that the runtime leans on moved in 0.20.0." in watched.markdown
     assert '["0.18.0", "0.19.0"]   # by hand' in watched.manifest
 
