@@ -88,6 +88,7 @@ class Evaluator:
     facts: Mapping[str, object]
     rule: list[str] = field(default_factory=list)
     guessed: list[str] = field(default_factory=list)
+    _under_way: set[str] = field(default_factory=set)
 
     def test(self, written: ast.expr, frame: Frame) -> bool:
         """Whether a condition holds; told in the rule."""
@@ -152,6 +153,15 @@ class Evaluator:
         """What a method sets an attribute of ``self`` to; None if none does."""
         if found is None or found.owner is None or not isinstance(found.owner.node, ast.ClassDef):
             return None
+        if found.name in self._under_way:
+            return None
+        self._under_way.add(found.name)
+        value = self._set_to(found, name, depth)
+        self._under_way.discard(found.name)
+        return value
+
+    def _set_to(self, found: Definition, name: str, depth: int) -> Any:
+        assert found.owner is not None and isinstance(found.owner.node, ast.ClassDef)
         for statement, method in found.module.set_on_self(found.owner.node).get(name, []):
             frame = Frame.of(Definition(method.name, method, found.module, found.owner), self.inference)
             value = self.value(statement.value, frame, depth + 1)
@@ -255,11 +265,15 @@ class Evaluator:
     def call(self, function: Definition, arguments: list[Any], depth: int = 0) -> Any:
         """What a function returns: its statements in order, branches by their tests, loops left out."""
         assert isinstance(function.node, FUNCTIONS)
+        if function.name in self._under_way:  # it asks for itself
+            return OFF
         frame = Frame.of(function, self.inference)
         frame.values.update(
             {name: one for name, one in zip(positional(function.node), arguments, strict=False) if one is not OFF}
         )
+        self._under_way.add(function.name)
         outcome = self._run(function.node.body, frame, depth + 1)
+        self._under_way.discard(function.name)
         return outcome[0] if outcome else None
 
     def _run(self, body: list[ast.stmt], frame: Frame, depth: int) -> tuple[Any] | None:
