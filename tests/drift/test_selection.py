@@ -224,6 +224,10 @@ RULES = {
     "found = []\nother = found\nother.append(1)\nreturn not found": "both",
     "found = []\ndef more():\n    found.append(1)\nmore()\nreturn not found": "both",
     "try:\n    elsewhere.flag()\n    answer = True\nexcept ValueError:\n    answer = False\nreturn answer": "both",
+    "found = []\nelsewhere.flag() and found.append(1)\nreturn not found": "both",
+    "found = []\nfound.append(1) if elsewhere.flag() else None\nreturn not found": "both",
+    "n = 0\ntry:\n    n = 1\n    elsewhere.flag()\n    n = 0\nexcept ValueError:\n    pass\nreturn n == 0": "both",
+    "for a in (1, 2):\n    for b in (3,):\n        pass\n    else:\n        break\n    return False\nreturn True": "new",
     "while elsewhere.flag():\n    return True\nreturn False": "both",
     "match elsewhere.flag():\n    case 1:\n        return True\n    case _:\n        return False": "both",
     "KNOWN = NAMES\nreturn 'LlamaForCausalLM' in KNOWN": "new",
@@ -546,6 +550,12 @@ def test_garbage_never_raises(seed: int) -> None:
     assert found is None or set(found.chosen) <= {OLD, NEW, "kit.runners.Special"}
 
 
+TESTS = """\
+a; b; not a; a == b; a is None; b is not None; a in xs; len(xs) > 1; xs; not ys; a != 1; xs == ys; a in (0, None); \
+any(x == a for x in xs); all(xs); elsewhere.flag(); elsewhere.flag(); bool(b); isinstance(a, int); b is True; \
+(b or a) == 1; (a and b) is None; 0 in ys"""
+
+
 class Bodies:
     """Random function bodies that Python can run, with calls of ``elsewhere.flag()`` that nobody can foresee."""
 
@@ -555,11 +565,7 @@ class Bodies:
         self.inner = [name for name in INNER if self.dice.random() < 0.15]
 
     def test(self, depth: int = 0) -> str:
-        plain = (
-            "a; b; not a; a == b; a is None; b is not None; a in xs; len(xs) > 1; xs; not ys; a != 1; xs == ys; "
-            "a in (0, None); any(x == a for x in xs); all(xs); elsewhere.flag(); elsewhere.flag(); bool(b); "
-            "isinstance(a, int); b is True; (b or a) == 1; (a and b) is None; 0 in ys"
-        ).split("; ")
+        plain = TESTS.split("; ")
         if depth > 1 or self.dice.random() < 0.6:
             return self.dice.choice(plain)
         return f"({self.test(depth + 1)} {self.dice.choice(['and', 'or'])} {self.test(depth + 1)})"
