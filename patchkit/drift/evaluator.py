@@ -289,8 +289,9 @@ class Evaluator:
             if isinstance(statement, ast.If):
                 taken = bool(self.value(statement.test, frame, depth))
                 outcome = self._run(statement.body if taken else statement.orelse, frame, depth)
-                if outcome:
+                if outcome or "arch" in ast.unparse(statement.test):  # what is said of the model's own name decides too
                     self._tell(f"{ast.unparse(statement.test)} is {_said(taken)}", frame, statement)
+                if outcome:
                     return outcome
             elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 frame.values[statement.targets[0].id] = self.value(statement.value, frame, depth)

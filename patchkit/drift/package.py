@@ -37,7 +37,7 @@ def uncollected() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One parsed file: its text, the names that it binds at its top level, and the modules of which it takes all (``stars``)."""
+    """One parsed file: its text, what it binds at its top level, and the modules of which it takes all (``stars``)."""
 
     name: str
     path: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from patchkit.drift.compare import compare
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.findings.setting_changed import UPSTREAM
 from patchkit.drift.mending import mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
@@ -117,7 +118,10 @@ class Scanner:
     def _mended(self, finding: Finding, release: Version | None, new: Reading, patched: Patched) -> Finding:
         if release is None or finding.symbol not in new.contracts:
             return finding
-        return mended(finding, self.series, release, new.contracts[finding.symbol], patched.on)
+        found = mended(finding, self.series, release, new.contracts[finding.symbol], patched.on)
+        if found.unpatched and self._read(new).proven:
+            return replace(found, mended_by=(UPSTREAM,), because="every gate is green on it, without a patch for this")
+        return found
 
     def _read(self, reading: Reading) -> Read:
         release = version_of(reading.release)

@@ -48,7 +48,8 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
     left = [finding for drift in drifts for finding in drift.unpatched]
     steps = f"{len(drifts)} releases" if len(drifts) != 1 else "1 release"
     mark = Text("✗ ", "red") if left else Text("✓ ", "green")
-    console.print(mark.append(f"{steps}, {broken} with a break; {len(left) or 'no'} breaks are unpatched", "bold"))
+    unpatched = f"{len(left)} unpatched" if left else "every break is mended, as far as sources can tell"
+    console.print(mark.append(f"{steps}, {broken} with a break; {unpatched}", "bold"))
 
 
 def headline(drift: Drift) -> Text:
@@ -122,10 +123,11 @@ def _step(drift: Drift) -> Text:
 
 
 def _line(finding: Finding) -> Text:
+    """One break in one line: what follows a colon is left to the whole report."""
     mend = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
     tail = Text(f"  mended by {mend}", "green") if mend else Text("  unpatched", "red")
     text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
-    return text.append(short(finding.symbol), "bold").append(f" {finding.sentence}").append(tail)
+    return text.append(short(finding.symbol), "bold").append(f" {finding.brief}").append(tail)
 
 
 def _console() -> Console:

@@ -12,7 +12,12 @@ from patchkit.errors import PatchkitError
 VLLM = {
     "vllm/__init__.py": "",
     "vllm/config.py": "class Config:\n    width: int = 8\n    def size(self) -> int: return self.width\n",
-    "vllm/batch.py": "class Batch:\n    def __init__(self): self.rows = 3\n    @property\n    def names(self): return []\n",
+    "vllm/batch.py": """
+        class Batch:
+            def __init__(self): self.rows = 3
+            @property
+            def names(self): return []
+    """,
     "vllm/runner.py": """
         from vllm.batch import Batch
         from vllm.config import Config

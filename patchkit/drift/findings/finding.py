@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -38,6 +39,11 @@ class Finding:
     guessed: str = ""
     mended_by: tuple[str, ...] = ()
     because: str = ""
+
+    @property
+    def brief(self) -> str:
+        """The sentence without the reasons behind a colon, and without lists of names in brackets."""
+        return re.sub(r" \([^)]*,[^)]*\)", "", self.sentence.partition(": ")[0])
 
     @property
     def breaks(self) -> bool:

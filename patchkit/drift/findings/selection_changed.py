@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from patchkit.drift.findings.finding import Finding, Severity
 from patchkit.drift.reading import Choice, Reading
 
-DECIDING = 2
+DECIDING = 3
 """Lines of a rule that are told: what was asked last decided."""
 
 
@@ -23,7 +23,7 @@ def find(old: Reading, new: Reading) -> Iterator[Finding]:
             "selection-changed",
             _severity(before, after),
             symbol,
-            f"on {device}, {_classes(after)} runs {', '.join(architectures)}; it was {_classes(before)}: {_why(after)}",
+            f"{_classes(after)} runs {', '.join(architectures)} on {device}, not {_classes(before)}: {_why(after)}",
             before.place,
             after.place,
             "; ".join(after.guessed),
