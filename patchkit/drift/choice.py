@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from patchkit.drift.evaluator import Evaluator, Frame
 from patchkit.drift.inference import Callable, Class, Inference
@@ -58,8 +59,12 @@ class Selection:
     guessed: tuple[str, ...] = ()
 
 
-Condition = tuple[ast.expr, bool]
-"""A test, and the outcome that leads on."""
+class Condition(NamedTuple):
+    """A test, the outcome that leads on, and where the test stands."""
+
+    test: ast.expr
+    wanted: bool
+    frame: Frame
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,6 @@ class Candidate:
     made: Definition
     place: str
     conditions: tuple[Condition, ...]
-    frame: Frame
 
 
 def selected(
@@ -81,24 +85,27 @@ def selected(
         hooked: full name of the class that a runtime hooks; ``CPUModelRunner`` may stand where ``GPUModelRunner`` does.
         by: full name of the method that makes it, itself or through methods that it calls.
     """
-    function = universe.find(by)
+    function, holder = universe.find(by), universe.find(by.rpartition(".")[0])
     if function is None or not isinstance(function.node, FUNCTIONS):
         return None
-    found = list(_candidates(function, inference, _ending(hooked)))
+    found = list(_candidates(function, holder, inference, _ending(hooked)))
     if not found:
         return None
     common = [one for one in found[0].conditions if all(one in each.conditions for each in found)]
     evaluator = Evaluator(inference, circumstances.facts())
-    holding = [
-        one
-        for one in found
-        if all(
-            evaluator.test(test, one.frame) is wanted for test, wanted in one.conditions if (test, wanted) not in common
-        )
-    ]
-    chosen = holding or found
+    try:
+        chosen = [one for one in found if _holds(one, common, evaluator)] or found
+    except RecursionError:
+        chosen = found
+        evaluator.guessed.append("the rule is nested too deep to be followed")
     names = tuple(dict.fromkeys(one.made.name for one in chosen))
     return Selection(names, chosen[0].place, tuple(evaluator.rule), tuple(evaluator.guessed))
+
+
+def _holds(candidate: Candidate, common: Sequence[Condition], evaluator: Evaluator) -> bool:
+    """Whether every condition holds, but those that all candidates share."""
+    own = [one for one in candidate.conditions if one not in common]
+    return all(evaluator.test(one.test, one.frame) is one.wanted for one in own)
 
 
 def _ending(name: str) -> str:
@@ -107,48 +114,78 @@ def _ending(name: str) -> str:
     return found.group() if found else name.rpartition(".")[2]
 
 
-def _candidates(function: Definition, inference: Inference, ending: str, depth: int = 0) -> Iterator[Candidate]:
-    """Every class whose name has this ending that a function makes, and keeps or returns; also in methods it calls."""
+Local = list[tuple[str, Definition, tuple[Condition, ...]]]
+"""Classes to which a function itself gives names, and under which conditions."""
+
+
+def _candidates(
+    function: Definition, holder: Definition | None, inference: Inference, ending: str, depth: int = 0
+) -> Iterator[Candidate]:
+    """Every class whose name has this ending that a function makes, and keeps or returns; also in methods it calls.
+
+    Args:
+        holder: the class of its ``self``, which may derive from the one that defines the function.
+    """
     assert isinstance(function.node, FUNCTIONS)
-    frame = Frame.of(function, inference)
-    imported: list[tuple[str, Definition, tuple[Condition, ...]]] = []
-    for statement, conditions in under_conditions(function.node.body):
-        if isinstance(statement, ast.ImportFrom):
-            imported += [(name, found, conditions) for name, found in _imported(statement, inference.universe)]
-        call = getattr(statement, "value", None)
-        if not isinstance(call, ast.Call) or not isinstance(
-            statement, (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)
-        ):
+    own = holder if function.owner else None
+    frame = Frame.of(Definition(function.name, function.node, function.module, own), inference)
+    local: Local = []
+    for statement, tests in under_conditions(function.node.body):
+        conditions = tuple(Condition(test, wanted, frame) for test, wanted in tests)
+        local += [
+            (name, found, (*conditions, *more)) for name, found, more in _named(statement, local, inference, frame)
+        ]
+        if not isinstance(statement, (ast.Return, ast.Expr)) and not _is_kept(statement):
             continue
-        for found, above in _made(call, imported, inference, frame):
-            kept = isinstance(statement, ast.Return) or _is_kept(statement)
-            if kept and isinstance(found.node, ast.ClassDef) and found.node.name.endswith(ending):
-                yield Candidate(found, frame.place(statement), tuple(dict.fromkeys((*conditions, *above))), frame)
-        called = inference.expression(call.func, function.module, frame.types)
-        if isinstance(called, Callable) and called.bound and depth < DEEPEST:
-            for one in _candidates(called.definition, inference, ending, depth + 1):
-                yield replace(one, conditions=(*conditions, *one.conditions))
+        for value, more in _alternatives(getattr(statement, "value", None), frame):
+            if not isinstance(value, ast.Call):
+                continue
+            for found, above in (
+                [] if isinstance(statement, ast.Expr) else _classes(value.func, local, inference, frame)
+            ):
+                if isinstance(found.node, ast.ClassDef) and found.node.name.endswith(ending):
+                    yield Candidate(found, frame.place(statement), tuple(dict.fromkeys((*conditions, *more, *above))))
+            called = inference.expression(value.func, function.module, frame.types)
+            if isinstance(called, Callable) and called.bound and depth < DEEPEST:
+                inner = holder if ast.unparse(value.func).startswith("self.") else called.definition.owner
+                for one in _candidates(called.definition, inner, inference, ending, depth + 1):
+                    yield replace(one, conditions=(*conditions, *more, *one.conditions))
 
 
-def _imported(statement: ast.ImportFrom, universe: Universe) -> Iterator[tuple[str, Definition]]:
-    for alias in statement.names:
-        found = universe.find(f"{statement.module}.{alias.name}")
-        if found:
-            yield alias.asname or alias.name, found
+def _named(
+    statement: ast.stmt, local: Local, inference: Inference, frame: Frame
+) -> Iterator[tuple[str, Definition, tuple[Condition, ...]]]:
+    """The classes that a statement gives a name to: by an import, or an assignment."""
+    if isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            found = inference.universe.find(f"{statement.module}.{alias.name}")
+            if found:
+                yield alias.asname or alias.name, found, ()
+    elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        for value, more in _alternatives(statement.value, frame):
+            for found, above in _classes(value, local, inference, frame):
+                yield statement.targets[0].id, found, (*more, *above)
 
 
-def _made(
-    call: ast.Call,
-    imported: Sequence[tuple[str, Definition, tuple[Condition, ...]]],
-    inference: Inference,
-    frame: Frame,
+def _alternatives(value: ast.expr | None, frame: Frame) -> Iterator[tuple[ast.expr, tuple[Condition, ...]]]:
+    """An expression, or both sides of a conditional one with its test."""
+    if isinstance(value, ast.IfExp):
+        yield value.body, (Condition(value.test, True, frame),)
+        yield value.orelse, (Condition(value.test, False, frame),)
+    elif value is not None:
+        yield value, ()
+
+
+def _classes(
+    named: ast.expr, local: Local, inference: Inference, frame: Frame
 ) -> list[tuple[Definition, tuple[Condition, ...]]]:
-    """The classes that a call may make: by the function's own imports, each under its conditions, else the module's."""
-    local = [(found, above) for name, found, above in imported if name == ast.unparse(call.func)]
-    if local:
-        return local
-    called = inference.expression(call.func, frame.module, frame.types)
-    return [(called.definition, ())] if isinstance(called, Class) else []
+    """The classes that a name may stand for: by the function's own statements, each under its conditions, else one."""
+    classes: list[tuple[Definition, tuple[Condition, ...]]] = []
+    for value, more in _alternatives(named, frame):
+        known = [(found, (*more, *above)) for name, found, above in local if name == ast.unparse(value)]
+        kind = None if known else inference.expression(value, frame.module, frame.types)
+        classes += known or ([(kind.definition, more)] if isinstance(kind, Class) else [])
+    return classes
 
 
 def _is_kept(statement: ast.stmt) -> bool:
@@ -159,8 +196,8 @@ def _is_kept(statement: ast.stmt) -> bool:
 
 
 def under_conditions(
-    body: Sequence[ast.stmt], above: tuple[Condition, ...] = ()
-) -> Iterator[tuple[ast.stmt, tuple[Condition, ...]]]:
+    body: Sequence[ast.stmt], above: tuple[tuple[ast.expr, bool], ...] = ()
+) -> Iterator[tuple[ast.stmt, tuple[tuple[ast.expr, bool], ...]]]:
     """Every simple statement, with the tests that lead to it; what follows an early return has its test denied."""
     for statement in body:
         if isinstance(statement, ast.If):

@@ -53,7 +53,7 @@ class Thing:
     kind: Type
 
 
-@dataclass
+@dataclass(eq=False)
 class Frame:
     """Where an expression stands: its module, the types of its names, and the values of those that have one."""
 

@@ -75,6 +75,8 @@ def _check(
     for given in (release, start, since):
         if given is not None:
             parse_release(given)
+    if start is not None and release is not None and parse_release(start) == parse_release(release):
+        raise PatchkitError(f"--from and --vllm name the same release, {release}", "name two")
     if since is not None and (start or python or checkout):
         raise PatchkitError(
             "--since reads release after release from the index", "leave --from, --python and --source out"
@@ -106,7 +108,16 @@ def _pair(
         new = Checkout(checkout)
     else:
         new = Published(find(has, release) if release else _newest(has))
-    return [Published(find(has, start or last_proven(manifest, new.release))), new]
+    old = Published(find(has, start or last_proven(manifest, new.release)))
+    _check_order(old.release, new.release)
+    return [old, new]
+
+
+def _check_order(old: str, new: str) -> None:
+    """Refuse a newer release that is older; one that does not say what it is may be compared with any."""
+    before, after = version_of(old), version_of(new)
+    if before is not None and after is not None and after < before:
+        raise PatchkitError(f"{new} is older than {old}", f"ask for `--from {new} --vllm {old}`")
 
 
 def _newest(has: Listing) -> Release:

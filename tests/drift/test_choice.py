@@ -152,6 +152,46 @@ class Worker:
     assert choose("return False", worker=worker).chosen == ("vllm.cpu_runner.CPUModelRunner",)
 
 
+BASE = """
+from vllm.config import Config
+from vllm.runner import GPUModelRunner
+from vllm.second import GPUModelRunner as Second
+class Base:
+    def __init__(self, config: Config):
+        self.use_second = config.use_second
+    def init_device(self):
+        self.model_runner = self.make()
+    def make(self):
+        return Second(self)
+class Worker(Base):
+    def make(self):
+        return GPUModelRunner(self)
+"""
+
+
+def test_a_method_of_the_class_that_runs_is_followed_not_the_one_of_its_parent() -> None:
+    assert choose("return True", worker=BASE).chosen == ("vllm.runner.GPUModelRunner",)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "self.model_runner = (Second if self.use_second else GPUModelRunner)(self)",
+        "self.model_runner = Second(self) if self.use_second else GPUModelRunner(self)",
+        "kind = Second if self.use_second else GPUModelRunner\n        self.model_runner = kind(self)",
+    ],
+)
+def test_a_class_that_is_chosen_by_an_expression(made: str) -> None:
+    worker = BASE.replace("self.model_runner = self.make()", made)
+    assert choose("return True", worker=worker).chosen == ("vllm.second.GPUModelRunner",)
+    assert choose("return False", worker=worker).chosen == ("vllm.runner.GPUModelRunner",)
+
+
+def test_a_rule_that_is_nested_too_deep_leaves_both() -> None:
+    found = choose("return " + " + ".join(["1"] * 900))
+    assert len(found.chosen) == 2 or found.guessed
+
+
 def test_nothing_is_chosen_where_nothing_is_made() -> None:
     inference = inference_of({**RUNNERS, "vllm/worker.py": "class Worker:\n    def init_device(self): ...\n"})
     by = "vllm.worker.Worker.init_device"
