@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from patchkit.drift.inference import Callable, Class, Inference, Type, is_property, is_static
+from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, statements, targets
 
 FOLLOWED = 3
@@ -45,9 +45,10 @@ class Returned:
 
 @dataclass(frozen=True)
 class CallSite:
-    """Where vLLM itself calls a method, and with how much."""
+    """Where vLLM itself calls a method, in which function, and with how much."""
 
     place: str
+    caller: str
     positional: int
     keywords: tuple[str, ...]
     open_ended: bool
@@ -68,7 +69,9 @@ class Contract:
         settled: where other code sets it, as configurations do after they are made -> a hash of under which conditions.
         effects: attributes that it sets on objects it was given or made, with the place.
         callers: where vLLM calls it, among the files that were read.
-        overriders: subclasses beside its class that have a method of their own instead.
+        overriders: what stands in its place: subclasses beside its class with a method of their own, assignments.
+        made: what an attribute is set to: the name of a class, "None"; empty if that does not show.
+        unset: of an environment's variable, what it is where it is not set.
         body: hash of the code without docstrings and annotations.
         words: hashes of its statements, to know it again under another name.
         elsewhere: where it seems to have gone, if it is not there.
@@ -88,6 +91,8 @@ class Contract:
     effects: Mapping[str, str] = field(default_factory=dict)
     callers: tuple[CallSite, ...] = ()
     overriders: tuple[str, ...] = ()
+    made: str = ""
+    unset: str = ""
     body: str = ""
     words: frozenset[int] = frozenset()
     elsewhere: str = ""
@@ -127,6 +132,8 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
             returns=returns,
             guessed=tuple(dict.fromkeys(guessed)),
         )
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
+        seen = replace(seen, made=_made(found, inference), unset=unset_default(found))
     if isinstance(node, ast.AnnAssign):
         return replace(seen, annotation=spelled(node.annotation), value=default_of(node.value))
     return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
@@ -150,6 +157,34 @@ def _of_methods(symbol: str, found: Definition, methods: list[Definition], infer
         body=_digest(" ".join(sorted(one.body for one in each))),
         guessed=tuple(dict.fromkeys(guessed)),
     )
+
+
+def _made(found: Definition, inference: Inference) -> str:
+    """What an attribute is set to."""
+    if found.owner is None or not isinstance(found.node, (ast.Assign, ast.AnnAssign)):
+        return ""
+    kind = inference.attribute(Instance(found.owner), found.name.rpartition(".")[2])
+    if isinstance(kind, Instance):
+        return kind.of.name.rpartition(".")[2]
+    value = found.node.value
+    if isinstance(value, ast.Constant) and value.value is None and isinstance(found.node, ast.Assign):
+        return "None"
+    return _named(value) if isinstance(value, ast.Call) else ""
+
+
+def unset_default(found: Definition) -> str:
+    """The default in ``"NAME": lambda: … os.getenv("NAME", default)`` of a module's table of environment variables."""
+    table = getattr(found.module.bindings.get("environment_variables"), "value", None)
+    if found.owner is not None or not isinstance(table, ast.Dict):
+        return ""
+    name = found.name.rpartition(".")[2]
+    for key, value in zip(table.keys, table.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == name:
+            asked = [
+                node for node in ast.walk(value) if isinstance(node, ast.Call) and _named(node) in ("getenv", "get")
+            ]
+            return next((ast.unparse(call.args[1]) for call in asked if len(call.args) > 1), "")
+    return ""
 
 
 def default_of(value: ast.expr | None) -> str:
@@ -176,6 +211,10 @@ def kind_of(found: Definition) -> str:
         if is_property(node):
             return "property"
         decorators = [ast.unparse(one) for one in node.decorator_list]
+        if any(one.endswith("contextmanager") for one in decorators):
+            return "context manager"
+        if isinstance(node, ast.AsyncFunctionDef):
+            return "async method"
         return "static method" if is_static(node) else "class method" if "classmethod" in decorators else "method"
     return "attribute" if found.owner else "variable"
 
@@ -301,27 +340,42 @@ def effects_of(found: Definition, inference: Inference, depth: int = 0) -> dict[
     assert isinstance(found.node, FUNCTIONS)
     effects: dict[str, str] = {}
     scope = inference.parameters(found.node, found.module, found.owner)
+    same: dict[str, str] = {}
     for node in own_nodes(found.node):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and isinstance(node.targets[0], ast.Name):
+            same[node.targets[0].id] = same.get(node.value.id, node.value.id)  # another name for it
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             for target in [node.target] if isinstance(node, ast.AugAssign) else targets(node):
                 if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                     where = f"{found.module.path.partition('/')[2]}:{target.lineno}"
-                    effects.setdefault(f"{target.value.id}.{target.attr}", where)
+                    effects.setdefault(f"{same.get(target.value.id, target.value.id)}.{target.attr}", where)
         elif isinstance(node, ast.Call) and depth < FOLLOWED:
             effects = _effects_of_call(node, found, scope, inference, depth) | effects
-    return {name: place for name, place in effects.items() if not name.startswith("self.")}
+    return effects if depth else {name: place for name, place in effects.items() if not name.startswith("self.")}
 
 
 def _effects_of_call(
     call: ast.Call, found: Definition, scope: Mapping[str, Type], inference: Inference, depth: int
 ) -> dict[str, str]:
-    """What a call does to the objects that it is handed by name."""
+    """What a call does to the objects that it is handed by name, or that it is a method of."""
+    where = f"{found.module.path.partition('/')[2]}:{call.lineno}"
     handed = {at: one.id for at, one in enumerate(call.args) if isinstance(one, ast.Name)}
-    called = inference.expression(call.func, found.module, scope) if handed else None
+    named = {one.arg: one.value.id for one in call.keywords if one.arg and isinstance(one.value, ast.Name)}
+    if _named(call) in ("setattr", "__setattr__"):
+        names = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        return {f"{holder}.{name}": where for holder in list(handed.values())[:1] for name in names[:1]}
+    if _named(call) == "replace" and 0 in handed:
+        return {f"{handed[0]}.{one.arg}": where for one in call.keywords if one.arg}
+    receiver = (
+        call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
+    )
+    called = inference.expression(call.func, found.module, scope) if handed or named or receiver in scope else None
     if not isinstance(called, Callable) or not isinstance(called.definition.node, FUNCTIONS):
         return {}
-    names = positional(called.definition.node)[1 if called.bound else 0 :]
-    ours = {names[at]: name for at, name in handed.items() if at < len(names)}
+    theirs = positional(called.definition.node)[1 if called.bound else 0 :]
+    ours = {theirs[at]: name for at, name in handed.items() if at < len(theirs)} | named
+    if called.bound and receiver:
+        ours["self"] = receiver
     inner = effects_of(called.definition, inference, depth + 1)
     split = [(*name.split("."), place) for name, place in inner.items()]
     return {f"{ours[holder]}.{attribute}": place for holder, attribute, place in split if holder in ours}

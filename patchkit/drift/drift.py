@@ -30,7 +30,8 @@ class Drift:
         patches: names of those that ``new`` takes, by their headers.
         left: names of those that it does not.
         findings: the worst first.
-        unseen: symbols of the surface that neither release has.
+        unseen: what neither release shows of the surface.
+        dead: models that a class runs in ``new`` on which the runtime has no hook.
     """
 
     runtime: str
@@ -41,6 +42,7 @@ class Drift:
     left: tuple[str, ...]
     findings: tuple[Finding, ...]
     unseen: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
 
     @property
     def breaks(self) -> list[Finding]:
@@ -71,7 +73,11 @@ def verdict(drift: Drift) -> str:
     if not silent and not loud:
         return "nothing that the runtime leans on has moved"
     kinds = " and ".join(f"{count} {word}" for count, word in ((silent, "silent"), (loud, "loud")) if count)
-    breaks, left = f"{kinds} break{'s' if silent + loud > 1 else ''}", len(drift.unpatched)
+    breaks, left = (f"{silent + loud} breaks ({kinds})" if silent and loud else _plural(kinds)), len(drift.unpatched)
     if not left:
         return f"{breaks}, mended by the series as far as sources can tell"
     return f"{breaks}, {'unpatched' if left == silent + loud else f'{left} of them unpatched'}"
+
+
+def _plural(counted: str) -> str:
+    return f"{counted} break" if counted.startswith("1 ") else f"{counted} breaks"

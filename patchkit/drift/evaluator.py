@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from patchkit.drift.contract import default_of, spelled
+from patchkit.drift.contract import default_of, spelled, unset_default
 from patchkit.drift.inference import Callable, Inference, Instance, Namespace, Type, is_property
 from patchkit.drift.package import FUNCTIONS, Definition, Module, positional
 
@@ -33,6 +33,8 @@ WRAPPED: dict[str, Any] = {
     "tuple": tuple,
     "len": len,
 }
+UNSET: dict[str, Any] = {"None": None, "'0'": False, "'1'": True, "0": False, "1": True, "False": False, "True": True}
+"""What an environment's variable is where it is not set, by the default that it is asked with."""
 PLAIN = (bool, int, float, str, list, tuple, frozenset)
 
 
@@ -174,6 +176,9 @@ class Evaluator:
         if found is None:
             return OFF
         if isinstance(found.node, (ast.Assign, ast.AnnAssign)):
+            unset = unset_default(found)
+            if unset in UNSET:
+                return UNSET[unset]
             said = default_of(found.node.value)
             written = ast.parse(said, mode="eval").body if said else None
             return self.value(written, Frame(found, {}), depth + 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
-from patchkit.drift.text import short
+from patchkit.drift.text import remarks, short
 from patchkit.report.markdown import escaped
 
 SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
@@ -23,6 +23,9 @@ def _lines(drift: Drift) -> Iterator[str]:
     yield ""
     series = f"{drift.runtime} `{drift.pin[:12]}`, {len(drift.patches)} patches taken"
     yield f"**{_capital(escaped(verdict(drift)))}.** {series}."
+    for line in remarks(drift):
+        yield ""
+        yield f"⚠️ {escaped(line)}"
     breaks = drift.breaks
     if breaks:
         yield from _table(breaks)
@@ -42,7 +45,8 @@ def _table(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         where = " → ".join(f"`{place}`" for place in (finding.old, finding.new) if place)
         guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
-        mend = ", ".join(finding.mended_by) or ("**unpatched**" if finding.breaks else "")
+        perhaps = f", perhaps mended by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
+        mend = ", ".join(finding.mended_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
         sign = f"{SIGNS[finding.severity]} {finding.severity}"
         yield f"| {sign} | `{short(finding.symbol)}` | {escaped(finding.sentence)}{guess} | {where} | {mend} |"
 

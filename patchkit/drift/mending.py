@@ -3,60 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
 from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.setting_changed import UPSTREAM
 from patchkit.drift.touches import Call, Touch
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
+UPSTREAM, GATES = "upstream", "gates"
+"""Stand where a patch's name would: the pin's own code copes as it is; every gate is green without a patch for it."""
 TOLD_BY_CODE = ("parameter-added", "parameter-removed", "parameter-renamed", "parameter-keyword-only")
+TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed")
+UNSEEN_BY_GATES = ("selection-changed", "setting-changed")
+"""Kinds that may show on another device or model than the gates ran with."""
 
 Touches = Callable[[str], Sequence[Touch]]
 """The touches of the patched runtime on a symbol; read when first asked for."""
 
 
-def mended(finding: Finding, series: Series, release: Version, contract: Contract, touches: Touches) -> Finding:
-    """``finding`` with the patches that mend it on ``release``.
+@dataclass(frozen=True)
+class Step:
+    """From one release to another, for one symbol; ``proven``: every gate is green on the new one."""
+
+    before: Version
+    after: Version
+    proven: bool
+    old: Contract
+    new: Contract
+
+
+def mended(finding: Finding, series: Series, step: Step, touches: Touches) -> Finding:
+    """``finding`` with what mends it in the new release of ``step``.
+
+    A header is taken at its word only for the step in which its patch begins: for a later move of the same symbol it
+    was not written.
 
     Args:
-        contract: the symbol's, in that release.
         touches: what the runtime, patched for that release, does with a symbol.
     """
     if not finding.breaks or finding.mended_by:
         return finding
-    named = _most_like(
-        finding, [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(release)]
-    )
-    if finding.kind not in TOLD_BY_CODE:
-        return _by_header(finding, named) if named else finding
+    named = [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(step.after)]
+    if finding.kind in TOLD_BY_CODE:
+        found = _by_code(finding, named, step, touches)
+    elif finding.kind in TOLD_BY_HEADER:
+        found = _by_header(finding, [one for one in named if one.kind == finding.severity], step)
+    else:
+        found = finding
+    if found.unpatched and step.proven and finding.kind not in UNSEEN_BY_GATES:
+        return replace(found, mended_by=(GATES,), because="every gate is green on it, without a patch for this")
+    return found
+
+
+def _by_code(finding: Finding, named: Sequence[Patch], step: Step, touches: Touches) -> Finding:
     try:
         theirs = touches(finding.symbol)
-    except PatchkitError as error:
+    except PatchkitError as error:  # the series does not go on
         return replace(finding, because=f"the series does not go on: {error.what}")
-    complaints = [said for touch in theirs for said in misfits(touch, contract)]
+    complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
+    names = tuple(patch.name for patch in named if patch.kind == finding.severity) or (UPSTREAM,)
     because = "its code takes what vLLM gives, and gives what it takes" if theirs else "its code no longer touches this"
-    return replace(finding, mended_by=tuple(patch.name for patch in named) or (UPSTREAM,), because=because)
+    return replace(finding, mended_by=names, because=because)
 
 
-def _most_like(finding: Finding, patches: list[Patch]) -> list[Patch]:
-    """Of several patches for one symbol those whose drift is of the finding's kind, loud or silent."""
-    return [patch for patch in patches if patch.kind == finding.severity] or patches
-
-
-def _by_header(finding: Finding, named: Sequence[Patch]) -> Finding:
-    return replace(
-        finding,
-        mended_by=tuple(patch.name for patch in named),
-        because="its header names the symbol and this release; only the gates prove it",
-    )
+def _by_header(finding: Finding, named: Sequence[Patch], step: Step) -> Finding:
+    begins = tuple(patch.name for patch in named if not patch.needed_on(step.before))
+    if begins:
+        because = "it begins here, and its header names the symbol; only the gates prove it"
+        return replace(finding, mended_by=begins, because=because)
+    stands = tuple(patch.name for patch in named)
+    because = "it was written for an earlier move of the same symbol; only the gates tell" if stands else ""
+    return replace(finding, perhaps_by=stands, because=because)
 
 
 def _names(patch: Patch, symbol: str) -> bool:
@@ -65,10 +88,13 @@ def _names(patch: Patch, symbol: str) -> bool:
     return any(one == symbol or one.startswith(f"{symbol}_") for one in named)
 
 
-def misfits(touch: Touch, contract: Contract) -> Iterator[str]:
+def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:
     """Why a call, or a replacement, no longer fits what the symbol takes."""
     if touch.call is None or not contract.there:
         return
+    for at, (before, after) in enumerate(zip(old.parameters, contract.parameters, strict=False)):
+        if at < touch.call.positional and "positional" == before.kind == after.kind and before.name != after.name:
+            yield f"{touch.place} has `{before.name}` where `{after.name}` stands now"
     if touch.manner == "calls":
         yield from _call_misfits(touch, touch.call, contract)
     elif touch.manner in ("wraps", "replaces"):

@@ -46,6 +46,8 @@ class Module:
     bindings: Mapping[str, ast.stmt | ast.alias]
     origins: Mapping[str, tuple[str, str]]
     stars: tuple[str, ...]
+    typing_only: frozenset[str] = frozenset()
+    fallbacks: Mapping[str, ast.stmt] = field(default_factory=dict)
     _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
 
     def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
@@ -189,6 +191,8 @@ class Universe:
                 continue
             found: Definition | None = Definition(module.name, module.tree, module)
             for part in parts[cut:]:
+                if found and isinstance(found.node, ast.Module) and part in found.module.typing_only:
+                    return None  # it is imported for type checkers, and not there when it runs
                 found = self.member(found, part) if found else None
             return found
         return None
@@ -214,6 +218,8 @@ class Universe:
         if isinstance(node, ast.alias):
             origin, original = module.origins[name]
             found = self._imported(origin, original, hops)
+            if found is None and name in module.fallbacks:  # try: import … except: name = …
+                return Definition(f"{module.name}.{name}", module.fallbacks[name], module)
             return found.reached("re-exported") if found else None
         if node is not None:
             return Definition(f"{module.name}.{name}", node, module)
@@ -305,7 +311,10 @@ def parse_module(name: str, path: str, text: str) -> Module:
         else:
             for bound in bound_names(statement):
                 bindings[bound] = statement
-    return Module(name, path, text, tree, bindings, origins, tuple(stars))
+    typing_only = frozenset(_imported_for_typing(tree.body)) & {
+        key for key, one in bindings.items() if isinstance(one, ast.alias)
+    }
+    return Module(name, path, text, tree, bindings, origins, tuple(stars), typing_only, _fallbacks(tree.body))
 
 
 def _origin(statement: ast.ImportFrom, package: str) -> str:
@@ -314,6 +323,27 @@ def _origin(statement: ast.ImportFrom, package: str) -> str:
         return statement.module or ""
     base = package.split(".")[: len(package.split(".")) - statement.level + 1]
     return ".".join([*base, *([statement.module] if statement.module else [])])
+
+
+def _imported_for_typing(body: list[ast.stmt]) -> Iterator[str]:
+    """Names that are imported under ``if TYPE_CHECKING`` and bound nowhere else at the top level."""
+    under = [one for one in body if isinstance(one, ast.If) and ast.unparse(one.test).endswith("TYPE_CHECKING")]
+    inside = [inner for one in under for inner in one.body]
+    rest = _flattened([one for one in body if one not in under] + [inner for one in under for inner in one.orelse])
+    elsewhere = {name for one in rest for name in _all_bound(one)}
+    yield from (name for one in inside for name in _all_bound(one) if name not in elsewhere)
+
+
+def _all_bound(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.partition(".")[0] for alias in statement.names]
+    return bound_names(statement)
+
+
+def _fallbacks(body: list[ast.stmt]) -> dict[str, ast.stmt]:
+    """What the handlers of a ``try`` bind where its import fails."""
+    handlers = [handler for one in body if isinstance(one, ast.Try) for handler in one.handlers]
+    return {name: one for handler in handlers for one in _flattened(handler.body) for name in bound_names(one)}
 
 
 def _flattened(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -350,7 +380,7 @@ def own_member(module: Module, owner: ast.AST, name: str) -> ast.stmt | None:
         return None
     in_body = [statement for statement in _flattened(owner.body) if name in bound_names(statement)]
     if in_body:
-        return next((one for one in in_body if not _is_overload(one)), in_body[0])
+        return next((one for one in reversed(in_body) if not _is_overload(one)), in_body[0])
     settings = module.set_on_self(owner).get(name)
     return settings[0].statement if settings else None
 

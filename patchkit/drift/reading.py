@@ -47,6 +47,7 @@ class Reading:
 
     release: str
     origin: str
+    published: bool
     contracts: Mapping[str, Contract]
     choices: Mapping[Chosen, Choice | None]
 
@@ -81,7 +82,8 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
             contracts[name] = replace(contracts[name], settled=settled)
     hooked = [name for name in manners if manners[name] & {"wraps", "replaces"}]
     _add_neighbours(hooked, contracts, surface.called_from, package, inference)
-    return Reading(package.source.release, package.source.origin, contracts, dict(_choices(surface, inference)))
+    source = package.source
+    return Reading(source.release, source.origin, source.published, contracts, dict(_choices(surface, inference)))
 
 
 def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
@@ -165,7 +167,7 @@ def _add_neighbours(
             for method, kind, site in sites
             if method == name.rpartition(".")[2] and _calls(kind, family, inference)
         )
-        overriders = tuple(_overriders(name, holder, package, inference.universe))
+        overriders = (*_overriders(name, holder, package, inference.universe), *_assigned(name, holder))
         contracts[name] = replace(contracts[name], callers=callers, overriders=overriders)
 
 
@@ -207,7 +209,7 @@ def _call_sites(
                 assert isinstance(call.func, ast.Attribute)
                 shape = shape_of(call)
                 where = f"{module.path.partition('/')[2]}:{call.lineno}"
-                site = CallSite(where, shape.positional, shape.keywords, shape.rest or shape.named)
+                site = CallSite(where, function.name, shape.positional, shape.keywords, shape.rest or shape.named)
                 yield call.func.attr, inference.expression(call.func.value, module, scope), site
 
 
@@ -230,4 +232,17 @@ def _overriders(symbol: str, holder: Definition, package: Package, universe: Uni
             ):
                 owner = Definition(f"{module.name}.{node.name}", node, module)
                 if any(one.name == holder.name for one in universe.lineage(owner)):
-                    yield owner.name
+                    yield f"{owner.name} has a method of its own in its place"
+
+
+def _assigned(symbol: str, holder: Definition) -> Iterator[str]:
+    """Assignments that replace a method where it stands: ``Class.name = …`` in its module, ``self.name = …`` inside."""
+    name = symbol.rpartition(".")[2]
+    if not isinstance(holder.node, ast.ClassDef):
+        return
+    for statement in holder.module.tree.body:
+        if isinstance(statement, ast.Assign) and f"{holder.node.name}.{name}" in map(ast.unparse, statement.targets):
+            yield f"{ast.unparse(statement)[:60]} replaces it"
+    if any(isinstance(one, FUNCTIONS) and one.name == name for one in holder.node.body):
+        for setting in holder.module.set_on_self(holder.node).get(name, []):
+            yield f"{ast.unparse(setting.statement)[:60]} replaces it on the object"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from packaging.version import InvalidVersion, Version
 from patchkit.drift.compare import compare
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.setting_changed import UPSTREAM
-from patchkit.drift.mending import mended
+from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.source import AT_ONCE, Prefetched, Source
@@ -41,6 +40,10 @@ class Recorded:
     @property
     def origin(self) -> str:
         return self._source.origin
+
+    @property
+    def published(self) -> bool:
+        return self._source.published
 
     def read(self, path: str) -> str | None:
         self.wanted.add(path)
@@ -103,7 +106,7 @@ class Scanner:
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = tuple(self._mended(finding, release, new, patched) for finding in found)
+        findings = tuple(self._mended(finding, old, new, patched) for finding in found)
         return Drift(
             self.manifest.name,
             self.manifest.pin,
@@ -112,21 +115,37 @@ class Scanner:
             tuple(taken),
             tuple(patch.name for patch in self.series.patches if patch.name not in taken),
             findings,
-            tuple(name for name, one in new.contracts.items() if not one.there and not old.contracts[name].there),
+            tuple(unseen(old, new)),
+            tuple(dead(new)),
         )
 
-    def _mended(self, finding: Finding, release: Version | None, new: Reading, patched: Patched) -> Finding:
-        if release is None or finding.symbol not in new.contracts:
+    def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
+        before, after = version_of(old.release), version_of(new.release)
+        if before is None or after is None or finding.symbol not in new.contracts:
             return finding
-        found = mended(finding, self.series, release, new.contracts[finding.symbol], patched.on)
-        if found.unpatched and self._read(new).proven:
-            return replace(found, mended_by=(UPSTREAM,), because="every gate is green on it, without a patch for this")
-        return found
+        contracts = old.contracts[finding.symbol], new.contracts[finding.symbol]
+        return mended(finding, self.series, Step(before, after, self._read(new).proven, *contracts), patched.on)
 
     def _read(self, reading: Reading) -> Read:
+        """What was proven is a published release: a changed checkout of it is not."""
         release = version_of(reading.release)
         proven = [Version(one) for one in self.manifest.proven]
-        return Read(reading.release, reading.origin, release is not None and release in proven)
+        return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
+
+
+def unseen(old: Reading, new: Reading) -> Iterator[str]:
+    """What neither release shows: symbols that are not there, classes of which nothing tells who makes them."""
+    yield from (name for name, one in new.contracts.items() if not one.there and not old.contracts[name].there)
+    for chosen, choice in new.choices.items():
+        if choice is None and old.choices.get(chosen) is None:
+            yield f"which class runs {chosen.architecture} on {chosen.device}"
+
+
+def dead(new: Reading) -> Iterator[str]:
+    """Models that another class than the hooked one runs by default."""
+    for chosen, choice in new.choices.items():
+        if choice is not None and not choice.hooked:
+            yield f"{chosen.architecture} on {chosen.device} ({' or '.join(choice.chosen)})"
 
 
 @dataclass

@@ -31,6 +31,10 @@ class Source(Protocol):
     def origin(self) -> str:
         """Where it was read, for people: the file name of a wheel, a folder."""
 
+    @property
+    def published(self) -> bool:
+        """Whether it is a release as the package index has it, which a gate could have been run on."""
+
     def read(self, path: str) -> str | None:
         """The text of, say, ``vllm/v1/sample/sampler.py``; None if the release has no such file."""
 
@@ -73,6 +77,8 @@ def prefetch(sources: Sequence[Source], paths: Collection[str]) -> None:
 
 class Checkout:
     """A folder that holds the package ``vllm``: a git checkout, an unpacked wheel or sdist, ``site-packages``."""
+
+    published = False
 
     def __init__(self, folder: Path, release: str | None = None) -> None:
         """Find the package.

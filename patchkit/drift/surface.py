@@ -18,6 +18,8 @@ CHECKED = ("wraps", "replaces", "calls", "unpacks", "reads")
 class Folder:
     """The Python files under a folder, as a :class:`Source`: a runtime's own code."""
 
+    published = False
+
     def __init__(self, root: Path, release: str) -> None:
         self.root, self.release, self.origin = root, release, str(root)
 

@@ -31,6 +31,9 @@ def show(drift: Drift) -> None:
             console.print()
             console.print(Text(_rest_title(severity, len(few)), "dim"))
             console.print(_rest(few))
+    for line in remarks(drift):
+        console.print()
+        console.print(Text(line, "yellow"))
     console.print()
     console.print(Text(f"patches that {drift.new.release} takes: {_patches(drift)}"))
     console.print(closing(drift))
@@ -52,6 +55,13 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
     console.print(mark.append(f"{steps}, {broken} with a break; {unpatched}", "bold"))
 
 
+def remarks(drift: Drift) -> list[str]:
+    """What is no move, and must be known all the same."""
+    dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
+    unseen = f"not to be seen in either release: {', '.join(drift.unseen)}"
+    return [*([dead] if drift.dead else []), *([unseen] if drift.unseen else [])]
+
+
 def headline(drift: Drift) -> Text:
     """``drift  vLLM 0.20.2 → 0.28.0, esamp 878f027b20b2 + 8 patches``."""
     series = f"{drift.runtime} {drift.pin[:12]} + {len(drift.patches)} patches"
@@ -63,7 +73,7 @@ def headline(drift: Drift) -> Text:
 def closing(drift: Drift) -> Text:
     """The verdict, and what it is worth."""
     mark = Text("✗ ", "red") if drift.unpatched else Text("✓ ", "green")
-    worth = "" if drift.new.proven else f"; run `patchkit gate --vllm {drift.new.release}`: sources cannot prove it"
+    worth = "" if drift.new.proven else "; only the gates can prove it"
     return mark.append(verdict(drift), "bold").append(worth)
 
 
@@ -89,7 +99,8 @@ def _show_break(finding: Finding, console: Console) -> None:
 
 def _mend(finding: Finding) -> Text:
     if finding.unpatched:
-        return Text("unpatched", "red").append(f": {finding.because}" if finding.because else "")
+        perhaps = f", perhaps mended by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
+        return Text("unpatched", "red").append(perhaps).append(f": {finding.because}" if finding.because else "")
     return Text(", ".join(finding.mended_by), "green").append(f": {finding.because}", "dim")
 
 
@@ -125,7 +136,10 @@ def _step(drift: Drift) -> Text:
 def _line(finding: Finding) -> Text:
     """One break in one line: what follows a colon is left to the whole report."""
     mend = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
-    tail = Text(f"  mended by {mend}", "green") if mend else Text("  unpatched", "red")
+    perhaps = " ".join(name[:4] for name in finding.perhaps_by)
+    tail = Text("  unpatched", "red").append(f", perhaps mended by {perhaps}" if perhaps else "")
+    if mend:
+        tail = Text(f"  mended by {mend}", "green")
     text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
     return text.append(short(finding.symbol), "bold").append(f" {finding.brief}").append(tail)
 

@@ -117,6 +117,8 @@ def _entry(content: bytes) -> Entry:
 class Published:
     """A release in the package index: a :class:`patchkit.drift.source.Source`, which threads may share."""
 
+    published = True
+
     def __init__(self, release: Release, client: Client | None = None) -> None:
         """Nothing is fetched yet.
 

@@ -12,6 +12,8 @@ from patchkit.drift.package import Package, Universe
 class MadeUp:
     """A release that is a mapping of paths to text."""
 
+    published = True
+
     def __init__(self, files: Mapping[str, str], release: str = "1.0") -> None:
         self.release, self.origin = release, "made up"
         self.files = {path: dedent(text) for path, text in files.items()}

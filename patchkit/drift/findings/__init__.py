@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from patchkit.drift.findings import (
     annotation_changed,
+    attribute_changed,
     body_changed,
     gone,
     kind_changed,
@@ -25,6 +26,7 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     kind_changed.find,
     parameters.find,
     returns_changed.find,
+    attribute_changed.find,
     setting_changed.find,
     side_effects.find,
     overridden.find,

@@ -26,8 +26,10 @@ class Finding:
         sentence: what moved.
         old, new: ``v1/sample/sampler.py:42`` in either release; empty where there is none.
         guessed: what static reading could not follow; empty if it could.
-        mended_by: names of the patches that mend it; empty for a break means "unpatched".
-        because: why those patches are thought to mend it.
+        mended_by: names of the patches that mend it, or one of the words of :mod:`patchkit.drift.mending`; empty for
+            a break means "unpatched".
+        perhaps_by: patches that name the symbol but were written for another move of it.
+        because: why those patches are thought to mend it, or why not.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Finding:
     new: str = ""
     guessed: str = ""
     mended_by: tuple[str, ...] = ()
+    perhaps_by: tuple[str, ...] = ()
     because: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""A class that derives from the hooked one has a method of its own now: a hook on the parent misses it."""
+"""Something stands in its place now: a subclass's own method, an assignment. A hook on the class misses it."""
 
 from collections.abc import Iterator
 
@@ -9,4 +9,4 @@ def find(case: Case) -> Iterator[Finding]:
     if case.both and case.hooked:
         for name in case.new.overriders:
             if name not in case.old.overriders:
-                yield case.finding("overridden", "silent", f"{name} has a method of its own in its place")
+                yield case.finding("overridden", "silent", name)

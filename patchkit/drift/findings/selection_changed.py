@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from patchkit.drift.findings.finding import Finding, Severity
@@ -16,8 +17,17 @@ def find(old: Reading, new: Reading) -> Iterator[Finding]:
     moved: dict[tuple[str, str, Choice, Choice], list[str]] = {}
     for chosen, after in new.choices.items():
         before = old.choices.get(chosen)
-        if before is not None and after is not None and before.named() != after.named():
+        if before is None:
+            continue
+        if after is None:
+            sentence = f"which class runs {chosen.architecture} on {chosen.device} can no longer be told"
+            yield Finding("selection-changed", "silent", chosen.symbol, sentence, before.place)
+        elif before.named() != after.named():
             moved.setdefault((chosen.symbol, chosen.device, before, after), []).append(chosen.architecture)
+        elif _without_places(before) != _without_places(after):
+            sentence = f"the same class runs {chosen.architecture} on {chosen.device}, by another rule: {_why(after)}"
+            guessed = "; ".join(after.guessed)
+            yield Finding("selection-changed", "look", chosen.symbol, sentence, before.place, after.place, guessed)
     for (symbol, device, before, after), architectures in _merged(moved):
         yield Finding(
             "selection-changed",
@@ -45,6 +55,11 @@ def _severity(before: Choice, after: Choice) -> Severity:
     if after.hooked:
         return "harmless"
     return "silent" if before.hooked else "look"
+
+
+def _without_places(choice: Choice) -> list[str]:
+    """The rule and what it guessed, whatever the line."""
+    return [re.sub(r" \([\w/]+\.py:\d+\)$", "", line) for line in (*choice.rule, *choice.guessed)]
 
 
 def _classes(choice: Choice) -> str:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from patchkit.drift.findings.finding import Case, Finding
 
-UPSTREAM = "upstream"
-"""Stands for the runtime's own code, where that needs no patch."""
+MANIFEST = "manifest"
+"""Stands where a patch's name would: the manifest says that none is needed."""
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -20,7 +20,9 @@ def find(case: Case) -> Iterator[Finding]:
         said = f"default {new.value or 'none'}, was {old.value or 'none'}"
         found = case.finding("setting-changed", "silent", said)
         because = "the manifest says that the runtime works under this default"
-        yield replace(found, mended_by=(UPSTREAM,), because=because) if new.value in case.accepted else found
+        yield replace(found, mended_by=(MANIFEST,), because=because) if new.value in case.accepted else found
+    if old.value == new.value and old.unset != new.unset:
+        yield case.finding("setting-changed", "silent", f"where it is not set it is {new.unset}, was {old.unset}")
     if old.settled != new.settled and old.settled:
         where = ", ".join(
             dict.fromkeys(place for place, digest in new.settled.items() if digest not in old.settled.values())

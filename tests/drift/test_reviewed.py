@@ -1,0 +1,97 @@
+"""What a review of the scanner found that it missed or called mended; each case is a realistic change of vLLM."""
+
+from __future__ import annotations
+
+import pytest
+from made_up import MadeUp
+from packaging.version import Version
+from test_findings import M, method, moved
+
+from patchkit.drift.compare import compare
+from patchkit.drift.findings import Finding
+from patchkit.drift.mending import Step, mended
+from patchkit.drift.package import Package
+from patchkit.drift.reading import read
+from patchkit.drift.scan import Scanner
+from patchkit.project import find_project
+from patchkit.series.manifest import Selected, Surface
+
+RUN = "    def run(self): return self.m(1)\n"
+
+
+def breaks(found: list[Finding]) -> list[str]:
+    return [one.kind for one in found if one.breaks]
+
+
+@pytest.mark.parametrize("kind", ["uncalled", "gone", "moved", "renamed", "kind-changed", "overridden"])
+def test_a_patch_does_not_mend_a_drift_of_another_kind(kind: str) -> None:
+    scanner = Scanner.of(find_project(), "esamp")
+    symbol = "vllm.v1.worker.gpu_model_runner.GPUModelRunner._prepare_inputs"
+    finding = Finding(kind, "silent", symbol, "dead")
+    package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
+    contract = read(Surface(wraps=[symbol]), package).contracts[symbol]
+    step = Step(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
+    assert mended(finding, scanner.series, step, lambda _: []).unpatched
+
+
+def test_the_default_of_an_environment_variable_is_what_its_lambda_says() -> None:
+    old = 'X: bool = False\nenvironment_variables = {"X": lambda: bool(int(os.getenv("X", "0")))}\n'
+    found = moved(Surface(settings={"vllm.m.X": ["False"]}), old, old.replace('"0"', '"1"'))
+    assert breaks(found) == ["setting-changed"]
+
+
+def test_the_last_definition_counts() -> None:
+    assert moved(Surface(wraps=[M]), method(), method() + "    def m(self, z, *, b):\n        return b\n")
+
+
+@pytest.mark.parametrize(
+    "new",
+    [method() + "\nC.m = other\n", method() + "    def __init__(self):\n        self.m = self.n\n"],
+    ids=["assigned to the class", "assigned on self"],
+)
+def test_a_method_that_is_replaced(new: str) -> None:
+    assert breaks(moved(Surface(wraps=[M]), method(), new))
+
+
+@pytest.mark.parametrize("before", ["    async ", "    @contextmanager\n    ", "    @asynccontextmanager\n    async "])
+def test_what_a_call_gives_is_another_thing(before: str) -> None:
+    assert breaks(moved(Surface(unpacks=[M]), method(), method().replace("    def m", f"{before}def m")))
+
+
+def test_a_name_for_type_checkers_only_is_gone() -> None:
+    new = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from vllm.n import C\n"
+    assert breaks(moved(Surface(wraps=[M]), method(), new, n=method()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["setattr(a, 'id', 1)", "b = a; b.id = 1", "help(it=a)", "a = dataclasses.replace(a, id=1)", "a.fresh()"],
+)
+def test_an_id_that_is_set_another_way(body: str) -> None:
+    tail = "\ndef help(it):\n    it.id = 1\nclass A:\n    def fresh(self): self.id = 1\n"
+    new = method("self, a: A", f"{body}; return a") + tail
+    old = method("self, a: A") + tail
+    assert breaks(moved(Surface(keeps={M: ["a.id"]}), old, new))
+
+
+@pytest.mark.parametrize("to", ["None", "FastSampler()", "torch.zeros(1)"])
+def test_an_attribute_that_is_set_to_something_else(to: str) -> None:
+    old = "class C:\n    def __init__(self): self.x = Sampler()\n"
+    assert moved(Surface(reads=["vllm.m.C.x"]), old, old.replace("Sampler()", to))
+
+
+def test_one_of_two_callers_that_goes() -> None:
+    old = method() + RUN + "    def dummy(self): return self.m(2)\n"
+    assert {one.kind for one in moved(Surface(wraps=[M]), old, old.replace("self.m(1)", "self.fast(1)"))} & {"uncalled"}
+
+
+@pytest.mark.parametrize("new", ["def init(self): self.runner = make()", "def other(self): ..."])
+def test_a_choice_that_is_out_of_sight_is_said(new: str) -> None:
+    worker = "from vllm.r import GPUModelRunner\nclass W:\n    "
+    files = {"vllm/__init__.py": "", "vllm/r.py": "class GPUModelRunner: ...\n"}
+    by = {"cuda": "vllm.w.W.init"}
+    surface = Surface(selected={"vllm.r.GPUModelRunner": Selected(by, ["L"])})
+    before = MadeUp({**files, "vllm/w.py": worker + "def init(self): self.runner = GPUModelRunner()\n"})
+    after = MadeUp({**files, "vllm/w.py": worker + new + "\n"}, "1.1")
+    old = read(surface, Package(before, "vllm"))
+    assert compare(surface, old, read(surface, Package(after, "vllm"), old))
