@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from patchkit.drift.source import Source
 from patchkit.drift.touches import Touch, touches_of
 from patchkit.series.manifest import Manifest, Surface
 
+MISSING = "is missing"
 CHECKED = ("wraps", "replaces", "calls", "unpacks", "reads")
 """Manners that the code shows; settings, what is kept and what is selected are known to people only."""
 
@@ -40,6 +41,8 @@ class Mismatch:
     place: str
 
     def __str__(self) -> str:
+        if self.manner == MISSING:
+            return f"declared, but no release that was read has {self.symbol}"
         if self.place:
             return f"undeclared: {self.place} {self.manner} {self.symbol}"
         return f"declared, but nothing in the code {self.manner} {self.symbol}"
@@ -47,11 +50,17 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Touched:
-    """What one state of the runtime's code touches of one vLLM release; ``known`` are canonical names by those used."""
+    """What one state of the runtime's code touches of one vLLM release.
+
+    Attributes:
+        known: canonical names by those used.
+        missing: what the manifest names and this release does not have.
+    """
 
     title: str
     touches: tuple[Touch, ...]
     known: dict[str, str]
+    missing: frozenset[str]
 
 
 def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched:
@@ -59,8 +68,12 @@ def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched
     package = Package(vllm, "vllm")
     touches = touches_of(Package(Folder(tree, title), manifest.package), package, manifest.surface.types)
     universe = Universe(package)
-    names = {*manifest.surface.manners(), *(touch.symbol for touch in touches)}
-    return Touched(title, tuple(touches), {name: canonical(name, universe) for name in names})
+    surface = manifest.surface
+    makers = (by for chosen in surface.selected.values() for by in chosen.by.values())
+    declared = {*surface.manners(), *makers, *surface.called_from, *surface.behind}
+    names = {*declared, *(touch.symbol for touch in touches)}
+    missing = frozenset(name for name in declared if universe.find(name) is None)
+    return Touched(title, tuple(touches), {name: canonical(name, universe) for name in names}, missing)
 
 
 def canonical(symbol: str, universe: Universe) -> str:
@@ -69,7 +82,7 @@ def canonical(symbol: str, universe: Universe) -> str:
     return found.name if found else symbol
 
 
-def mismatches(surface: Surface, states: Iterable[Touched]) -> Iterator[Mismatch]:
+def mismatches(surface: Surface, states: Sequence[Touched]) -> Iterator[Mismatch]:
     """What is touched but not declared, in the order of the code; then what is declared but never touched."""
     declared = {(manner, symbol) for symbol, manners in surface.manners().items() for manner in manners}
     unseen = {pair for pair in declared if pair[0] in CHECKED}
@@ -86,6 +99,8 @@ def mismatches(surface: Surface, states: Iterable[Touched]) -> Iterator[Mismatch
                 yield Mismatch(touch.symbol, touch.manner, touch.place)
     for manner, symbol in sorted(unseen):
         yield Mismatch(symbol, manner, "")
+    for symbol in sorted(frozenset.intersection(*(state.missing for state in states))):
+        yield Mismatch(symbol, MISSING, "")
 
 
 def _implied(touch: Touch, name: str, declared: Collection[tuple[str, str]]) -> bool:
