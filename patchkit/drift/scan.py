@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,19 +86,22 @@ class Scanner:
             before = reading
 
     def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
-        """The sources in order; while one is used, the files that it needs are fetched of those that follow."""
-        recorded = Recorded(sources[0])
-        fetch(sources[0], likely_paths(self.manifest))
-        yield recorded
+        """The sources in order; while one is read, the files that it needed are fetched of the next ones."""
+        recorded = [Recorded(source) for source in sources]
+        wanted = likely_paths(self.manifest)
+        asked: list[set[str]] = [set() for _ in sources]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            waiting = [pool.submit(fetch, source, recorded.wanted) for source in sources[1:]]
-            try:
-                for source, fetched in zip(sources[1:], waiting, strict=True):
-                    fetched.result()
-                    yield source
-            finally:
-                for one in waiting:
-                    one.cancel()
+            waiting: list[list[Future[None]]] = [[] for _ in sources]
+            for at, source in enumerate(recorded):
+                for ahead in range(at, min(at + AT_ONCE, len(sources))):
+                    missing = wanted - asked[ahead]
+                    if missing:
+                        asked[ahead] |= missing
+                        waiting[ahead].append(pool.submit(fetch, sources[ahead], missing))
+                for one in waiting[at]:
+                    one.result()
+                yield source
+                wanted |= source.wanted
 
     def _drift(self, old: Reading, new: Reading, package: Package) -> Drift:
         release = version_of(new.release)

@@ -15,6 +15,7 @@ from patchkit.console import err, out
 from patchkit.drift import markdown, text
 from patchkit.drift.drift import document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
+from patchkit.drift.package import uncollected
 from patchkit.drift.scan import Scanner, version_of
 from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
@@ -56,7 +57,7 @@ def drift(
         sources: Sequence[Source] = _timeline(since, release)
     else:
         sources = _pair(scanner.manifest, release, start, python, checkout)
-    with _progress(len(sources)) as tell:
+    with uncollected(), _progress(len(sources)) as tell:
         drifts = list(scanner.drifts(sources, tell))
     if form == "json":
         print(json.dumps(document(drifts) if since is not None else document(drifts)[0], indent=2, ensure_ascii=False))
