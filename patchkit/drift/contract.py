@@ -23,6 +23,11 @@ class Parameter:
     default: str | None
     annotation: str
 
+    @property
+    def needed(self) -> bool:
+        """A call must give it."""
+        return self.default is None and self.kind in ("positional", "keyword")
+
 
 @dataclass(frozen=True)
 class Returned:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from packaging.version import Version
 
-from patchkit.drift.contract import Contract, Parameter
+from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.touches import Call, Touch
 from patchkit.errors import PatchkitError
@@ -103,7 +103,7 @@ def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:
             named = touch.call.named or {*site.keywords} <= {*touch.call.keywords}
             if not site.open_ended and not (taken and named):
                 yield f"{touch.place} does not take what {site.place} gives"
-        needed = [one for one in contract.parameters if _needed(one)]
+        needed = [one for one in contract.parameters if one.needed]
         if not touch.call.rest and len(needed) > touch.call.positional:
             yield f"{touch.place} does not take `{needed[touch.call.positional].name}`"
 
@@ -121,9 +121,5 @@ def _call_misfits(touch: Touch, call: Call, contract: Contract) -> Iterator[str]
         return
     given = {one.name for one in positional[: call.positional]} | {*call.keywords}
     for one in contract.parameters:
-        if _needed(one) and one.name not in given:
+        if one.needed and one.name not in given:
             yield f"{touch.place} does not give `{one.name}`"
-
-
-def _needed(parameter: Parameter) -> bool:
-    return parameter.default is None and parameter.kind in ("positional", "keyword")

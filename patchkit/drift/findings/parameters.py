@@ -16,7 +16,7 @@ def find(case: Case) -> Iterator[Finding]:
     for name in new.keys() - old.keys() - set(renamed.values()):
         yield _added(case, new[name])
     for name in [one for one in old if one not in new and one not in renamed]:
-        severity: Severity = "loud" if case.hooked or _needed(old[name]) else "harmless"
+        severity: Severity = "loud" if case.hooked or old[name].needed else "harmless"
         yield case.finding("parameter-removed", severity, f"takes no `{name}` any more")
     for before, after in renamed.items():
         severity = "loud" if old[before].kind == "keyword" else "harmless"
@@ -27,19 +27,15 @@ def find(case: Case) -> Iterator[Finding]:
         yield case.finding("parameters-reordered", "silent", f"takes its parameters in another order: {order}")
     for name in common:
         if old[name].kind == "positional" and new[name].kind == "keyword":
-            severity = "loud" if case.hooked or _needed(old[name]) else "harmless"
+            severity = "loud" if case.hooked or old[name].needed else "harmless"
             yield case.finding("parameter-keyword-only", severity, f"`{name}` may only be given by keyword now")
-
-
-def _needed(parameter: Parameter) -> bool:
-    return parameter.default is None and parameter.kind in ("positional", "keyword")
 
 
 def _added(case: Case, parameter: Parameter) -> Finding:
     name, place = parameter.name, [one.name for one in case.new.parameters].index(parameter.name)
-    if _needed(parameter):
+    if parameter.needed:
         return case.finding("parameter-added", "loud", f"takes `{name}` as well, at place {place + 1}")
-    before = [one.name for one in case.old.parameters if _needed(one)]
+    before = [one.name for one in case.old.parameters if one.needed]
     shifted = [one.name for one in case.new.parameters[place + 1 :] if one.name in before]
     said = f"may be given `{name}` as well" + (f" (default {parameter.default})" if parameter.default else "")
     if parameter.kind == "positional" and shifted:
