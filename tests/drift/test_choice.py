@@ -7,7 +7,7 @@ from textwrap import dedent, indent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import inference_of
+from made_up_releases import inference_of
 
 from patchkit.drift.choice import Circumstances, Selection, selected
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import inference_of
+from made_up_releases import inference_of
 
 from patchkit.drift.contract import Contract, contract_of, effects_of
 from patchkit.errors import PatchkitError

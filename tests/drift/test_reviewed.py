@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up import MadeUp
+from made_up_releases import MadeUp
 from packaging.version import Version
 from test_findings import M, method, moved
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up import MadeUp
+from made_up_releases import MadeUp
 
 from patchkit.drift.package import Package
 from patchkit.drift.touches import Call, Touch, touches_of
