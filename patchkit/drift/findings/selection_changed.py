@@ -33,7 +33,7 @@ def find(old: Reading, new: Reading) -> Iterator[Finding]:
             "selection-changed",
             _severity(before, after),
             symbol,
-            f"{_classes(after)} runs {', '.join(architectures)} on {device}, not {_classes(before)}: {_why(after)}",
+            f"{_said(after, architectures, device)}: {_why(after)}",
             before.place,
             after.place,
             "; ".join(after.guessed),
@@ -51,6 +51,13 @@ def _merged(
     yield from together.values()
 
 
+def _said(after: Choice, architectures: list[str], device: str) -> str:
+    models = f"for {', '.join(architectures)} on {device}"
+    if after.hooked:
+        return f"is made {models} again"
+    return f"is not made {models}, {' or '.join(name.removeprefix('vllm.') for name in after.chosen)} is"
+
+
 def _severity(before: Choice, after: Choice) -> Severity:
     if after.hooked:
         return "harmless"
@@ -60,10 +67,6 @@ def _severity(before: Choice, after: Choice) -> Severity:
 def _without_places(choice: Choice) -> list[str]:
     """The rule and what it guessed, whatever the line."""
     return [re.sub(r" \([\w/]+\.py:\d+\)$", "", line) for line in (*choice.rule, *choice.guessed)]
-
-
-def _classes(choice: Choice) -> str:
-    return " or ".join(choice.chosen) or "an unknown class"
 
 
 def _why(choice: Choice) -> str:
