@@ -14,7 +14,6 @@ from patchkit.drift.findings import Finding
 
 COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
 PIPED_WIDTH = 160
-INDENT = 18
 
 
 def show(drift: Drift) -> None:

@@ -8,7 +8,7 @@ says under ``types``; what neither tells is not seen.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +18,7 @@ from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Pack
 Manner = Literal["imports", "wraps", "replaces", "calls", "reads", "unpacks"]
 ROUNDS = 8
 """Times that the code is read until nothing new is learned; each round follows a value one call further."""
-ENOUGH = ("partial", "functools.partial")
+PARTIALS = ("partial", "functools.partial")
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class Reading:
         if name in ("getattr", "hasattr") and len(arguments) > 1 and isinstance(literals[1], str):
             self._touch_member(arguments[0], literals[1], module, written)
             return self.inference.attribute(arguments[0], literals[1])
-        if name in ENOUGH and arguments and isinstance(arguments[0], Callable):
+        if name in PARTIALS and arguments and isinstance(arguments[0], Callable):
             self._bind(arguments[0].definition, arguments[1:], named)
             return arguments[0]
         self._patches(written.args, arguments, module)
@@ -473,11 +473,3 @@ def accepted_by(function: Function) -> Call:
         arguments.vararg is not None,
         arguments.kwarg is not None,
     )
-
-
-def by_symbol(touches: Iterable[Touch]) -> dict[str, list[Touch]]:
-    """Touches sorted by what they touch."""
-    found: dict[str, list[Touch]] = {}
-    for touch in touches:
-        found.setdefault(touch.symbol, []).append(touch)
-    return found

@@ -8,11 +8,13 @@ from packaging.version import Version
 from test_findings import M, method, moved
 
 from patchkit.drift.compare import compare
+from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.mending import Step, mended
+from patchkit.drift.mending import Step, mended, misfits
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.drift.scan import Scanner
+from patchkit.drift.touches import Call, Touch
 from patchkit.project import find_project
 from patchkit.series.manifest import Selected, Surface
 
@@ -95,3 +97,41 @@ def test_a_choice_that_is_out_of_sight_is_said(new: str) -> None:
     after = MadeUp({**files, "vllm/w.py": worker + new + "\n"}, "1.1")
     old = read(surface, Package(before, "vllm"))
     assert compare(surface, old, read(surface, Package(after, "vllm"), old))
+
+
+PREPARE = "vllm.v1.worker.gpu_model_runner.GPUModelRunner._prepare_inputs"
+
+
+def judged(kind: str, before: str, after: str, proven: bool = False) -> Finding:
+    scanner = Scanner.of(find_project(), "esamp")
+    package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
+    contract = read(Surface(wraps=[PREPARE]), package).contracts[PREPARE]
+    step = Step(Version(before), Version(after), proven, contract, contract)
+    return mended(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, lambda _: [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "gates_see_it"), [("uncalled", True), ("selection-changed", False), ("setting-changed", False)]
+)
+def test_green_gates_mend_only_what_they_can_see(kind: str, gates_see_it: bool) -> None:
+    assert judged(kind, "0.19.1", "0.20.0", proven=True).unpatched is not gates_see_it
+    assert judged(kind, "0.19.1", "0.20.0").unpatched
+
+
+def test_a_header_mends_the_step_in_which_its_patch_begins_and_perhaps_later_ones() -> None:
+    begins, later = judged("returns-changed", "0.11.0", "0.11.1"), judged("returns-changed", "0.27.1", "0.28.0")
+    assert [name[:4] for name in begins.mended_by] == ["0004"]
+    assert later.unpatched and [name[:4] for name in later.perhaps_by] == ["0004"]
+    assert not judged("returns-changed", "0.10.1.1", "0.10.2").perhaps_by  # the patch is not taken there
+
+
+def test_a_call_that_passes_by_place_does_not_fit_when_another_parameter_has_come_first() -> None:
+    names = contracts_of("self, logits, metadata"), contracts_of("self, logits, rows, metadata")
+    touch = Touch(M, "replaces", "rt/a.py:1", Call(2, rest=True, named=True))
+    assert list(misfits(touch, *names)) == ["rt/a.py:1 has `metadata` where `rows` stands now"]
+    assert list(misfits(touch, names[0], contracts_of("self, logits, metadata, more=1"))) == []
+
+
+def contracts_of(signature: str) -> Contract:
+    source = MadeUp({"vllm/__init__.py": "", "vllm/m.py": method(signature)})
+    return read(Surface(wraps=[M]), Package(source, "vllm")).contracts[M]
