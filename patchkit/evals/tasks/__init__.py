@@ -1,0 +1,1 @@
+"""The problems that pass@k is measured on."""
