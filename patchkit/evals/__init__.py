@@ -1,5 +1,23 @@
-"""Pass@k: how often a problem is solved within k samples."""
+"""Pass@k: how often a problem is solved within k samples, and whether two ways of sampling differ in it.
+
+``pass_at_k`` and ``PassAtK`` are for any harness; they need nothing else of patchkit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from patchkit.evals.estimator import pass_at_k
 
-__all__ = ["pass_at_k"]
+if TYPE_CHECKING:
+    from patchkit.evals.passatk import PassAtK
+
+__all__ = ["PassAtK", "pass_at_k"]
+
+
+def __getattr__(name: str) -> Any:  # numpy and scipy are imported only for who asks for PassAtK
+    if name == "PassAtK":
+        from patchkit.evals.passatk import PassAtK
+
+        return PassAtK
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

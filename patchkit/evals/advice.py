@@ -1,0 +1,88 @@
+"""Use it, skip it, or consider it: by a stated rule over the shape; see docs/statistics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from patchkit.evals.record import BASELINE, Cell, Change, Shape
+from patchkit.evals.shape import told
+
+Advice = Literal["use it", "skip it", "consider it"]
+
+WORTH = 0.05  # a gain, or room for one, of less than this is not worth having
+SAMPLES = 4  # fewer are not much of a search
+VERIFIER = "pass@k is worth something only where something picks the right sample: a verifier, a test, a vote"
+
+
+def advise(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> tuple[Advice, list[str]]:
+    """The advice, and what it rests on."""
+    advice, reason = _rule(shape, changes, _fluent(cell))
+    return advice, [reason, *_grounds(cell, mode, shape, changes)]
+
+
+def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
+    if shape == "token and trajectory headroom":
+        return "use it", f"both rates rise: {told(changes[0])}"
+    if shape == "trajectory headroom only":
+        return "consider it", f"it pays with a verifier and {SAMPLES} or more samples a problem, and not without"
+    if shape == "harmful":
+        return "skip it", "it makes things worse"
+    if shape == "saturated":
+        return "skip it", "there is hardly anything left to gain"
+    return _unresolved(changes, fluent)
+
+
+def _unresolved(changes: list[Change], fluent: bool) -> tuple[Advice, str]:
+    ends = (changes[0], changes[-1])
+    solves, gain = ends[1].before, max(change.high for change in ends)
+    if not fluent:
+        return "skip it", "most baseline samples are cut off or give no answer: mend that first, and measure again"
+    if solves < WORTH:
+        return "skip it", f"the model solves {100 * solves:.1f}% in n samples: there is little to find at any breadth"
+    if solves > 1 - WORTH:
+        return "skip it", f"the model solves {100 * solves:.1f}% in n samples: there is hardly anything left to gain"
+    if gain < WORTH:
+        return "skip it", f"a gain of more than {100 * gain:.1f} points is unlikely"
+    if changes[0].direction > 0:
+        return "consider it", "pass@1 rises, but whether a search pays is open: measure more"
+    return "consider it", f"a gain of up to {100 * gain:.1f} points is not excluded, and neither is none: measure more"
+
+
+def _fluent(cell: Cell) -> bool:
+    cut, answered = _cut_off(cell), _answered(cell)
+    return (cut is None or cut <= 0.5) and (answered is None or answered >= 0.5)
+
+
+def _grounds(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> Iterator[str]:
+    cut, answered, base = _cut_off(cell), _answered(cell), changes[0].before
+    said = [f"baseline pass@1 is {100 * base:.1f}%"]
+    if cut is not None:
+        said.append(f"max_tokens cut off {cut:.0%} of its samples")
+    if answered is not None:
+        said.append(f"{answered:.0%} of problems got an answer")
+    yield f"the model is {'' if _fluent(cell) and base >= WORTH else 'not '}fluent here: {', '.join(said)}"
+    if shape not in ("harmful", "saturated"):
+        yield VERIFIER
+    if cell.n < SAMPLES:
+        yield f"n = {cell.n} is too few to show what breadth buys: {SAMPLES} or more"
+    speed = cell.throughput.get(mode)
+    if speed:
+        pairs = f"{speed.pairs} pair" + "s" * (speed.pairs != 1)
+        yield f"its tokens/s are {speed.ratio:.2f} x the baseline's ({speed.low:.2f} to {speed.high:.2f}, {pairs})"
+
+
+def _cut_off(cell: Cell) -> float | None:
+    """Share of the baseline's samples that max_tokens cut off; None if that was not recorded."""
+    told_of = [trial for trial in cell.modes[BASELINE] if trial.truncated]
+    return sum(sum(trial.truncated) for trial in told_of) / _samples(cell, len(told_of)) if told_of else None
+
+
+def _answered(cell: Cell) -> float | None:
+    """Share of problems, over the baseline's trials, that got an answer at all; None if that was not recorded."""
+    asked = [share for trial in cell.modes[BASELINE] for share in trial.answers]
+    return sum(share is not None for share in asked) / len(asked) if asked else None
+
+
+def _samples(cell: Cell, trials: int) -> int:
+    return trials * len(cell.problems) * cell.n
