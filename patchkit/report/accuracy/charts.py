@@ -1,0 +1,199 @@
+"""Small SVG pictures. What they are coloured with is the page's business: they only name classes.
+
+Pictures that stand in a row of a table have coordinates in percent, so that they are as wide as their column and their
+marks keep their size. All have a title, for who cannot see them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from patchkit.evals.record import Change, Needed, Rate
+from patchkit.report.accuracy.wording import chance, percent, points, span
+
+WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 42, 108, 12, 42
+TOPS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+LABEL_ROOM = 30  # between two names at the end of their curves
+LOG_FROM = 8
+
+_Scale = Callable[..., float]
+
+
+class Domain(NamedTuple):
+    """The differences that an axis shows."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> str:
+        """Where a difference lies, in percent."""
+        return f"{100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low):.2f}%"
+
+    def ticks(self) -> list[float]:
+        """Round differences, six at most."""
+        step = next((step for step in STEPS if (self.high - self.low) / step <= 6), 1.0)
+        return [number * step for number in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
+
+def domain_of(changes: Sequence[Change], needed: Sequence[Needed] = ()) -> Domain:
+    """What holds all intervals, the noise and the smallest resolvable difference, with a little room."""
+    ends = [0.0, *(end for change in changes for end in (change.low, change.high, change.difference))]
+    both_ways = [change.noise or 0.0 for change in changes] + [one.resolvable for one in needed]
+    reach = max(both_ways, default=0.0)
+    low, high = min(*ends, -reach), max(*ends, reach)
+    room = 0.06 * (high - low) or 0.01
+    return Domain(low - room, high + room)
+
+
+def forest(change: Change, domain: Domain, needed: Needed | None = None) -> Markup:
+    """A difference with its interval, before the noise floor; full where it is resolved, hollow where it is not."""
+    middle = "50%"
+    parts = []
+    if change.noise is not None:
+        start, end = domain.at(-change.noise), domain.at(change.noise)
+        wide = f"{float(end[:-1]) - float(start[:-1]):.2f}%"
+        parts.append(element("rect", class_="noise", x=start, y="0", width=wide, height="100%"))
+    parts.append(element("line", class_="zero", x1=domain.at(0), x2=domain.at(0), y1="0", y2="100%"))
+    for side in (-1, 1) if needed else ():
+        x = domain.at(side * needed.resolvable) if needed else ""
+        parts.append(element("line", class_="resolvable", x1=x, x2=x, y1="15%", y2="85%"))
+    low, high, at = domain.at(change.low), domain.at(change.high), domain.at(change.difference)
+    parts.append(element("line", class_="interval", x1=low, x2=high, y1=middle, y2=middle))
+    parts += [element("line", class_="interval", x1=end, x2=end, y1="32%", y2="68%") for end in (low, high)]
+    kind = "resolved" if change.direction else "unresolved"
+    parts.append(
+        element("rect", class_=f"point {kind}", x=at, y=middle, width="9", height="9", transform="translate(-4.5 -4.5)")
+    )
+    title = f"pass@{change.k}: {points(change.difference)} points, {span(change.low, change.high)}, {chance(change.p)}"
+    return fluid("forest", title, parts)
+
+
+def axis(domain: Domain) -> Markup:
+    """Round differences below a column of forests."""
+    parts = []
+    for tick in domain.ticks():
+        x = domain.at(tick)
+        parts.append(element("line", class_="grid", x1=x, x2=x, y1="0", y2="5"))
+        label = f"{100 * tick:+.3g}".replace("-", "\N{MINUS SIGN}") if tick else "0"
+        parts.append(element("text", label, x=x, y="18", text_anchor="middle"))
+    return fluid("axis", "difference in points", parts)
+
+
+def dumbbell(before: float, after: float, title: str) -> Markup:
+    """Two shares of one problem, joined: the baseline a ring, the mode a disc."""
+    was, now = f"{100 * before:.2f}%", f"{100 * after:.2f}%"
+    direction = "up" if after > before else "down"
+    parts = [
+        element("line", class_="rail", x1="0", x2="100%", y1="50%", y2="50%"),
+        element("line", class_=f"moved {direction}", x1=was, x2=now, y1="50%", y2="50%"),
+        element("circle", class_="mode", cx=now, cy="50%", r="4"),
+        element("circle", class_="baseline", cx=was, cy="50%", r="4"),
+    ]
+    return fluid("dumbbell", title, parts)
+
+
+def fluid(kind: str, title: str, parts: Sequence[Markup]) -> Markup:
+    """A picture as wide as what it stands in."""
+    return element("svg", element("title", title), *parts, class_=f"fluid {kind}", role="img", aria_label=title)
+
+
+def curves(rates: dict[str, Sequence[Rate]], ident: str, names: dict[str, str]) -> Markup:
+    """pass@k against k with 95% bands; every curve is named at its end. The first mode is the baseline."""
+    most = max(rate.k for curve in rates.values() for rate in curve)
+    top = next((top for top in TOPS if all(rate.high <= top for curve in rates.values() for rate in curve)), 1.0)
+    log = most >= LOG_FROM
+
+    def x(k: int) -> float:
+        reach = math.log2(k) / math.log2(most) if log else (k - 1) / (most - 1)
+        return LEFT + reach * (WIDTH - LEFT - RIGHT)
+
+    def y(share: float) -> float:
+        return TOP + (1 - share / top) * (HEIGHT - TOP - BOTTOM)
+
+    parts = _grid(x, y, top, most, log)
+    for number, (mode, curve) in enumerate(rates.items()):
+        parts += _curve("mode" if number else "baseline", curve, x, y)
+    heights = _apart([y(curve[-1].value) for curve in rates.values()])
+    for number, (mode, curve) in enumerate(rates.items()):
+        kind, at = "mode" if number else "baseline", heights[number]
+        place = {"x": f"{WIDTH - RIGHT + 12}", "class_": f"name {kind}"}
+        parts.append(element("text", names[mode], y=f"{at - 2:.1f}", **place))
+        parts.append(
+            element("text", percent(curve[-1].value), y=f"{at + 12:.1f}", **{**place, "class_": f"end {kind}"})
+        )
+    told = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
+    return element(
+        "svg",
+        element("title", f"pass@k against k, 1 to {most}", id=f"{ident}-title"),
+        element("desc", f"With 95% bands. {told}.", id=f"{ident}-desc"),
+        *parts,
+        class_="curves",
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_labelledby=f"{ident}-title {ident}-desc",
+    )
+
+
+def element(name: str, *children: str, **attributes: str | float) -> Markup:
+    """One element; what is not markup already is escaped. ``class_`` is ``class``, ``text_anchor`` is ``text-anchor``."""
+    given = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-") if key != "viewBox" else key, value)
+        for key, value in attributes.items()
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, Markup("").join(map(escape, children)))
+
+
+def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup]:
+    """Quiet lines, shares at the left, k below."""
+    parts = []
+    for quarter in range(5):
+        share = top * quarter / 4
+        at = f"{y(share):.1f}"
+        label = f"{100 * share:g}%"
+        parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at))
+        parts.append(element("text", label, class_="tick", x=LEFT - 7, y=f"{y(share) + 4:.1f}", text_anchor="end"))
+    for k in _ks(most, log):
+        place = f"{x(k):.1f}"
+        parts.append(element("text", str(k), class_="tick", x=place, y=HEIGHT - BOTTOM + 18, text_anchor="middle"))
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    label = f"k, samples a problem{', on a log scale' if log else ''}"
+    return [*parts, element("text", label, class_="tick", x=middle, y=HEIGHT - 6, text_anchor="middle")]
+
+
+def _ks(most: int, log: bool) -> list[int]:
+    if not log:
+        return list(range(1, most + 1))
+    powers = [2**power for power in range(most.bit_length())]
+    return powers if powers[-1] == most else [*[k for k in powers if k * 1.4 < most], most]
+
+
+def _curve(kind: str, curve: Sequence[Rate], x: _Scale, y: _Scale) -> list[Markup]:
+    """Band, line, and a mark at the powers of two."""
+    upper = [f"{x(rate.k):.1f},{y(rate.high):.1f}" for rate in curve]
+    lower = [f"{x(rate.k):.1f},{y(rate.low):.1f}" for rate in reversed(curve)]
+    line = [f"{x(rate.k):.1f},{y(rate.value):.1f}" for rate in curve]
+    marked = [rate for rate in curve if rate.k in _ks(curve[-1].k, curve[-1].k >= LOG_FROM)]
+    return [
+        element("polygon", class_=f"band {kind}", points=" ".join(upper + lower)),
+        element("polyline", class_=f"line {kind}", points=" ".join(line)),
+        *(element("circle", class_=kind, cx=f"{x(rate.k):.1f}", cy=f"{y(rate.value):.1f}", r="3.5") for rate in marked),
+    ]
+
+
+def _apart(heights: list[float]) -> list[float]:
+    """The same heights, moved just so far that two names have room."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    found = list(heights)
+    for above, below in zip(order, order[1:]):
+        lack = LABEL_ROOM - (found[below] - found[above])
+        if lack > 0:
+            found[above] -= lack / 2
+            found[below] += lack / 2
+    overshoot = max(0.0, max(found) - (HEIGHT - BOTTOM - 12)) - max(0.0, TOP + 8 - min(found))
+    return [at - overshoot for at in found]

@@ -1,0 +1,87 @@
+"""The page: one file, nothing fetched, readable without JavaScript."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.evals.record import BASELINE, Rate
+from patchkit.report.accuracy import charts, view, wording
+from patchkit.report.accuracy.view import Comparison, Moved
+from patchkit.report.wording import counted, number
+
+HERE = Path(__file__).parent
+MOST_ROWS = 24  # problems that are seen at once; the others are a click away
+NAME_ROOM = 13  # letters of a mode's name beside its curve
+
+
+def render_html(evidence: AccuracyEvidence) -> str:
+    """The whole page."""
+    evidence = view.printable(evidence)
+    rows = view.comparisons(evidence)
+    known = [change for row in rows for k in view.ends(row.cell.n) if (change := row.change(k))]
+    return _page().render(
+        evidence=evidence,
+        rows=rows,
+        models=view.short_models(evidence),
+        domain=charts.domain_of(known),
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
+    )
+
+
+def _page() -> Any:
+    jinja = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    jinja.globals.update(
+        BASELINE=BASELINE,
+        say=wording,
+        view=view,
+        charts=charts,
+        counted=counted,
+        number=number,
+        curves=curves,
+        domain_of=domain,
+        problem_rows=problem_rows,
+        still=still,
+        bell=bell,
+    )
+    return jinja.get_template("page.html.jinja")
+
+
+def curves(row: Comparison) -> Markup | None:
+    """pass@k against k; None where there is but one k."""
+    rates: dict[str, list[Rate]] = {mode: row.cell.curves[mode] for mode in row.modes if row.cell.curves.get(mode)}
+    if row.cell.n < 2 or BASELINE not in rates:
+        return None
+    names = {mode: mode if len(mode) <= NAME_ROOM else f"{mode[: NAME_ROOM - 1]}…" for mode in rates}
+    return charts.curves(rates, row.anchor, names)
+
+
+def domain(row: Comparison) -> charts.Domain:
+    """The differences that this comparison's forest shows."""
+    known = [change for k in view.ends(row.cell.n) if (change := row.change(k))]
+    return charts.domain_of(known, row.judgement.needed if row.judgement else ())
+
+
+def problem_rows(row: Comparison) -> tuple[list[Moved], list[Moved]]:
+    """Those that moved, the most telling ones apart from the others; each from risen to fallen."""
+    moved = [one for one in view.problems(row) if one.moved]
+    telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))[:MOST_ROWS]
+    return [one for one in moved if one in telling], [one for one in moved if one not in telling]
+
+
+def still(row: Comparison) -> list[Moved]:
+    """Those that did not move."""
+    return [one for one in view.problems(row) if not one.moved]
+
+
+def bell(row: Comparison, one: Moved) -> Markup:
+    """One problem's picture."""
+    before, after = (view.samples_each(row.cell, mode) or 1 for mode in (BASELINE, row.mode))
+    title = f"{one.problem}: {BASELINE} {one.before} of {before}, {row.mode} {one.after} of {after}"
+    return charts.dumbbell(one.before / before, one.after / after, title)

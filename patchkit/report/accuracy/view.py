@@ -1,0 +1,183 @@
+"""Evidence as the forms walk through it: a row for every mode of every cell, a line for every problem."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import msgspec
+
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.evals.record import BASELINE, Cell, Change, Judgement, Rate, Shape, Throughput, Trial
+
+
+class Comparison(NamedTuple):
+    """One mode of one cell against the baseline; without a judgement, the baseline alone."""
+
+    cell: Cell
+    judgement: Judgement | None
+    anchor: str
+
+    @property
+    def mode(self) -> str:
+        """What is compared with the baseline."""
+        return self.judgement.mode if self.judgement else BASELINE
+
+    @property
+    def shape(self) -> Shape:
+        """The judged one; nothing is resolved where nothing is compared."""
+        return self.judgement.shape if self.judgement else "not resolved"
+
+    @property
+    def modes(self) -> list[str]:
+        """The baseline, and the mode if there is one."""
+        return list(dict.fromkeys((BASELINE, self.mode)))
+
+    @property
+    def throughput(self) -> Throughput | None:
+        """Of the mode over the baseline."""
+        return self.cell.throughput.get(self.mode)
+
+    def change(self, k: int) -> Change | None:
+        """What became of pass@k."""
+        changes = self.judgement.changes if self.judgement else []
+        return next((change for change in changes if change.k == k), None)
+
+    def rate(self, k: int, mode: str = BASELINE) -> Rate | None:
+        """pass@k of one mode."""
+        return next((rate for rate in self.cell.curves.get(mode, []) if rate.k == k), None)
+
+
+class Moved(NamedTuple):
+    """One problem: right samples in the baseline and in a mode over all trials, and in how many it was won and lost."""
+
+    problem: str
+    before: int
+    after: int
+    gained: int
+    lost: int
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything is different."""
+        return self.before != self.after or bool(self.gained or self.lost)
+
+
+def comparisons(evidence: AccuracyEvidence) -> list[Comparison]:
+    """All of them, in the order of the evidence."""
+    found = []
+    for number, cell in enumerate(evidence.cells, 1):
+        for judgement in cell.judgements or [None]:
+            found.append(Comparison(cell, judgement, f"cell-{number}" + (f"-{len(found)}" if judgement else "")))
+    return found
+
+
+def ends(n: int) -> list[int]:
+    """The rates that are always side by side: pass@1 and pass@n."""
+    return [1, n] if n > 1 else [1]
+
+
+def short_models(evidence: AccuracyEvidence) -> dict[str, str]:
+    """The last part of every model's name or path, unless two models share it."""
+    models = list(dict.fromkeys(cell.model for cell in evidence.cells))
+    last = {model: PurePosixPath(model).name or model for model in models}
+    return {model: name if list(last.values()).count(name) == 1 else model for model, name in last.items()}
+
+
+def problems(row: Comparison) -> list[Moved]:
+    """Every problem, from the one that rose most to the one that fell most."""
+    before, after = (_right(row.cell, mode) for mode in (BASELINE, row.mode))
+    trials = row.judgement.solved if row.judgement else []
+    found = [
+        Moved(
+            problem,
+            before[number],
+            after[number],
+            sum(problem in one.gained for one in trials),
+            sum(problem in one.lost for one in trials),
+        )
+        for number, problem in enumerate(row.cell.problems)
+    ]
+    return sorted(found, key=lambda one: (one.before - one.after, one.lost - one.gained, -one.after))
+
+
+def _right(cell: Cell, mode: str) -> list[int]:
+    counts = [trial.correct for trial in cell.modes.get(mode, [])]
+    return [sum(one) for one in zip(*counts, strict=True)] if counts else [0] * len(cell.problems)
+
+
+def samples_each(cell: Cell, mode: str) -> int:
+    """Samples a problem has in one mode, over all trials."""
+    return cell.n * len(cell.modes.get(mode, []))
+
+
+def share(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> float | None:
+    """The mean share of distinct answers, or of approaches, over problems and trials."""
+    return share([value for trial in cell.modes.get(mode, []) for value in of(trial)])
+
+
+def truncated(cell: Cell, mode: str) -> float | None:
+    """The share of samples that max_tokens cut off."""
+    trials = [trial.truncated for trial in cell.modes.get(mode, []) if trial.truncated]
+    return sum(map(sum, trials)) / (len(trials) * cell.n * len(cell.problems)) if trials else None
+
+
+def failures(row: Comparison, most: int = 5) -> list[tuple[str, list[int]]]:
+    """The most frequent reasons for failing, with how often in each mode."""
+    counts: dict[str, list[int]] = {}
+    for column, mode in enumerate(row.modes):
+        for trial in row.cell.modes.get(mode, []):
+            for why, often in trial.why.items():
+                counts.setdefault(why, [0] * len(row.modes))[column] += often
+    return sorted(counts.items(), key=lambda one: (-sum(one[1]), one[0]))[:most]
+
+
+def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
+    """A runtime's counters, in each trial."""
+    names = dict.fromkeys(name for trial in trials for name in trial.counters)
+    return [(name, [trial.counters.get(name) for trial in trials]) for name in names]
+
+
+def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
+    """The settings that all cells share."""
+    first, *others = [of(cell) for cell in cells] or [{}]
+    return {name: value for name, value in first.items() if all(name in one and one[name] == value for one in others)}
+
+
+def own(cells: Sequence[Cell], cell: Cell) -> dict[str, Any]:
+    """The settings of one cell that not all share."""
+    groups = [lambda one: one.sampling, lambda one: one.engine, lambda one: one.runtime]
+    return {name: value for of in groups for name, value in of(cell).items() if name not in common(cells, of)}
+
+
+def printable(evidence: AccuracyEvidence) -> AccuracyEvidence:
+    """The same evidence with no character in it that a terminal or a browser would act on: most of it comes from outside."""
+    return msgspec.convert(_printable(msgspec.to_builtins(evidence)), AccuracyEvidence)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return "".join(_shown(value))
+    if isinstance(value, dict):
+        return {_printable(name): _printable(one) for name, one in value.items()}
+    return [_printable(one) for one in value] if isinstance(value, list) else value
+
+
+def _shown(text: str) -> Iterator[str]:
+    for letter in text:
+        kind = unicodedata.category(letter)
+        yield (
+            letter
+            if kind[0] != "C" and kind not in ("Zl", "Zp")
+            else " "
+            if letter in "\t\n\r"
+            else "\N{REPLACEMENT CHARACTER}"
+        )
