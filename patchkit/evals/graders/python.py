@@ -1,0 +1,116 @@
+"""Grades a Python function that a model wrote, by the data set's own tests, without trusting a byte of it.
+
+Two sandboxes. In one the model's code answers calls; in the other, out of its reach, runs the data set's check, and
+only that one can say that it passed. What goes between them is plain values. See docs/sandbox.md.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from functools import cache
+from pathlib import Path
+from types import CodeType
+
+import msgspec
+
+from patchkit.errors import PatchkitError
+from patchkit.evals import sandbox
+from patchkit.evals.graders.solution import fingerprints, parsed, solution
+from patchkit.evals.record import Grade
+from patchkit.evals.sandbox import Limits, Outcome
+from patchkit.evals.tasks.base import Problem
+
+LIMITS = Limits()
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What a sample is held against: as JSON, the reference of a problem.
+
+    Attributes:
+        entry_point: the function's name.
+        prompt: imports, helpers, signature and docstring.
+        test: defines ``check(candidate)``.
+    """
+
+    entry_point: str
+    prompt: str
+    test: str
+
+
+def grade(problem: Problem, text: str) -> Grade:
+    """Runs what the model wrote against the problem's check.
+
+    ``answer`` is a hash of the program up to formatting, comments and docstrings; ``approach`` one of its structure, in
+    which all names are alike, and all constants of a type.
+
+    Raises:
+        PatchkitError: if the reference is none, or code cannot be confined here.
+    """
+    reference = read(problem)
+    program = solution(reference.prompt, reference.entry_point, text)
+    if program is None:
+        return Grade(False, why="no code")
+    if parsed(program) is None:
+        return Grade(False, why="syntax error")
+    answer, approach = fingerprints(program) or (None, None)
+    why = verdict(reference, program, LIMITS)
+    return Grade(not why, answer=answer, approach=approach, why=why)
+
+
+def confinement() -> str:
+    """What confines the model's code on this host, in one line.
+
+    Raises:
+        PatchkitError: if that is too little, and the user has not accepted it.
+    """
+    return sandbox.required().statement(LIMITS)
+
+
+def read(problem: Problem) -> Reference:
+    try:
+        return msgspec.json.decode(problem.reference, type=Reference)
+    except msgspec.DecodeError as error:
+        raise PatchkitError(
+            f"problem {problem.id}: its reference is not for graders.python: {error}",
+            "it must be JSON with entry_point, prompt and test",
+        ) from error
+
+
+def verdict(reference: Reference, program: str, limits: Limits) -> str:
+    """Why the program does not pass the check; empty if it does."""
+    way = sandbox.required().way
+    asked = {"preamble": reference.prompt, "test": reference.test, "entry_point": reference.entry_point}
+    answered = {"source": program, "entry_point": reference.entry_point}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        judge = sandbox.start(side("judging", *asked), limits, way, names=asked, channel=ours)
+        candidate = sandbox.start(side("answering", *answered), limits, way, names=answered, channel=theirs)
+    sandbox.finish(judge, candidate)
+    return reason(judge.outcome(), candidate.outcome())
+
+
+def reason(judge: Outcome, candidate: Outcome) -> str:
+    """Why it does not pass, in few words of which there are few; empty if the judge says that it does."""
+    said = judge.output.decode(errors="replace") if (judge.end, judge.number) == ("exit", 0) else ""
+    if said == "pass":
+        return ""
+    if candidate.end == "output":
+        return "output"
+    if "time" in (judge.end, candidate.end) or (candidate.end, candidate.number) == ("signal", signal.SIGXCPU):
+        return "timeout"
+    if said.startswith("raised "):
+        kind = said.removeprefix("raised ")
+        return "memory" if kind == "MemoryError" else kind
+    if candidate.end == "signal":
+        return "killed"
+    return "exit" if said == "gone" else said or "killed"
+
+
+@cache
+def side(name: str, *given: str) -> CodeType:
+    """The code of one side of the wire, compiled once. ``given`` names its arguments."""
+    folder = Path(sandbox.__file__).parent
+    future = "from __future__ import annotations\n"
+    texts = [(folder / f"{part}.py").read_text().replace(future, "") for part in ("wire", name)]
+    return compile("\n".join([future, *texts, f"main({', '.join(given)})"]), f"<{name}>", "exec", dont_inherit=True)

@@ -1,0 +1,119 @@
+"""Finds the program in what a model said: a chat answer with fenced code, or a bare continuation of the prompt."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import warnings
+from collections.abc import Iterator
+
+MOST = 100_000  # characters; nobody writes that much for one function
+FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"\s*?^(?:\t|  )", re.MULTILINE)
+
+
+def solution(prompt: str, entry_point: str, text: str) -> str | None:
+    """The whole program that a model's answer makes of a prompt; None if it defines no function of that name.
+
+    Args:
+        prompt: imports, helpers, then the signature and docstring of the function that is asked for.
+        entry_point: its name.
+        text: what the model said.
+    """
+    text = text[:MOST].replace("\r\n", "\n").replace("\0", "")
+    defines = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
+    if INDENTED.match(text):
+        return continued(prompt, text)
+    blocks: list[str] = [block for block in FENCE.findall(text) if block.strip()]
+    whole = [block for block in blocks if defines.search(block)]
+    if whole:
+        return preamble(prompt, entry_point) + next((block for block in reversed(whole) if parsed(block)), whole[-1])
+    if defines.search(text):
+        return preamble(prompt, entry_point) + longest(from_code_on(text))
+    return continued(prompt, blocks[0]) if blocks and INDENTED.match(blocks[0]) else None
+
+
+def preamble(prompt: str, entry_point: str) -> str:
+    """What the prompt gives before the function: imports and helpers."""
+    tree = parsed(prompt)
+    for node in tree.body if tree else ():
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == entry_point:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            return "".join(prompt.splitlines(keepends=True)[: first - 1])
+    return ""
+
+
+def continued(prompt: str, text: str) -> str | None:
+    """The prompt with the function's body, which ends where a line is no longer indented and all before it is whole."""
+    lines = text.splitlines(keepends=True)
+    ends = [at for at, line in enumerate(lines) if line[:1] not in (" ", "\t", "\n", "#", "")] + [len(lines)]
+    bodies = ["".join(lines[:end]) for end in ends[:20]]
+    body = next((body for body in bodies if body.strip() and parsed(f"{prompt}{body}\n")), bodies[0])
+    if not body.strip():
+        return None
+    return f"{prompt}{body}"
+
+
+def from_code_on(text: str) -> str:
+    """Without the prose in front of the first line that looks like code."""
+    found = re.search(r"^(?:import |from \w[\w.]* import |(?:async )?def |class |@\w)", text, re.MULTILINE)
+    return text[found.start() :] if found else text
+
+
+def longest(text: str) -> str:
+    """Without what follows the code, such as prose: up to the last line at the margin where all before it parses."""
+    lines = text.splitlines(keepends=True)
+    ends = [at for at, line in enumerate(lines) if at and line[:1].strip()]
+    for end in [len(lines), *reversed(ends[:50])]:
+        code = "".join(lines[:end])
+        if parsed(code):
+            return code
+    return text
+
+
+def parsed(code: str) -> ast.Module | None:
+    """The syntax tree, or None if there is none to be had."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def fingerprints(program: str) -> tuple[str, str] | None:
+    """Two short hashes: of the program up to formatting, comments and docstrings; and of its structure alone.
+
+    In the second one every name and attribute is alike, and so is every constant of one type. None without a tree.
+    """
+    tree = parsed(program)
+    if tree is None:
+        return None
+    try:
+        return _hash(" ".join(_tokens(tree, exact=True))), _hash(" ".join(_tokens(tree, exact=False)))
+    except RecursionError:
+        return None
+
+
+def _tokens(node: ast.AST, exact: bool) -> Iterator[str]:
+    """A syntax tree as a flat text, without docstrings."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        items = value if isinstance(value, list) else [value]
+        if name == "body" and len(items) and _is_text(items[0]):
+            items = items[1:]
+        yield f"{name}:{len(items)}"
+        for item in items:
+            if isinstance(item, ast.AST):
+                yield from _tokens(item, exact)
+            else:
+                yield repr(item) if exact else type(item).__name__
+
+
+def _is_text(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

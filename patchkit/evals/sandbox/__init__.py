@@ -1,0 +1,22 @@
+"""Runs a hostile Python program so that it can do no harm, and says how well it was confined.
+
+Namespaces where the host allows them, bubblewrap where it is allowed more than we are, and limits always.
+"""
+
+from patchkit.evals.sandbox.confine import ACCEPT, Confinement, confinement, required
+from patchkit.evals.sandbox.limits import Limits
+from patchkit.evals.sandbox.running import Outcome, Running, Way, finish, run, start
+
+__all__ = [
+    "ACCEPT",
+    "Confinement",
+    "Limits",
+    "Outcome",
+    "Running",
+    "Way",
+    "confinement",
+    "finish",
+    "required",
+    "run",
+    "start",
+]

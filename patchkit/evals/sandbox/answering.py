@@ -1,0 +1,43 @@
+"""The untrusted side: runs what a model wrote, then calls the function that it defines, and sends back what it returns.
+
+The model's code owns this process and may do here as it likes: all it can send is values and exceptions, which the
+judge then holds against the tests. Runs after wire.py, in the same names.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from patchkit.evals.sandbox.wire import decode, encode, receive, send
+
+
+def main(source: str, entry_point: str) -> None:
+    """Answers calls until the judge has no more."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    try:
+        exec(compile(source, "<solution>", "exec", dont_inherit=True), names)
+        if entry_point not in names:
+            raise NameError(entry_point)
+        send({"ready": True})
+        while True:
+            call = receive()
+            try:
+                returned = encode(names[entry_point](*decode(call["args"]), **decode(call["kwargs"])))
+                send({"returned": returned})
+            except Exception as failure:
+                send(failed(failure))
+    except (EOFError, OSError):
+        return
+    except Exception as failure:
+        send(failed(failure))
+
+
+def failed(failure: BaseException) -> dict[str, Any]:
+    """An exception: its types, the nearest first, and what it says."""
+    kinds = [kind.__name__ for kind in type(failure).__mro__]
+    try:
+        return {"raised": kinds, "said": str(failure)[:1000]}
+    except Exception:
+        return {"raised": kinds, "said": ""}

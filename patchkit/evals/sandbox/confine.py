@@ -1,0 +1,142 @@
+"""Which way of confining a program works on this host: found out by trying, not by asking."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from patchkit.errors import PatchkitError
+from patchkit.evals.sandbox.limits import Limits
+from patchkit.evals.sandbox.running import Way, run
+
+ACCEPT = "PATCHKIT_UNCONFINED"
+WAYS: tuple[Way, ...] = ("namespaces", "bubblewrap", "rlimits")
+
+# What a confined program must not be able to do. Each attempt adds a word if it worked.
+PROBE = """
+import json, os, socket
+done = []
+def attempt(what, function):
+    try:
+        function()
+    except OSError:
+        return
+    done.append(what)
+attempt("network", lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+attempt("reads", lambda: os.listdir(outside))
+attempt("writes", lambda: open(outside + "/written", "w").close())
+attempt("processes", lambda: os.kill(parent, 0))
+attempt("files", lambda: open("scratch", "wb").write(bytes(4096)) and os.truncate("scratch", 8192))
+children = []
+try:
+    while len(children) < 64:
+        pid = os.fork()
+        if not pid:
+            os.read(0, 1), __import__("time").sleep(60)
+        children.append(pid)
+except OSError:
+    pass
+else:
+    done.append("forks")
+for pid in children:
+    os.kill(pid, 9)
+print(json.dumps(done))
+"""
+NAMES = {
+    "network": "network",
+    "reads": "reads outside the scratch folder",
+    "writes": "writes outside the scratch folder",
+    "processes": "signals to other processes",
+    "files": "the size of files",
+    "forks": "the number of processes",
+}
+
+
+class Confinement(msgspec.Struct, frozen=True):
+    """What holds a program here.
+
+    Attributes:
+        way: by which means.
+        open: what is not confined, a key of NAMES each.
+        refused: why the better ways were not taken.
+    """
+
+    way: Way
+    open: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+
+    def statement(self, limits: Limits) -> str:
+        """One line for evidence: what a program could and could not do."""
+        by = {"namespaces": "own namespaces", "bubblewrap": "bubblewrap", "rlimits": "rlimits only"}[self.way]
+        if self.way != "rlimits":
+            return (
+                f"{by}: no network, nothing to read but Python itself, nothing to write but a scratch folder, "
+                f"own process ids, no rights; {limits}"
+            )
+        leaks = " and ".join(NAMES[name] for name in self.open)
+        return f"{by}: {leaks} are NOT confined ({'; '.join(self.refused)}); {limits}"
+
+
+@cache
+def confinement() -> Confinement:
+    """The best way there is on this host, tried out once in a process.
+
+    Raises:
+        PatchkitError: if not even limits can be set.
+    """
+    refused: list[str] = []
+    for way in WAYS:
+        try:
+            found = probe(way)
+        except PatchkitError as error:
+            refused.append(f"{way}: {error.what.removeprefix('the sandbox did not start: ')}")
+            continue
+        if found and way != "rlimits":
+            refused.append(f"{way}: would not confine {', '.join(NAMES[name] for name in found)}")
+            continue
+        return Confinement(way, tuple(found), tuple(refused))
+    raise PatchkitError(
+        f"model-written code cannot be run here: {'; '.join(refused)}",
+        "use a host that allows user namespaces, or a Python that the user nobody can read",
+    )
+
+
+def required() -> Confinement:
+    """The same, refusing to go on where a hostile program could do harm, unless the user said to accept that.
+
+    Raises:
+        PatchkitError: if so.
+    """
+    found = confinement()
+    if found.open and os.environ.get(ACCEPT) != "1":
+        raise PatchkitError(
+            f"model-written code would run here with {', '.join(NAMES[name] for name in found.open)} not confined "
+            f"({'; '.join(found.refused)})",
+            f"allow user namespaces or install bubblewrap, or accept it with {ACCEPT}=1, which every output will say",
+        )
+    return found
+
+
+def probe(way: Way) -> list[str]:
+    """What a program confined this way can still do of what it should not.
+
+    Raises:
+        PatchkitError: if the way does not work here.
+    """
+    limits = Limits(seconds=10, cpu=2, file=4096, processes=4)
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        Path(folder).chmod(0o777)
+        names = {"port": server.getsockname()[1], "outside": folder, "parent": os.getpid()}
+        outcome = run(PROBE, limits, way, names=names)
+    try:
+        done: list[str] = json.loads(outcome.output)
+    except ValueError:
+        last = outcome.output.decode(errors="replace").strip().splitlines()[-1:] or [f"{outcome.end} {outcome.number}"]
+        raise PatchkitError(f"the sandbox did not start: {last[0]}") from None
+    return done
