@@ -11,7 +11,7 @@ from patchkit.evals.bootstrap import NO_CHANGE, clopper_pearson
 from patchkit.evals.passatk import PassAtK
 from patchkit.evals.record import Needed
 
-FACTOR: float = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)  # 2.80: two-sided 5% error, 80% power
+FACTOR = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))  # 2.80: two-sided 5% error, 80% power
 FEWEST = 6  # moved problems, all the same way, that a sign test calls: 2 / 2**6 = 0.031
 
 
@@ -24,7 +24,7 @@ def needed(mode: PassAtK, baseline: PassAtK, k: int) -> Needed:
     else:  # as many may move as would, in 2.5% of cases, have left none moved here
         spread = clopper_pearson(0, count)[1] ** 0.5
     step = float(moved.mean()) if moved.size >= FEWEST else 1.0  # fewer do not tell how far problems move
-    resolvable: float = min(max(FACTOR * spread / count**0.5, FEWEST * step / count), 1.0)
+    resolvable = min(max(FACTOR * spread / count**0.5, FEWEST * step / count), 1.0)
     if difference < NO_CHANGE:
         return Needed(k=k, resolvable=resolvable)
     problems = max(FEWEST, ceil((FACTOR * spread / difference) ** 2))

@@ -60,7 +60,7 @@ def told(change: Change) -> str:
     """A change with its figures."""
     rates = f"pass@{change.k} {100 * change.before:.1f}% to {100 * change.after:.1f}%"
     interval = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
-    return f"{rates}, {100 * change.difference:+.1f} points ({interval}, p = {change.p:.2g})"
+    return f"{rates}, {100 * change.difference:+.1f} points ({interval}, p = {change.p:.3g})"
 
 
 def _unresolved(first: Change, last: Change, problems: int) -> str:

@@ -1,0 +1,96 @@
+"""A published table of pass@1 and pass@n: rates alone, without the counts of each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from patchkit.errors import PatchkitError
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A figure in the baseline, and in the mode."""
+
+    before: float
+    after: float
+
+    def of(self, count: int) -> tuple[int, int]:
+        """Rates as whole numbers out of ``count``."""
+        return round(self.before * count), round(self.after * count)
+
+
+class PublishedCell(msgspec.Struct, frozen=True, kw_only=True):
+    """One model on one task. What was not published, or not found, is None.
+
+    Attributes:
+        claim: what its authors take it for, in a few words.
+        pass_1, pass_n: rates from 0 to 1.
+        gained, lost: how many problems the mode alone solved, and how many the baseline alone.
+    """
+
+    model: str
+    task: str
+    problems: int
+    claim: str
+    pass_1: Pair | None = None
+    pass_n: Pair | None = None
+    gained: int | None = None
+    lost: int | None = None
+    tokens_per_second: Pair | None = None
+    seconds: Pair | None = None
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """A table, and where it is from.
+
+    Attributes:
+        found: where its figures were read.
+        note: what the figures leave open.
+    """
+
+    kind: Literal["published"]
+    title: str
+    author: str
+    date: str
+    url: str
+    found: str
+    hardware: str
+    settings: str
+    note: str
+    n: int
+    trials: int
+    cells: list[PublishedCell]
+
+
+def read_published(path: Path) -> Published:
+    """Read a table; a file that is none, or whose figures contradict each other, is one line."""
+    try:
+        published = msgspec.json.decode(path.read_bytes(), type=Published)
+    except OSError as error:
+        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise PatchkitError(f"{path} is not a published table of pass@k: {error}") from None
+    for cell in published.cells:
+        for wrong in _contradictions(cell, published.n):
+            raise PatchkitError(
+                f"{path}: {cell.model} on {cell.task}: {wrong}", "compare the figures with their source"
+            )
+    return published
+
+
+def _contradictions(cell: PublishedCell, n: int) -> Iterator[str]:
+    if cell.problems < 1 or n < 1:
+        yield f"{cell.problems} problems with {n} samples are none"
+        return
+    for k, pair, of in ((1, cell.pass_1, cell.problems * n), (n, cell.pass_n, cell.problems)):
+        for rate in (pair.before, pair.after) if pair else ():
+            if not 0 <= rate <= 1 or abs(rate * of - round(rate * of)) > 0.25:  # rates are rounded, too
+                yield f"pass@{k} of {rate} is no share of {of}"
+    if cell.gained is None or cell.lost is None or cell.pass_n is None:
+        return
+    before, after = cell.pass_n.of(cell.problems)
+    if not (cell.gained - cell.lost == after - before and 0 <= cell.lost <= before and 0 <= cell.gained <= after):
+        yield f"{cell.gained} gained and {cell.lost} lost do not make {after} solved problems of {before}"
