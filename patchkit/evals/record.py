@@ -42,6 +42,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         tokens: how many were generated.
         finish: ``stop``, or ``length`` where max_tokens cut it off.
         seconds: from the start of ``generate()`` to its last token.
+        sitting: which process drew it: 0, and one more for every time the draw was resumed.
     """
 
     problem: str
@@ -51,6 +52,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish: str | None = None
     seconds: float = 0.0
+    sitting: int = 0
 
 
 class Trial(msgspec.Struct, kw_only=True):

@@ -140,6 +140,48 @@ class Result(Event, frozen=True):
     independence: list[Independence] | None = None
 
 
+class Loaded(Event, frozen=True):
+    """The engine of a draw is there; ``engine``: what ``vllm.LLM`` was given."""
+
+    run: str
+    seconds: float
+    engine: dict[str, Any]
+
+
+class Sampled(Event, frozen=True):
+    """A sample of a draw is finished, ``seconds`` after the start of ``generate()``."""
+
+    run: str
+    problem: str
+    sample: int
+    seed: int
+    text: str
+    tokens: int
+    finish: str | None = None
+    seconds: float = 0.0
+
+
+class Progress(Event, frozen=True):
+    """How far a draw is: tokens of all samples so far, samples finished, samples not yet."""
+
+    run: str
+    seconds: float
+    tokens: int
+    finished: int
+    unfinished: int
+    steps: int = 0
+
+
+class Drawn(Event, frozen=True):
+    """A draw is over: what ``generate()`` took, and the runtime's counters if it was installed."""
+
+    run: str
+    seconds: float
+    tokens: int
+    steps: int = 0
+    counters: dict[str, Any] | None = None
+
+
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
     """An exception inside the run."""
 
@@ -165,7 +207,8 @@ class Exit(Event, frozen=True):
     last_words: str | list[str] = ""
 
 
-AnyEvent = Ready | Started | Step | Result | Error | Exit
+RunEvent = Step | Result | Loaded | Sampled | Progress | Drawn | Error | Exit
+AnyEvent = Ready | Started | RunEvent
 
 
 def read_event(line: str) -> AnyEvent:

@@ -69,11 +69,12 @@ class Rig:
     def server(self) -> WorkerServer:
         """The worker, importing vLLM or already warm."""
         if self._server is None:
-            self._server = WorkerServer(self.environment, self.workers, variables=self._variables())
+            self._server = WorkerServer(self.environment, self.workers, variables=self.variables)
             self._server.start()
         return self._server
 
-    def _variables(self) -> dict[str, str]:
+    @property
+    def variables(self) -> dict[str, str]:
         """What the worker's environment needs beyond what every worker has."""
         variables = dict(self.settings.variables)
         if self.settings.model and not Path(self.model(self.settings.model)).is_dir():
@@ -139,10 +140,10 @@ class Rig:
     def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
         """The verdict, with this machine's folders named instead of spelt out."""
         verdict = judge(scenario, runs, series_of(tree))
-        verdict.reason = self._without_folders(verdict.reason, tree)
+        verdict.reason = self.without_folders(verdict.reason, tree)
         for part in verdict.parts:
-            part.broken = [self._without_folders(reason, tree) for reason in part.broken]
-            part.last_words = self._without_folders(part.last_words, tree)
+            part.broken = [self.without_folders(reason, tree) for reason in part.broken]
+            part.last_words = self.without_folders(part.last_words, tree)
         return verdict
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
@@ -158,7 +159,8 @@ class Rig:
             alone=alone,
         )
 
-    def _without_folders(self, text: str, tree: Tree) -> str:
+    def without_folders(self, text: str, tree: Tree) -> str:
+        """A text with this machine's folders named instead of spelt out."""
         folders = {
             str(tree.path): "TREE",
             str(self.environment.python.parent.parent): "ENV",

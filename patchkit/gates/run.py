@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from patchkit.gates.events import Error, Exit, Pass, Result, Step
+from patchkit.gates.events import Error, Exit, Pass, Result, RunEvent, Step
 
 if TYPE_CHECKING:
     from patchkit.gates.scenario import Part
@@ -24,6 +24,17 @@ class Run:
     exit: Exit | None = None
     trouble: str = ""
     seconds: float = 0.0
+
+    def take(self, event: RunEvent) -> None:
+        """Keep an event of this run."""
+        if isinstance(event, Step):
+            self.steps.append(event)
+        elif isinstance(event, Result):
+            self.result = event
+        elif isinstance(event, Error):
+            self.error = event
+        elif isinstance(event, Exit):
+            self.exit = event
 
     @property
     def patched(self) -> list[Step]:

@@ -1,6 +1,6 @@
 """The client of the worker: one warm process that imported vLLM, and the runs it forks, a bounded number at a time.
 
-Whatever the other side does (die, hang, print garbage), the answer is a :class:`Run` that says so in one line.
+Whatever the other side does (die, hang, print garbage), the answer is a :class:`Record` that says so in one line.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.events import AnyEvent, Error, Exit, Ready, Result, Started, Step, read_event
+from patchkit.gates.events import AnyEvent, Exit, Ready, RunEvent, Started, read_event
 from patchkit.gates.invariants.finished import signal_name
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part
@@ -42,15 +43,29 @@ class Interpreter(Protocol):
     def variables(self) -> Mapping[str, str]: ...
 
 
+class Record(Protocol):
+    """What becomes of a run: its events, in order, and what the client itself saw go wrong."""
+
+    trouble: str
+    seconds: float
+
+    def take(self, event: RunEvent) -> None:
+        """Keep an event. Called from the client's thread: it must not block, nor raise."""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
 @dataclass
-class Job:
-    """One run that was asked for, from the queue to its end."""
+class Job(Generic[AnyRecord]):
+    """One run that was asked for, from the queue to its end; ``limit`` and ``patience`` are seconds."""
 
     request: dict[str, Any]
-    run: Run
+    record: AnyRecord
     limit: float
+    patience: float
     alone: bool
-    future: Future[Run] = field(default_factory=Future)
+    future: Future[AnyRecord] = field(default_factory=Future)
     began: float = 0.0
     last_event: float = 0.0
     cancelled: float = 0.0
@@ -72,8 +87,8 @@ class WorkerServer:
         self._variables = {**environment.variables, **(variables or {})}
         self._workers = workers
         self._lock = threading.Lock()
-        self._queue: deque[Job] = deque()
-        self._running: dict[str, Job] = {}
+        self._queue: deque[Job[Any]] = deque()
+        self._running: dict[str, Job[Any]] = {}
         self._numbered = 0
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,20 +120,40 @@ class WorkerServer:
         limit: float = 120.0,
         alone: bool = False,
     ) -> Future[Run]:
-        """Queue a run. The future always ends in a Run, unless no worker could be started at all (PatchkitError)."""
+        """Queue a part of a scenario, see :meth:`enqueue`."""
+        request = {
+            "scenario": scenario,
+            "part": part.for_worker(),
+            "model": model,
+            "tree": str(tree) if tree else None,
+            "start": start,
+            "defaults": dict(defaults or {}),
+            "device": device,
+        }
+        return self.enqueue(request, Run(part, {**(defaults or {}), **part.runtime}), limit=limit, alone=alone)
+
+    def enqueue(
+        self,
+        request: Mapping[str, Any],
+        record: AnyRecord,
+        *,
+        limit: float = inf,
+        patience: float = inf,
+        alone: bool = False,
+    ) -> Future[AnyRecord]:
+        """Queue a run; its events go to ``record``.
+
+        The future always ends in the record, unless no worker could be started at all (PatchkitError).
+
+        Args:
+            request: as in docs/worker-protocol.md, without ``run``.
+            limit: seconds that it may take.
+            patience: seconds that it may be silent.
+            alone: nothing else may run beside it.
+        """
         with self._lock:
             self._numbered += 1
-            request = {
-                "run": f"r{self._numbered}",
-                "scenario": scenario,
-                "part": part.for_worker(),
-                "model": model,
-                "tree": str(tree) if tree else None,
-                "start": start,
-                "defaults": dict(defaults or {}),
-                "device": device,
-            }
-            job = Job(request, Run(part, {**(defaults or {}), **part.runtime}), limit, alone)
+            job = Job({**request, "run": f"r{self._numbered}"}, record, limit, patience, alone)
             if self._failure or self._closing:
                 job.future.set_exception(self._failure or PatchkitError("the worker is closed"))
                 return job.future
@@ -264,7 +299,7 @@ class WorkerServer:
 
     def _spoil(self, trouble: str) -> None:
         for job in self._running.values():
-            job.run.trouble = job.run.trouble or trouble
+            job.record.trouble = job.record.trouble or trouble
 
     def _take(self, event: AnyEvent) -> None:
         if isinstance(event, Ready):
@@ -277,21 +312,16 @@ class WorkerServer:
         job.last_event = time.monotonic()
         if isinstance(event, Started):
             job.pid = event.pid
-        elif isinstance(event, Step):
-            job.run.steps.append(event)
-        elif isinstance(event, Result):
-            job.run.result = event
-        elif isinstance(event, Error):
-            job.run.error = event
-        elif isinstance(event, Exit):
-            job.run.exit = event
+            return
+        job.record.take(event)
+        if isinstance(event, Exit):
             self._finish(job)
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job[Any]) -> None:
         with self._lock:
             self._running.pop(job.request["run"], None)
-        job.run.seconds = time.monotonic() - job.began
-        job.future.set_result(job.run)
+        job.record.seconds = time.monotonic() - job.began
+        job.future.set_result(job.record)
 
     def _check_clock(self) -> bool:
         """Cancel runs over their limit, drop those that do not heed it; False if the worker never got ready."""
@@ -305,9 +335,10 @@ class WorkerServer:
             if job.cancelled and now - job.cancelled > CANCEL_LIMIT:
                 self._kill(job.pid)
                 self._finish(job)
-            elif not job.cancelled and now - job.began > job.limit:
-                silent = now - job.last_event
-                job.run.trouble = job.run.trouble or f"hung: no event for {silent:.0f} s, its limit is {job.limit:g} s"
+            elif not job.cancelled and (now - job.began > job.limit or now - job.last_event > job.patience):
+                silent, limit = now - job.last_event, min(job.limit, job.patience)
+                trouble = f"hung: no event for {silent:.0f} s, its limit is {limit:g} s"
+                job.record.trouble = job.record.trouble or trouble
                 job.cancelled = now
                 self._send({"cancel": job.request["run"]})
         return True

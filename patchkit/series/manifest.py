@@ -90,7 +90,7 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The fields of ``runtime.yaml``."""
+    """The fields of ``runtime.yaml``; ``prompts_at_once`` names the setting that bounds how many prompts it follows."""
 
     name: str
     package: str
@@ -99,6 +99,7 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     proven: list[str]
     start: str
     defaults: dict[str, Any] = {}
+    prompts_at_once: str = ""
     surface: Surface = Surface()
 
 

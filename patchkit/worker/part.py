@@ -1,10 +1,6 @@
 """One part of a scenario, in the forked child: one engine, its passes and calls, and what came of them."""
 
-import importlib
-import sys
 import time
-import traceback
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +8,7 @@ from patchkit_worker.channel import Channel
 from patchkit_worker.doctor import doctor
 from patchkit_worker.engine import make_engine
 from patchkit_worker.prompts import Prompt, is_correct, make_prompts
+from patchkit_worker.runtime import describe, install
 from patchkit_worker.watch import Watcher
 from vllm import LLM
 
@@ -59,7 +56,8 @@ class Part:
         # Passes over the same prompts must not find each other's prefixes, and draw the same random numbers.
         self._llm.reset_prefix_cache()
         torch.manual_seed(0)
-        runtime = self._install() if self._place["pass"] == "patched" else None
+        patched = self._place["pass"] == "patched"
+        runtime = install(self._request, self._spec.get("runtime") or {}) if patched else None
         if self._watcher is not None:
             self._watcher.begin_pass(runtime, self._settings().get("beta", 0.0))
         self._prompts_before = self._caller_ids.returned_tokens = 0
@@ -81,13 +79,6 @@ class Part:
             "counters": counters,
             "calls": calls,
         }
-
-    def _install(self) -> Any:
-        tree = self._request["tree"]
-        if tree not in sys.path:
-            sys.path.insert(0, tree)
-        module, _, function = self._request["start"].partition(":")
-        return getattr(importlib.import_module(module), function)(**self._settings())
 
     def _settings(self) -> dict[str, Any]:
         """What the runtime's start function is given."""
@@ -149,13 +140,10 @@ class Part:
         """What broke, where in the runtime (else in vLLM, else here), and in which step."""
         watcher = self._watcher
         return {
-            "type": type(error).__name__,
-            "message": str(error).strip() or repr(error),
-            "where": deepest_frame(error, self._request.get("tree")),
+            **describe(error, self._request.get("tree")),
             "step": watcher.step if watcher else None,
             "shape": vars(watcher.shape) if watcher else None,
             "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
-            "traceback": traceback.format_exc(),
             **{key: self._place[key] for key in ("pass", "call")},
         }
 
@@ -225,17 +213,3 @@ def compare_distributions(
         "max_total_variation": largest,
         "at": distances.index(largest) if distances else None,
     }
-
-
-def deepest_frame(error: BaseException, tree: str | None) -> str:
-    """``file:line in function`` of the deepest frame in the runtime's tree, else in vLLM, else of all."""
-    frames = traceback.extract_tb(error.__traceback__)
-    import vllm
-
-    for root in (tree, str(Path(vllm.__file__).parent.parent) if vllm.__file__ else None, None):
-        for frame in reversed(frames):
-            if root is None:
-                return f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
-            if Path(frame.filename).is_relative_to(root) and (root == tree or "/vllm/" in frame.filename):
-                return f"{Path(frame.filename).relative_to(root)}:{frame.lineno} in {frame.name}"
-    return "nowhere known"

@@ -61,12 +61,16 @@ def arithmetic(numbers: random.Random, tokenizer: Any) -> tuple[list[int], int]:
     """A small sum, as a chat where the model has a chat template."""
     left, right = numbers.randint(1, 9), numbers.randint(1, 9)
     question = f"Calculate {left} + {right}."
+    return render(tokenizer, {"chat": question, "plain": f"Question: {question}\nAnswer:"}), left + right
+
+
+def render(tokenizer: Any, question: dict[str, str]) -> list[int]:
+    """The tokens of a question: ``chat`` in the model's chat template, ``plain`` where it has none."""
     if getattr(tokenizer, "chat_template", None):
-        turns = [{"role": "user", "content": question}]
+        turns = [{"role": "user", "content": question["chat"]}]
         text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    else:
-        text = f"Question: {question}\nAnswer:"
-    return list(tokenizer.encode(text, add_special_tokens=False)), left + right
+        return list(tokenizer.encode(text, add_special_tokens=False))
+    return list(tokenizer.encode(question["plain"]))
 
 
 def is_correct(text: str, answer: int) -> bool:

@@ -124,20 +124,29 @@ class Server:
 
 
 def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
-    """In the forked child: a session of its own, output to ``errors``, then the part; returns the exit code."""
+    """In the forked child: a session of its own, output to ``errors``, then the work; returns the exit code."""
     os.setsid()
     die_with_parent()
     os.dup2(errors.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    os.environ.update(request["part"].get("environ") or {})
-    from patchkit_worker.part import run_part
-
-    code = run_part(request, Channel(writing))
+    code = work_on(request, Channel(writing))
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+
+
+def work_on(request: dict[str, Any], channel: Channel) -> int:
+    """A part of a scenario, or samples to draw; returns the exit code."""
+    if "draw" in request:
+        from patchkit_worker.draw import run_draw
+
+        return run_draw(request, channel)
+    os.environ.update(request["part"].get("environ") or {})
+    from patchkit_worker.part import run_part
+
+    return run_part(request, channel)
 
 
 def die_with_parent() -> None:
@@ -170,7 +179,8 @@ def import_vllm() -> dict[str, Any]:
     on_cpu = current_platform.is_cpu()
     for name in PRELOADED + (PRELOADED_CPU if on_cpu else ()):
         try_import(name)
-    importlib.import_module("patchkit_worker.part")
+    for name in ("part", "draw"):
+        importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))
     # What is alive now stays alive in every child: keep the collector from touching, and so copying, its pages.
