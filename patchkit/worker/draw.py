@@ -1,0 +1,145 @@
+"""Drawing n samples of many problems in one ``generate()``, in the forked child; each sample is told as it finishes."""
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from patchkit_worker.channel import Channel
+from patchkit_worker.engine import make_engine
+from patchkit_worker.prompts import render
+from patchkit_worker.room import engine_settings
+from patchkit_worker.runtime import describe, install
+from transformers import AutoTokenizer
+from vllm import LLM, SamplingParams
+
+PROGRESS_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One prompt as the engine gets it: samples ``first .. first + n - 1`` of a problem."""
+
+    problem: str
+    token_ids: list[int]
+    first: int
+    n: int
+    seed: int
+
+
+def run_draw(request: dict[str, Any], channel: Channel) -> int:
+    """Draw, and send the events that docs/worker-protocol.md lists; returns the exit code."""
+    try:
+        channel.send("drawn", run=request["run"], **draw(request, channel))
+    except Exception as error:  # it may die in any way; the caller is told how
+        channel.send("error", run=request["run"], **describe(error, request.get("tree")))
+        return 1
+    return 0
+
+
+def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """One engine, one ``generate()`` over all problems."""
+    spec, began = request["draw"], time.monotonic()
+    tokenizer = AutoTokenizer.from_pretrained(request["model"])
+    asks = [ask for problem in spec["problems"] for ask in asks_of(problem, render(tokenizer, problem), spec["n"])]
+    sizes = [(len(ask.token_ids), ask.n) for ask in asks]
+    settings = engine_settings(
+        request["model"], request["device"], sizes, spec["max_tokens"], spec["engine"], spec.get("neighbours", 1)
+    )
+    llm = make_engine(request["model"], request["device"], settings)
+    runtime = install(request, spec["runtime"]) if spec["patched"] else None
+    telling = Telling(llm, asks, request["run"], channel)
+    channel.send("loaded", run=request["run"], seconds=round(time.monotonic() - began, 3), engine=settings)
+
+    began = time.monotonic()
+    llm.generate(
+        [{"prompt_token_ids": ask.token_ids} for ask in asks],
+        [SamplingParams(n=ask.n, seed=ask.seed, max_tokens=spec["max_tokens"], **spec["sampling"]) for ask in asks],
+        use_tqdm=False,
+    )
+    seconds = time.monotonic() - began
+    wanted = sum(ask.n for ask in asks)
+    if telling.told != wanted:
+        raise RuntimeError(f"{telling.told} of {wanted} samples were seen to finish")
+    counters = None
+    if runtime is not None:
+        counters = runtime.counters()
+        runtime.uninstall()
+    return {"seconds": round(seconds, 6), "tokens": telling.tokens, "steps": telling.steps, "counters": counters}
+
+
+def asks_of(problem: dict[str, Any], token_ids: list[int], n: int) -> list[Ask]:
+    """A problem whose samples are all wanted is one prompt; else each is one, with the seed that it has among n."""
+    wanted = problem["samples"]
+    if wanted == list(range(n)):
+        return [Ask(problem["id"], token_ids, 0, n, problem["seed"])]
+    return [Ask(problem["id"], token_ids, sample, 1, problem["seed"] + sample) for sample in wanted]
+
+
+class Telling:
+    """Follows the requests of one ``generate()`` from outside: who finished in which step, and how far the others are.
+
+    ``LLM.generate`` hands a prompt over only when its last sample is done. The engine's output processor keeps a state
+    a sample until that one is done, and its text with the parent request (``OutputProcessor.request_states``,
+    ``ParentRequest.output_aggregator``, vLLM 0.10 to 0.20).
+    """
+
+    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel) -> None:
+        self._engine, self._asks, self._run, self._channel = llm.llm_engine, iter(asks), run, channel
+        self._states = self._engine.output_processor.request_states
+        self._alive: dict[str, tuple[Ask, Any]] = {}
+        self._single: dict[str, Ask] = {}
+        self._began = self._spoke = time.monotonic()
+        self.told = self.tokens = self.steps = 0
+        # Looked up each time: the runtime may have replaced the methods of the class since.
+        self._engine.add_request, self._engine.step = self._add, self._step
+
+    def _add(self, request_id: str, *rest: Any, **named: Any) -> Any:
+        before, ask = len(self._states), next(self._asks)
+        result = type(self._engine).add_request(self._engine, request_id, *rest, **named)
+        self._single.update({request_id: ask} if ask.n == 1 else {})
+        self._alive.update((key, (ask, self._states[key])) for key in islice(self._states, before, None))
+        return result
+
+    def _step(self) -> Any:
+        outputs = type(self._engine).step(self._engine)
+        self.steps += 1
+        now = time.monotonic()
+        for key in [key for key in self._alive if key not in self._states]:
+            ask, state = self._alive.pop(key)
+            if state.parent_req is not None:
+                self._tell(ask, state.request_index, state.parent_req.output_aggregator[state.request_index], now)
+        for output in outputs:
+            if output.finished and output.request_id in self._single:
+                self._tell(self._single.pop(output.request_id), 0, output.outputs[0], now)
+        if now - self._spoke >= PROGRESS_EVERY:
+            self._progress(now)
+        return outputs
+
+    def _tell(self, ask: Ask, number: int, completion: Any, now: float) -> None:
+        self.told += 1
+        self.tokens += len(completion.token_ids)
+        self._channel.send(
+            "sampled",
+            run=self._run,
+            problem=ask.problem,
+            sample=ask.first + number,
+            seed=ask.seed + number,
+            text=completion.text,
+            tokens=len(completion.token_ids),
+            finish=completion.finish_reason,
+            seconds=round(now - self._began, 3),
+        )
+
+    def _progress(self, now: float) -> None:
+        self._spoke = now
+        unfinished = sum(len(state.detokenizer.output_token_ids) for _, state in self._alive.values())
+        self._channel.send(
+            "progress",
+            run=self._run,
+            seconds=round(now - self._began, 3),
+            steps=self.steps,
+            tokens=self.tokens + unfinished,
+            finished=self.told,
+            unfinished=len(self._alive),
+        )
