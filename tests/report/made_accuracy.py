@@ -1,4 +1,4 @@
-"""Cells of every shape, from seeded binomials; their statistics are rough, for a report does not ask where they are from."""
+"""Cells from seeded binomials, judged as a run's are; and one set by hand, to be found again in every form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.estimator import pass_at_k
+from patchkit.evals.judge import curves, judge
 from patchkit.evals.record import (
     BASELINE,
     Cell,
@@ -36,7 +36,6 @@ def cell(
     ability: tuple[float, float] = (0.5, 1.2),
     lift: float = 0.0,
     modes: tuple[str, ...] = ("esamp",),
-    shape: Shape = "not resolved",
     names: str = "{task}-{number:03}",
     breadth: bool = True,
     seed: int = 1,
@@ -48,8 +47,7 @@ def cell(
     made: Made = {BASELINE: [_trial(draw, chances, n, breadth) for _ in range(trials)]}
     for mode in modes:
         made[mode] = [_trial(draw, np.clip(chances + lift, 0, 1), n, breadth, mode) for _ in range(trials)]
-    rates = {mode: _rates(each, n) for mode, each in made.items()}  # [problems, k]
-    return Cell(
+    made_cell = Cell(
         model=model,
         task=task,
         about="Sums of three two-digit numbers; the last integer of the answer is compared.",
@@ -60,9 +58,57 @@ def cell(
         engine={"dtype": "float32", "enforce_eager": True},
         runtime={"rank": 64, "beta": 0.8},
         sandbox="namespaces by unshare (user, pid, net, mount), rlimits: 10 s, 512 MiB" if "eval" in task else "",
-        curves={mode: _curve(rate, draw) for mode, rate in rates.items()},
-        judgements=[_judgement(mode, shape, problems, made, rates, n, draw) for mode in modes],
         throughput={mode: Throughput(ratio=0.78, low=0.63, high=0.88, pairs=trials) for mode in modes},
+    )
+    made_cell.curves = curves(made_cell)
+    made_cell.judgements = [judge(made_cell, mode) for mode in modes]
+    return made_cell
+
+
+def by_hand(shape: Shape = "not resolved", *, n: int = 4, trials: int = 2, mode: str = "esamp") -> Cell:
+    """Two problems, one gained in the second trial, with figures that are found nowhere else."""
+    noise = 0.0777 if trials > 1 else None
+    ends = {1: 0.0, n: 0.2}
+    changes = [
+        Change(
+            k=k, before=0.311 + up, after=0.347 + up, difference=0.036, low=-0.0123, high=0.0845, p=0.188, noise=noise
+        )
+        for k, up in ends.items()
+    ]
+    moves: list[list[str]] = [["b"] if trial else [] for trial in range(trials)]
+    return Cell(
+        model="a/model",
+        task="sums",
+        about="Two sums.",
+        n=n,
+        problems=["a", "b"],
+        modes={
+            BASELINE: [
+                Trial(seed=trial, correct=[n, 0], truncated=[1, 0], why={"wrong": 3}) for trial in range(trials)
+            ],
+            mode: [Trial(seed=trial, correct=[n, min(trial, 1)], counters={"steps": 7675}) for trial in range(trials)],
+        },
+        sampling={"temperature": 0.8},
+        curves={
+            BASELINE: [Rate(k=k, value=0.311 + up, low=0.05, high=0.95) for k, up in ends.items()],
+            mode: [Rate(k=k, value=0.347 + up, low=0.06, high=0.96) for k, up in ends.items()],
+        },
+        judgements=[
+            Judgement(
+                mode=mode,
+                shape=shape,
+                why="this is why",
+                advice="consider it",
+                because=["this is the reason"],
+                changes=changes,
+                solved=[
+                    Solved(trial=trial, before=1, after=1 + len(gained), gained=gained, lost=[], p=0.754)
+                    for trial, gained in enumerate(moves)
+                ],
+                needed=[Needed(k=k, resolvable=0.455, problems=4321, samples=567 if k == 1 else None) for k in ends],
+            )
+        ],
+        throughput={mode: Throughput(ratio=0.78, low=0.63, high=0.88, pairs=trials)},
     )
 
 
@@ -86,8 +132,8 @@ def evidence(*cells: Cell, **more: Any) -> AccuracyEvidence:
 def matrix(**more: Any) -> AccuracyEvidence:
     """One model on four tasks: what a first run on a CPU looks like."""
     return evidence(
-        cell("arithmetic-1", ability=(12, 0.6), shape="saturated", seed=11, trials=3),
-        cell("arithmetic-2", ability=(0.7, 1.1), lift=0.06, shape="trajectory headroom only", seed=12, trials=3),
+        cell("arithmetic-1", ability=(12, 0.6), seed=11, trials=3),
+        cell("arithmetic-2", ability=(0.7, 1.1), lift=0.06, seed=12, trials=3),
         cell("arithmetic-3", ability=(0.2, 4), seed=13, trials=3, lift=0.004),
         cell("humaneval", ability=(0.15, 2.2), count=40, names="HumanEval/{number}", seed=14, trials=3),
         **more,
@@ -109,74 +155,4 @@ def _trial(draw: np.random.Generator, chances: Any, n: int, breadth: bool, mode:
         seconds=212.4,
         counters={"decode_rows": 40_112.0, "loss_last": 0.8123, "skipped": None} if mode else {},
         why={why: int(often) for why, often in zip(REASONS, whys, strict=True) if often},
-    )
-
-
-def _rates(trials: list[Trial], n: int) -> Any:
-    rates = [[[pass_at_k(n, c, k) for k in range(1, n + 1)] for c in trial.correct] for trial in trials]
-    return np.array(rates).mean(axis=0)
-
-
-def _curve(rates: Any, draw: np.random.Generator) -> list[Rate]:
-    means = _resampled(rates, draw)
-    return [
-        Rate(k=k + 1, value=float(rates[:, k].mean()), low=float(low), high=float(high))
-        for k, (low, high) in enumerate(zip(*np.percentile(means, [2.5, 97.5], axis=0), strict=True))
-    ]
-
-
-def _resampled(rates: Any, draw: np.random.Generator) -> Any:
-    return np.stack([rates[draw.integers(len(rates), size=len(rates))].mean(axis=0) for _ in range(200)])
-
-
-def _judgement(
-    mode: str, shape: Shape, problems: list[str], made: Made, rates: Any, n: int, draw: np.random.Generator
-) -> Judgement:
-    before, after = rates[BASELINE], rates[mode]
-    low, high = np.percentile(_resampled(after - before, draw), [2.5, 97.5], axis=0)
-    several = len(made[BASELINE]) > 1
-    changes = [
-        Change(
-            k=k + 1,
-            before=float(before[:, k].mean()),
-            after=float(after[:, k].mean()),
-            difference=float((after - before)[:, k].mean()),
-            low=float(low[k]),
-            high=float(high[k]),
-            p=0.0312 if low[k] > 0 or high[k] < 0 else 0.4321,
-            noise=0.0123 if several else None,
-            direction=int(low[k] > 0) - int(high[k] < 0),
-        )
-        for k in range(n)
-    ]
-    told = {"use it": "both rates rise", "skip it": "no rate rises", "consider it": f"only pass@{n} rises"}
-    advice: Any = {"trajectory headroom only": "consider it", "token and trajectory headroom": "use it"}
-    return Judgement(
-        mode=mode,
-        shape=shape,
-        why=f"pass@1 moves by {100 * changes[0].difference:+.1f} points and pass@{n} by "
-        f"{100 * changes[-1].difference:+.1f}: {shape}.",
-        advice=advice.get(shape, "skip it"),
-        because=[f"The shape: {told[advice.get(shape, 'skip it')]}.", "The model answers in 92.0% of its samples."],
-        changes=changes,
-        solved=[
-            _solved(number, problems, *pair)
-            for number, pair in enumerate(zip(made[BASELINE], made[mode], strict=True), 1)
-        ],
-        needed=[
-            Needed(k=k, resolvable=0.031 * (1 + k / 16), problems=311, samples=96 if k == 1 else None)
-            for k in {1: 0, n: 0}
-        ],
-    )
-
-
-def _solved(number: int, problems: list[str], before: Trial, after: Trial) -> Solved:
-    pairs = list(zip(problems, before.correct, after.correct, strict=True))
-    return Solved(
-        trial=number,
-        before=sum(c > 0 for c in before.correct),
-        after=sum(c > 0 for c in after.correct),
-        gained=[problem for problem, was, now in pairs if now and not was],
-        lost=[problem for problem, was, now in pairs if was and not now],
-        p=0.6250,
     )

@@ -7,19 +7,20 @@ marks keep their size. All have a title, for who cannot see them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
 from patchkit.evals.record import Change, Needed, Rate
-from patchkit.report.accuracy.wording import chance, percent, points, span
+from patchkit.report.accuracy.numbers import chance, percent, points, span
 
 WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 42, 108, 12, 42
+LEFT, RIGHT, TOP, BOTTOM = 48, 112, 12, 46
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-LABEL_ROOM = 30  # between two names at the end of their curves
+LABEL_ROOM = 42  # between two names at the end of their curves
 LOG_FROM = 8
 
 _Scale = Callable[..., float]
@@ -103,7 +104,7 @@ def fluid(kind: str, title: str, parts: Sequence[Markup]) -> Markup:
     return element("svg", element("title", title), *parts, class_=f"fluid {kind}", role="img", aria_label=title)
 
 
-def curves(rates: dict[str, Sequence[Rate]], ident: str, names: dict[str, str]) -> Markup:
+def curves(rates: Mapping[str, Sequence[Rate]], ident: str, names: Mapping[str, str]) -> Markup:
     """pass@k against k with 95% bands; every curve is named at its end. The first mode is the baseline."""
     most = max(rate.k for curve in rates.values() for rate in curve)
     top = next((top for top in TOPS if all(rate.high <= top for curve in rates.values() for rate in curve)), 1.0)
@@ -117,16 +118,14 @@ def curves(rates: dict[str, Sequence[Rate]], ident: str, names: dict[str, str]) 
         return TOP + (1 - share / top) * (HEIGHT - TOP - BOTTOM)
 
     parts = _grid(x, y, top, most, log)
-    for number, (mode, curve) in enumerate(rates.items()):
+    for number, curve in enumerate(rates.values()):
         parts += _curve("mode" if number else "baseline", curve, x, y)
     heights = _apart([y(curve[-1].value) for curve in rates.values()])
     for number, (mode, curve) in enumerate(rates.items()):
-        kind, at = "mode" if number else "baseline", heights[number]
-        place = {"x": f"{WIDTH - RIGHT + 12}", "class_": f"name {kind}"}
-        parts.append(element("text", names[mode], y=f"{at - 2:.1f}", **place))
-        parts.append(
-            element("text", percent(curve[-1].value), y=f"{at + 12:.1f}", **{**place, "class_": f"end {kind}"})
-        )
+        kind, left = "mode" if number else "baseline", f"{WIDTH - RIGHT + 12}"
+        name = element("tspan", names[mode], class_="name")
+        value = element("tspan", percent(curve[-1].value), x=left, dy="1.15em")
+        parts.append(element("text", name, value, class_=f"end {kind}", x=left, y=f"{heights[number] - 2:.1f}"))
     told = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
     return element(
         "svg",
@@ -141,12 +140,13 @@ def curves(rates: dict[str, Sequence[Rate]], ident: str, names: dict[str, str]) 
 
 
 def element(name: str, *children: str, **attributes: str | float) -> Markup:
-    """One element; what is not markup already is escaped. ``class_`` is ``class``, ``text_anchor`` is ``text-anchor``."""
-    given = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-") if key != "viewBox" else key, value)
-        for key, value in attributes.items()
-    )
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, Markup("").join(map(escape, children)))
+    """One element, with everything escaped that is not markup already; ``text_anchor`` is ``text-anchor``."""
+    given = Markup("").join(Markup(' {}="{}"').format(_attribute(key), value) for key, value in attributes.items())
+    return Markup("<{0}{1}>{2}</{0}>").format(name, given, Markup("").join(map(escape, children)))
+
+
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup]:
@@ -160,7 +160,7 @@ def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup
         parts.append(element("text", label, class_="tick", x=LEFT - 7, y=f"{y(share) + 4:.1f}", text_anchor="end"))
     for k in _ks(most, log):
         place = f"{x(k):.1f}"
-        parts.append(element("text", str(k), class_="tick", x=place, y=HEIGHT - BOTTOM + 18, text_anchor="middle"))
+        parts.append(element("text", str(k), class_="tick", x=place, y=HEIGHT - BOTTOM + 19, text_anchor="middle"))
     middle = (LEFT + WIDTH - RIGHT) / 2
     label = f"k, samples a problem{', on a log scale' if log else ''}"
     return [*parts, element("text", label, class_="tick", x=middle, y=HEIGHT - 6, text_anchor="middle")]
@@ -190,10 +190,10 @@ def _apart(heights: list[float]) -> list[float]:
     """The same heights, moved just so far that two names have room."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
     found = list(heights)
-    for above, below in zip(order, order[1:]):
+    for above, below in pairwise(order):
         lack = LABEL_ROOM - (found[below] - found[above])
         if lack > 0:
             found[above] -= lack / 2
             found[below] += lack / 2
-    overshoot = max(0.0, max(found) - (HEIGHT - BOTTOM - 12)) - max(0.0, TOP + 8 - min(found))
+    overshoot = max(0.0, max(found) - (HEIGHT - BOTTOM - 18)) - max(0.0, TOP + 8 - min(found))
     return [at - overshoot for at in found]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
-from patchkit.report.accuracy import charts, view, wording
+from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, Moved
 from patchkit.report.wording import counted, number
 
@@ -33,13 +32,15 @@ def render_html(evidence: AccuracyEvidence) -> str:
     )
 
 
-def _page() -> Any:
+def _page() -> Template:
     jinja = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     jinja.globals.update(
         BASELINE=BASELINE,
         say=wording,
+        figure=numbers,
+        verdict=verdict,
         view=view,
         charts=charts,
         counted=counted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -67,10 +68,10 @@ class Moved(NamedTuple):
 
 def comparisons(evidence: AccuracyEvidence) -> list[Comparison]:
     """All of them, in the order of the evidence."""
-    found = []
-    for number, cell in enumerate(evidence.cells, 1):
-        for judgement in cell.judgements or [None]:
-            found.append(Comparison(cell, judgement, f"cell-{number}" + (f"-{len(found)}" if judgement else "")))
+    found: list[Comparison] = []
+    for cell in evidence.cells:
+        judgements: list[Judgement | None] = [*cell.judgements] or [None]
+        found += [Comparison(cell, one, f"cell-{len(found) + place}") for place, one in enumerate(judgements, 1)]
     return found
 
 
@@ -108,6 +109,13 @@ def _right(cell: Cell, mode: str) -> list[int]:
     return [sum(one) for one in zip(*counts, strict=True)] if counts else [0] * len(cell.problems)
 
 
+def shared_prefix(ids: Sequence[str]) -> str:
+    """What all ids begin with, up to a separator."""
+    letters = takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)) if len(ids) > 1 else ()
+    shared = "".join(column[0] for column in letters)
+    return shared[: max((shared.rfind(sign) for sign in "-/_:. "), default=-1) + 1]
+
+
 def samples_each(cell: Cell, mode: str) -> int:
     """Samples a problem has in one mode, over all trials."""
     return cell.n * len(cell.modes.get(mode, []))
@@ -122,6 +130,16 @@ def share(values: Sequence[float | None]) -> float | None:
 def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> float | None:
     """The mean share of distinct answers, or of approaches, over problems and trials."""
     return share([value for trial in cell.modes.get(mode, []) for value in of(trial)])
+
+
+def answers(trial: Trial) -> list[float | None]:
+    """How far a problem's answers differ."""
+    return trial.answers
+
+
+def approaches(trial: Trial) -> list[float | None]:
+    """How far the ways to them do."""
+    return trial.approaches
 
 
 def truncated(cell: Cell, mode: str) -> float | None:
@@ -146,6 +164,21 @@ def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
     return [(name, [trial.counters.get(name) for trial in trials]) for name in names]
 
 
+def sampling(cell: Cell) -> dict[str, Any]:
+    """What vLLM was asked for."""
+    return cell.sampling
+
+
+def engine(cell: Cell) -> dict[str, Any]:
+    """What vLLM was made with."""
+    return cell.engine
+
+
+def runtime(cell: Cell) -> dict[str, Any]:
+    """What the runtime was given."""
+    return cell.runtime
+
+
 def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
     """The settings that all cells share."""
     first, *others = [of(cell) for cell in cells] or [{}]
@@ -154,12 +187,12 @@ def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[
 
 def own(cells: Sequence[Cell], cell: Cell) -> dict[str, Any]:
     """The settings of one cell that not all share."""
-    groups = [lambda one: one.sampling, lambda one: one.engine, lambda one: one.runtime]
-    return {name: value for of in groups for name, value in of(cell).items() if name not in common(cells, of)}
+    kinds = (sampling, engine, runtime)
+    return {name: value for of in kinds for name, value in of(cell).items() if name not in common(cells, of)}
 
 
 def printable(evidence: AccuracyEvidence) -> AccuracyEvidence:
-    """The same evidence with no character in it that a terminal or a browser would act on: most of it comes from outside."""
+    """The same evidence with no character that a terminal or a browser would act on: most of it comes from outside."""
     return msgspec.convert(_printable(msgspec.to_builtins(evidence)), AccuracyEvidence)
 
 

@@ -1,0 +1,63 @@
+"""For a terminal: the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.console import out
+from patchkit.evals.record import Shape
+from patchkit.report.accuracy import numbers, verdict, view, wording
+from patchkit.report.accuracy.view import Comparison
+
+STYLES: dict[Shape, str] = {
+    "token and trajectory headroom": "green",
+    "trajectory headroom only": "green",
+    "harmful": "red",
+    "saturated": "",
+    "not resolved": "yellow",
+}
+
+
+def show_text(evidence: AccuracyEvidence, console: Console = out) -> None:
+    """Print it; lines are not broken, so that they can be searched."""
+    for line in _lines(view.printable(evidence)):
+        console.print(line, soft_wrap=True)
+
+
+def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
+    if evidence.unproven:
+        yield Text(f"! unproven: {wording.unproven(evidence)}", "bold red")
+    yield Text(verdict.verdict(evidence), "bold")
+    yield Text(f"pass@k  {wording.headline(evidence)}", "dim")
+    rows = view.comparisons(evidence)
+    width = max((len(wording.title(evidence, row)) for row in rows), default=0)
+    for row in rows:
+        yield from _cell(row, wording.title(evidence, row).ljust(width))
+    for told in (*verdict.advice(evidence), verdict.sight(evidence), verdict.many_questions(evidence)):
+        if told:
+            yield Text(told)
+
+
+def _cell(row: Comparison, title: str) -> Iterator[Text]:
+    """The shape; below it both rates, then what else was seen."""
+    if row.judgement:
+        sign, style = wording.SHAPES[row.shape][0], STYLES[row.shape]
+        yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.shape, style), f", {row.judgement.advice}")
+    else:
+        yield Text.assemble((f"·  {title}", "bold"), f"  {wording.ONE_LEFT}")
+    for k in view.ends(row.cell.n):
+        change = row.change(k)
+        told = (
+            f"{numbers.percent(change.before):>6} → {numbers.percent(change.after):>6}"
+            if change
+            else numbers.rate(row.rate(k))
+        )
+        more = f"  {numbers.difference(change)}, noise {numbers.noise(change)}" if change else ""
+        yield Text(f"   {f'pass@{k}':<8} {told}{more}")
+    if row.judgement:
+        moved = ", ".join(numbers.moves(row.judgement.solved))
+        yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")

@@ -1,0 +1,124 @@
+"""What all cells come to, in a sentence or two: the first thing that is read, and often the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
+from patchkit.report.wording import counted
+
+ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved", "saturated")
+MOST_NAMES = 3  # cells that are called by their names; more are counted
+
+
+def verdict(evidence: AccuracyEvidence) -> str:
+    """What the shapes say, in a sentence for each mode."""
+    if not evidence.cells:
+        return "Nothing was measured."
+    told = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
+    return " ".join(told) or "Nothing was compared: the baseline alone was measured."
+
+
+def advice(evidence: AccuracyEvidence) -> list[str]:
+    """What to do, in a sentence for each mode."""
+    told = []
+    for mode, rows in _by_mode(evidence):
+        parts = []
+        for what in ("use it", "consider it", "skip it"):
+            found = [row for row in rows if row.judgement and row.judgement.advice == what]
+            if found:
+                where = f" on {_listed(found, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
+                parts.append(f"{what}{where}")
+        told.append(f"{mode}: {'; '.join(parts)}.")
+    return told
+
+
+def sight(evidence: AccuracyEvidence) -> str:
+    """The smallest differences that the cells resolve, from the sharpest to the bluntest."""
+    judged = [row for row in comparisons(evidence) if row.judgement]
+    seen: dict[str, list[float]] = {}
+    for row in judged:
+        for one in row.judgement.needed if row.judgement else []:
+            seen.setdefault("pass@1" if one.k == 1 else best(judged), []).append(100 * one.resolvable)
+    told = []
+    for rate, sizes in seen.items():
+        low, high = f"{min(sizes):.1f}", f"{max(sizes):.1f}"
+        told.append(f"{low if low == high else f'{low} to {high}'} points of {rate}")
+    cells = ", by cell" if len(judged) > 1 else ""
+    return f"The smallest difference that this run resolves{cells}: {joined(told)}." if told else ""
+
+
+def many_questions(evidence: AccuracyEvidence) -> str:
+    """How many differences were asked after, and how many would look resolved if nothing had changed."""
+    from patchkit.evals.judge import expected_false  # scipy is behind it
+
+    judgements = [row.judgement for row in comparisons(evidence) if row.judgement]
+    asked = [change for row in comparisons(evidence) for k in ends(row.cell.n) if (change := row.change(k))]
+    if not asked:
+        return ""
+    resolved = sum(change.direction != 0 for change in asked)
+    return (
+        f"{counted(len(asked), 'difference')} asked after: pass@1 and pass@n, in every cell. {resolved} resolved. "
+        f"If nothing had changed anywhere, up to {expected_false(judgements):.1f} would look so. "
+        "No figure is corrected for that."
+    )
+
+
+def best(rows: Sequence[Comparison]) -> str:
+    """``pass@16``, or ``pass@n`` where not all have the same n."""
+    sizes = {row.cell.n for row in rows}
+    return f"pass@{sizes.pop()}" if len(sizes) == 1 else "pass@n"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _by_mode(evidence: AccuracyEvidence) -> Iterator[tuple[str, list[Comparison]]]:
+    judged = [row for row in comparisons(evidence) if row.judgement]
+    for mode in dict.fromkeys(row.mode for row in judged):
+        yield mode, [row for row in judged if row.mode == mode]
+
+
+def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
+    if len(rows) == 1:
+        return f"{models[rows[0].cell.model]} on {rows[0].cell.task}: {mode} {_effect(rows[0], best(rows))}."
+    effects: dict[str, list[Comparison]] = {}
+    for row in sorted(rows, key=lambda row: ORDER.index(row.shape)):
+        effects.setdefault(_effect(row, best(rows)), []).append(row)
+    told = [
+        f"{effect} on {_listed(found, rows, models, 'any of ' if ' not ' in effect or ' no ' in effect else 'all ')}"
+        for effect, found in effects.items()
+    ]
+    shared = list(dict.fromkeys(row.cell.model for row in rows))
+    return f"{models[shared[0]] if len(shared) == 1 else counted(len(shared), 'model')}: {mode} {'; it '.join(told)}."
+
+
+def _effect(row: Comparison, last: str) -> str:
+    """What a mode does to a cell, to follow its name."""
+    first_change, last_change = row.change(1), row.change(row.cell.n)
+    first = first_change.direction if first_change else 0
+    if row.shape == "token and trajectory headroom":
+        return f"raises pass@1 and {last}"
+    if row.shape == "trajectory headroom only":
+        return f"raises {last} at a cost in pass@1" if first < 0 else f"raises {last} alone"
+    if row.shape == "harmful":
+        falls = last_change is not None and last_change.direction < 0 and row.cell.n > 1
+        return f"lowers {joined([rate for rate, fell in (('pass@1', first < 0), (last, falls)) if fell] or ['a rate'])}"
+    if row.shape == "saturated":
+        return "has no room to help"
+    return "raises pass@1, and whether more is open," if first > 0 else "is not shown to help or harm"
+
+
+def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
+    """Cells by name while they are few; by their task where all are of one model."""
+    one_model = len({row.cell.model for row in rows}) == 1
+    kind = "task" if one_model else "cell"
+    if len(found) == len(rows):
+        return f"{whole}{counted(len(rows), kind)}"
+    if len(found) > MOST_NAMES:
+        return f"{len(found)} of {counted(len(rows), kind)}"
+    return joined([row.cell.task if one_model else f"{row.cell.task} ({models[row.cell.model]})" for row in found])

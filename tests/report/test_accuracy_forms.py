@@ -1,0 +1,334 @@
+"""Every form says every verdict with its figures, and believes nothing that it was given."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import get_args
+from xml.etree import ElementTree as ET
+
+import made_accuracy as made
+import msgspec
+import pytest
+from rich.console import Console
+
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.evals.record import Change, Judgement, Shape
+from patchkit.report.accuracy import render_html, render_markdown, show_text
+
+MINUS = "\N{MINUS SIGN}"
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+HOSTILE = "</title><script>alert(1)</script>\"'|`*_\x1b[31m\u202e{{ 7*7 }}&"
+
+
+def shown(evidence: AccuracyEvidence) -> str:
+    file = io.StringIO()
+    show_text(evidence, Console(file=file))
+    return file.getvalue()
+
+
+def words_of_page(evidence: AccuracyEvidence) -> str:
+    """What a reader of the page reads, its spaces as one each."""
+    page = Page(render_html(evidence))
+    return " ".join(" ".join(page.text).split())
+
+
+def words_of_markdown(evidence: AccuracyEvidence) -> str:
+    return " ".join(re.sub(r"\\(.)", r"\1", render_markdown(evidence)).split())
+
+
+def words_of_text(evidence: AccuracyEvidence) -> str:
+    return " ".join(shown(evidence).split())
+
+
+every_form = pytest.mark.parametrize("said", [words_of_page, words_of_markdown, words_of_text])
+Said = Callable[[AccuracyEvidence], str]
+
+
+class Page(HTMLParser):
+    """A page taken apart: its text, its tags with their attributes, and whether they close in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def names(page: Page) -> list[str]:
+    return [tag for tag, _ in page.tags]
+
+
+@pytest.fixture(scope="module")
+def usual() -> AccuracyEvidence:
+    return made.evidence(
+        made.cell(count=12, n=8, trials=2, lift=0.1, seed=3),
+        made.cell("humaneval", count=30, n=4, trials=1, names="HumanEval/{number}", seed=4),
+    )
+
+
+@every_form
+@pytest.mark.parametrize("shape", get_args(Shape))
+def test_shape_and_advice_are_said(said: Said, shape: Shape) -> None:
+    told = said(made.evidence(made.by_hand(shape)))
+    assert shape in told
+    assert "consider it" in told
+
+
+@every_form
+def test_both_rates_have_difference_interval_and_p(said: Said) -> None:
+    told = said(made.evidence(made.by_hand()))
+    for rates in ("31.1% → 34.7%", "51.1% → 54.7%"):
+        assert rates in told
+    assert told.count("+3.6") >= 2
+    assert told.count(f"({MINUS}1.2 to +8.5)") >= 2
+    assert "p = 0.19" in told
+
+
+@every_form
+def test_moves_throughput_and_sight_are_said(said: Said) -> None:
+    told = said(made.evidence(made.by_hand()))
+    for figure in (
+        f"+0 {MINUS}0",
+        f"+1 {MINUS}0",
+        "0.78 x (0.63 to 0.88), 2 pairs",
+        "45.5 points of pass@1",
+        "±7.8 points",
+    ):
+        assert figure in told
+
+
+@pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
+def test_the_long_forms_have_everything_else(said: Said) -> None:
+    told = said(made.evidence(made.by_hand()))
+    for part in (
+        "this is why",
+        "this is the reason",
+        "for the +3.6 measured it would take 4,321 problems (there are 2), or 567 samples of each (there are 4)",
+        "0.75",  # p of the problems solved
+        "wrong",
+        "7,675",
+        "temperature 0.8",
+        "9 of 9 gates green",
+        "torch 2.11.0",
+        "2 cores of AMD EPYC, 23.5 GiB",
+        "878f027b20b2c0ffee",
+        "0007-Clear-the-tail",
+        "patchkit bench matrix matrix.yaml --vllm 0.20.0",
+        "patchkit gate --vllm 0.20.0 --device cpu",
+        "no code that a model wrote was run",
+        "up to 0.1 would look so",
+    ):
+        assert part in told, part
+
+
+@every_form
+def test_unproven_comes_before_any_figure(said: Said) -> None:
+    evidence = made.evidence(made.by_hand(), unproven="decode_shrink is red", gates="")
+    told = said(evidence)
+    assert "decode_shrink is red" in told
+    assert told.index("decode_shrink is red") < told.index("31.1%")
+    assert "unproven" not in said(made.evidence(made.by_hand())).lower()
+
+
+@every_form
+def test_one_trial_does_not_pass_for_a_quiet_one(said: Said) -> None:
+    told = said(made.evidence(made.by_hand(trials=1)))
+    assert "not measured: --trials 2" in told
+    assert "one pair: no interval" in told
+    assert "±" not in told
+
+
+@every_form
+def test_a_baseline_alone_is_not_judged(said: Said) -> None:
+    told = said(made.evidence(made.cell(count=5, n=2, modes=())))
+    assert "Nothing was compared" in told
+    assert "not resolved" not in told.split("How to read it")[0]
+
+
+@every_form
+def test_nothing_measured_is_said(said: Said) -> None:
+    assert "Nothing was measured." in said(made.evidence())
+
+
+@every_form
+def test_one_sample_has_one_rate(said: Said) -> None:
+    told = said(made.evidence(made.cell(count=6, n=1)))
+    assert "pass@1" in told
+    assert not re.search(r"pass@[2-9]", told)
+
+
+@every_form
+def test_every_mode_has_its_verdict(said: Said) -> None:
+    told = said(made.evidence(made.cell(count=6, n=2, modes=("esamp", "wider"), trials=2)))
+    for mode in ("esamp", "wider"):
+        assert re.search(rf"SmolLM2-135M on arithmetic-2: {mode} ", told)
+
+
+@every_form
+def test_a_path_is_shown_by_its_last_part(said: Said) -> None:
+    told = said(made.evidence(made.cell(model="/data/weights/some-model/", count=4, n=2)))
+    assert told.startswith("some-model on ") or "some-model on arithmetic-2: esamp" in told
+
+
+@every_form
+def test_models_of_one_name_are_told_apart(said: Said) -> None:
+    told = said(made.evidence(made.cell(model="one/tiny", count=4, n=2), made.cell(model="two/tiny", count=4, n=2)))
+    assert "one/tiny" in told
+    assert "two/tiny" in told
+    assert "2 models" in told
+
+
+@pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
+def test_no_problem_is_lost_among_many(said: Said) -> None:
+    cell = made.cell("humaneval", count=164, n=4, trials=1, names="HumanEval/{number}", lift=0.1)
+    told = said(made.evidence(cell))
+    for problem in cell.problems:
+        number = problem.partition("/")[2]
+        assert re.search(rf"(HumanEval/|\b){number}\b", told), problem
+    assert told.count("did not move") == 1
+
+
+def test_the_page_is_well_formed_and_whole(usual: AccuracyEvidence) -> None:
+    page = Page(render_html(usual))
+    assert page.open == []
+    drawn = re.findall(r"<svg.*?</svg>", render_html(usual), re.S)
+    assert len(drawn) > 20
+    for picture in drawn:
+        assert ET.fromstring(picture).find("title") is not None
+
+
+def test_the_page_asks_for_nothing(usual: AccuracyEvidence) -> None:
+    html = render_html(usual)
+    page = Page(html)
+    assert not {"script", "link", "img", "iframe", "object"} & set(names(page))
+    for _, attributes in page.tags:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert "http" not in html
+    assert not re.search(r"url\(|@import", html)
+
+
+def test_links_and_labels_lead_somewhere(usual: AccuracyEvidence) -> None:
+    page = Page(render_html(usual))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.tags:
+        wanted = (attributes.get("href") or "").removeprefix("#").split()
+        assert {*wanted, *(attributes.get("aria-labelledby") or "").split()} <= set(ids)
+
+
+def test_headings_go_down_one_at_a_time(usual: AccuracyEvidence) -> None:
+    levels = [int(tag[1]) for tag in names(Page(render_html(usual))) if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+
+
+def hostile(evidence: AccuracyEvidence) -> AccuracyEvidence:
+    """The same with every name and message of somebody else's making."""
+    cell = evidence.cells[0]
+    cell.model, cell.task, cell.about, cell.sandbox = HOSTILE, f"t{HOSTILE}", f"a{HOSTILE}", f"s{HOSTILE}"
+    cell.problems = [f"{HOSTILE}{place}" for place in range(len(cell.problems))]
+    cell.sampling = {HOSTILE: HOSTILE}
+    for trials in cell.modes.values():
+        for trial in trials:
+            trial.why = {HOSTILE: 3}
+            trial.counters = {HOSTILE: 1.0}
+    for judgement in cell.judgements:
+        judgement.why, judgement.because = HOSTILE, [HOSTILE]
+    evidence.unproven = evidence.command = evidence.gates = HOSTILE
+    return evidence
+
+
+def test_the_page_takes_nothing_for_markup() -> None:
+    html = render_html(hostile(made.evidence(made.by_hand())))
+    page = Page(html)
+    assert page.open == []
+    assert "script" not in names(page)
+    assert not {"\x1b", "\u202e"} & set(html)
+    assert "{{ 7*7 }}" in unescape(html)
+    for picture in re.findall(r"<svg.*?</svg>", html, re.S):
+        ET.fromstring(picture)
+
+
+def test_markdown_takes_nothing_for_markup() -> None:
+    told = render_markdown(hostile(made.evidence(made.by_hand())))
+    read = "\n".join(line for line in told.splitlines() if not line.startswith("    "))  # the rest is code
+    assert not re.search(r"(?<!\\)<(?!/?details>|/?summary>)", read)
+    assert all("\\" not in line for line in read.splitlines() if line.startswith("<"))  # HTML knows no backslash
+    for table in re.findall(r"(?:^\|.*\n)+", told, re.M):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(widths) == 1, table
+
+
+def test_the_terminal_is_not_steered() -> None:
+    assert not {"\x1b", "\u202e"} & set(shown(hostile(made.evidence(made.by_hand()))))
+
+
+def test_a_terminal_gets_colours() -> None:
+    file = io.StringIO()
+    show_text(made.evidence(made.by_hand("harmful")), Console(file=file, force_terminal=True, width=100))
+    assert "\x1b[" in file.getvalue()
+
+
+@pytest.mark.parametrize("form", [render_html, render_markdown, shown])
+def test_the_same_evidence_gives_the_same_bytes(form: Said, usual: AccuracyEvidence) -> None:
+    again = msgspec.json.decode(msgspec.json.encode(usual), type=AccuracyEvidence)
+    assert form(usual) == form(again)
+
+
+def test_evidence_is_left_as_it_was(usual: AccuracyEvidence) -> None:
+    before = msgspec.json.encode(usual)
+    render_html(usual), render_markdown(usual), shown(usual)
+    assert msgspec.json.encode(usual) == before
+
+
+def changed(direction: int, k: int) -> Change:
+    return Change(k=k, before=0.4, after=0.5, difference=0.1, low=0.0, high=0.2, p=0.04, direction=direction)
+
+
+@pytest.mark.parametrize(
+    ("shape", "first", "last", "sentence"),
+    [
+        ("token and trajectory headroom", 1, 1, "model on sums: esamp raises pass@1 and pass@4."),
+        ("trajectory headroom only", 0, 1, "model on sums: esamp raises pass@4 alone."),
+        ("trajectory headroom only", -1, 1, "model on sums: esamp raises pass@4 at a cost in pass@1."),
+        ("harmful", -1, 0, "model on sums: esamp lowers pass@1."),
+        ("harmful", -1, -1, "model on sums: esamp lowers pass@1 and pass@4."),
+        ("harmful", 0, -1, "model on sums: esamp lowers pass@4."),
+        ("saturated", 0, 0, "model on sums: esamp has no room to help."),
+        ("not resolved", 0, 0, "model on sums: esamp is not shown to help or harm."),
+    ],
+)
+def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: int, sentence: str) -> None:
+    cell = made.by_hand(shape)
+    cell.judgements[0].changes = [changed(first, 1), changed(last, 4)]
+    assert shown(made.evidence(cell)).splitlines()[0] == sentence
+
+
+def test_the_first_sentence_counts_cells() -> None:
+    cells = [msgspec.structs.replace(made.by_hand(), task=f"task-{number}") for number in range(4)]
+    assert shown(made.evidence(*cells)).startswith("model: esamp is not shown to help or harm on any of 4 tasks.\n")
+    judgement: Judgement = made.by_hand("saturated").judgements[0]
+    cells[0].judgements = [judgement]
+    told = shown(made.evidence(*cells)).splitlines()[0]
+    assert "help or harm on task-1, task-2 and task-3; it has no room to help on task-0." in told
