@@ -38,14 +38,14 @@ def _unresolved(changes: list[Change], fluent: bool) -> tuple[Advice, str]:
     solves, gain = ends[1].before, max(change.high for change in ends)
     if not fluent:
         return "skip it", "most baseline samples are cut off or give no answer: mend that first, and measure again"
+    if changes[0].direction > 0:
+        return "consider it", "pass@1 rises, but whether a search pays is open: measure more"
     if solves < WORTH:
         return "skip it", f"the model solves {100 * solves:.1f}% in n samples: there is little to find at any breadth"
     if solves > 1 - WORTH:
         return "skip it", f"the model solves {100 * solves:.1f}% in n samples: there is hardly anything left to gain"
     if gain < WORTH:
         return "skip it", f"a gain of more than {100 * gain:.1f} points is unlikely"
-    if changes[0].direction > 0:
-        return "consider it", "pass@1 rises, but whether a search pays is open: measure more"
     return "consider it", f"a gain of up to {100 * gain:.1f} points is not excluded, and neither is none: measure more"
 
 

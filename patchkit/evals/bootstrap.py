@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 def bootstrap(rows: Floats) -> tuple[Floats, Floats]:
     """The mean of each row, resampled by column: BCa (Efron 1987), or percentiles where that is not defined."""
+    if rows.shape[1] == 1:
+        return rows[:, 0], rows[:, 0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a constant row is degenerate; the callers widen it
         found = stats.bootstrap(

@@ -75,9 +75,8 @@ def read_published(path: Path) -> Published:
         raise PatchkitError(f"{path} is not a published table of pass@k: {error}") from None
     for cell in published.cells:
         for wrong in _contradictions(cell, published.n):
-            raise PatchkitError(
-                f"{path}: {cell.model} on {cell.task}: {wrong}", "compare the figures with their source"
-            )
+            what = f"{path}: {cell.model} on {cell.task}: {wrong}"
+            raise PatchkitError(what, "compare the figures with their source")
     return published
 
 

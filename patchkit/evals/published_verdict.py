@@ -51,9 +51,10 @@ def verdict(cell: PublishedCell, n: int) -> PublishedVerdict:
     # whoever gained is solved afterwards, and whoever fell was solved before: the net is spread over no more than those
     best_1, best_n = mcnemar(min(abs(samples), after if samples > 0 else before), 0), mcnemar(abs(net), 0)
     change = _change(cell, n, before, after)
+    still = best_1 >= ALPHA and (change is not None or best_n >= ALPHA)  # no counts would show that anything moved
     return PublishedVerdict(
         cell=cell,
-        shape=rule(0, change.direction if change else 0, n, at_ceiling(before, cell.problems)),
+        shape=rule(0, change.direction if change else 0, n, still and at_ceiling(before, cell.problems)),
         why="; ".join(_why(cell, n, before, (net, best_n), (samples, best_1), change)),
         best_1=best_1,
         best_n=best_n,
@@ -91,5 +92,5 @@ def _why(
     yield f"pass@1 moved by a net {one[0]:+d} of {cell.problems * n:,} samples, at best p = {one[1]:.3g}"
     if one[1] < ALPHA:
         yield "that best case is all that speaks for it, and only unpublished counts of each problem could tell"
-    least = bounds(before, cell.problems)[0]
-    yield f"the baseline solves {before} of {cell.problems}, at least {least:.0%}, where saturated asks for {CEILING:.0%}"
+    solves, least = f"{before} of {cell.problems}", bounds(before, cell.problems)[0]
+    yield f"the baseline solves {solves}, at least {least:.0%}, where saturated asks for {CEILING:.0%}"

@@ -19,7 +19,7 @@ def counts(draw: st.DrawFn, most: int = 400) -> tuple[int, int, int]:
     return n, draw(st.integers(0, n)), draw(st.integers(1, n))
 
 
-@pytest.mark.parametrize("n", range(1, 8))
+@pytest.mark.parametrize("n", range(1, 9))
 def test_equals_the_share_of_subsets_with_a_right_sample(n: int) -> None:
     for c in range(n + 1):
         for k in range(1, n + 1):
