@@ -99,15 +99,85 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
     return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
 
 
-@commands.command()
+def measured(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options shared by ``bench accuracy`` and ``bench matrix``: how a plan is carried out."""
+    shards = click.option(
+        "--shards", type=click.IntRange(1), default=1, show_default=True, help="Workers, a GPU each, that share a cell."
+    )
+    unproven = click.option("--unproven", is_flag=True, help="Measure although a gate is red or unknown.")
+    fresh = click.option("--fresh", is_flag=True, help="Discard what an earlier run left, instead of going on.")
+    evidence = click.option(
+        "--evidence",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Where the JSON goes; .html and .samples.jsonl.gz go beside it.",
+    )
+    for option in (json_option, evidence, fresh, unproven, shards, python_option):
+        command = option(command)
+    return command
+
+
+class Bench(click.Group):
+    """Without one of its words, ``patchkit bench …`` is ``patchkit bench throughput …``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["throughput", *args])
+
+
+@commands.group(cls=Bench)
+def bench() -> None:
+    """Measure throughput (the default), or pass@k, with and without the runtime.
+
+    Refuses while a gate of this release and device is red or unknown.
+    """
+
+
+@bench.command()
 @judged
 @json_option
-def bench(as_json: bool, **options: Any) -> int:
-    """Measure throughput with and without the runtime; refuses while a gate is red or unknown."""
+def throughput(as_json: bool, **options: Any) -> int:
+    """Measure throughput with and without the runtime, in pairs."""
     from patchkit.bench import verbs
     from patchkit.gates import asked
 
     return verbs.bench(asked.Asked(as_json=as_json, **options))
+
+
+@bench.command()
+@release_option
+@click.option("--model", required=True, metavar="PATH_OR_HUB_ID", help="A folder, a hub id, or smollm2-135m.")
+@click.option("--task", required=True, metavar="TASK", help="humaneval, aime2024, arithmetic-LEVEL, or a .jsonl file.")
+@click.option("--first", type=click.IntRange(1), help="Only this many of its problems.")
+@click.option("--data", metavar="FILE", help="Where the task's problems are, if it does not bring them.")
+@click.option("--grader", metavar="MODULE:NAME", help="Who checks the answers of a .jsonl file.")
+@click.option("--n", type=click.IntRange(1), default=16, show_default=True, help="Samples a problem.")
+@click.option("--modes", metavar="MODE,MODE", help="baseline, and the runtime by its name; both if not given.")
+@click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Two or more measure the noise.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Longest answer; the task says if not given.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="All samples are seeded from it.")
+@click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, e.g. dtype=bfloat16 (repeatable).")
+@click.option("--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime, e.g. beta=0.4.")
+@device_option
+@runtime_option
+@measured
+def accuracy(**options: Any) -> int:
+    """Measure pass@k of one model on one task, and say what the runtime does to it.
+
+    A run that was stopped goes on where it was, with the same command.
+    """
+    from patchkit.bench import accuracy_verbs
+
+    return accuracy_verbs.accuracy(**options)
+
+
+@bench.command()
+@click.argument("plan", metavar="MATRIX.yaml", type=click.Path(path_type=Path, dir_okay=False))
+@measured
+def matrix(**options: Any) -> int:
+    """Measure pass@k of several models on several tasks, as a file says; one report."""
+    from patchkit.bench import accuracy_verbs
+
+    return accuracy_verbs.matrix(**options)
 
 
 @commands.command()

@@ -6,7 +6,7 @@ from typing import Any
 from transformers import AutoConfig
 
 BLOCK = 32  # tokens a block of the cache of keys and values on the CPU
-BUDGET = {"cpu": 4096, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a step that is full
+BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a step that is full
 SHARE = 0.5  # of the memory that is free, for the cache on the CPU
 MOST_ROWS = 1024  # rows a step on CUDA: their logits alone are half a gigabyte
 

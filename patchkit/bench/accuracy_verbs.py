@@ -1,0 +1,182 @@
+"""``patchkit bench accuracy`` and ``patchkit bench matrix``."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from patchkit.bench.accuracy import Campaign, Measured, load_tasks
+from patchkit.bench.accuracy_evidence import AccuracyEvidence, to_json, write_accuracy
+from patchkit.bench.admission import admit
+from patchkit.bench.plan import SETTINGS, Plan, make_plan, read_plan
+from patchkit.bench.shards import DrawError, local_shards
+from patchkit.console import err, out, working
+from patchkit.environments import ensure_model
+from patchkit.errors import PatchkitError
+from patchkit.files import check_place, write_atomically
+from patchkit.gates.asked import shortest
+from patchkit.gates.rig import Rig, Settings
+from patchkit.project import find_project
+from patchkit.report.accuracy.page import render_html
+from patchkit.report.accuracy.text import show_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How a plan is carried out; see ``patchkit bench accuracy --help``."""
+
+    python: Path | None
+    shards: int
+    unproven: bool
+    fresh: bool
+    evidence: Path | None
+    as_json: bool
+
+
+def accuracy(
+    *,
+    release: str,
+    model: str,
+    task: str,
+    first: int | None,
+    data: str | None,
+    grader: str | None,
+    n: int,
+    modes: str | None,
+    trials: int,
+    max_tokens: int | None,
+    seed: int,
+    engine: tuple[str, ...],
+    settings: tuple[str, ...],
+    device: str,
+    runtime: str,
+    **how: Any,
+) -> int:
+    """One model on one task; the options of ``patchkit bench accuracy``."""
+    asked = {"task": task, "first": first, "max_tokens": max_tokens, "grader": grader, "data": data}
+    plan = make_plan(
+        {
+            "vllm": release,
+            "models": [model],
+            "tasks": [asked],
+            "device": device,
+            "runtime": runtime,
+            "modes": [mode.strip() for mode in modes.split(",")] if modes else [],
+            "n": n,
+            "trials": trials,
+            "seed": seed,
+            "engine": pairs(engine, "--engine"),
+            "settings": {**SETTINGS, **pairs(settings, "--setting")},
+        },
+        "bench accuracy",
+    )
+    return carry_out(plan, How(**how), f"accuracy-{Path(model).name}-{Path(task).stem}")
+
+
+def matrix(*, plan: Path, **how: Any) -> int:
+    """Several models on several tasks, as a file says."""
+    return carry_out(read_plan(plan), How(**how), plan.stem)
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
+    """``key=value`` texts as a mapping, values read as YAML reads them."""
+    found = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise PatchkitError(f"{option} {text}: not of the form key=value", f"e.g. {option} dtype=bfloat16")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[key] = value
+    return found
+
+
+def carry_out(plan: Plan, how: How, name: str) -> int:
+    """Measure a plan and leave its evidence, its page and its samples; 1 if a draw broke."""
+    began = time.monotonic()
+    tasks = load_tasks(plan)
+    settings = settings_for(plan, how)
+    where = how.evidence or settings.project.state / "evidence" / f"{slug(name)}-{plan.vllm}-{plan.device}.json"
+    check_place(where)
+    with Rig(settings) as rig:
+        unproven = admitted(rig, how.unproven)
+        with working(f"importing vLLM {plan.vllm}"):
+            rig.server.wait_ready()
+        evidence = begin(rig, plan, unproven)
+        with local_shards(rig, how.shards) as shards:
+            try:
+                measured = Campaign(plan, rig, shards, how.fresh).measure(tasks)
+            except DrawError as error:
+                err.print(f"[red]✗[/red] {rig.without_folders(str(error), rig.tree)}", markup=True)
+                return 1
+    evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
+    leave(evidence, measured, where)
+    if how.as_json:
+        print(to_json(evidence), end="")
+    else:
+        show_text(evidence, out)
+        out.print(f"[dim]{shortest(where)}, and beside it .html, .samples.jsonl.gz[/dim]")
+    return 0
+
+
+def settings_for(plan: Plan, how: How) -> Settings:
+    """The rig's settings; a model that is an id on the hub is for vLLM to fetch."""
+    online = any(not ensure_model(model).is_dir() for model in plan.models)
+    variables = (("HF_HUB_OFFLINE", "0"),) if online else ()
+    return Settings(find_project(), plan.runtime, plan.vllm, plan.device, how.python, workers=1, variables=variables)
+
+
+def admitted(rig: Rig, unproven: bool) -> str:
+    """Why the gates do not admit this run, "" if they do; a PatchkitError unless the user said ``--unproven``."""
+    try:
+        admit(rig)
+    except PatchkitError as error:
+        if not unproven:
+            raise PatchkitError(error.what, f"{error.fix}, or say --unproven") from None
+        return error.what
+    return ""
+
+
+def begin(rig: Rig, plan: Plan, unproven: str) -> AccuracyEvidence:
+    """What can be said before anything is drawn."""
+    known = rig.evidence("bench")
+    gates = "" if unproven else f"every gate green on this tree, vLLM {known.release}, {known.device}"
+    return AccuracyEvidence(
+        command=known.command,
+        began=known.began,
+        release=known.release,
+        device=known.device,
+        runtime=known.runtime,
+        versions=known.versions,
+        hardware=known.hardware,
+        unproven=unproven,
+        gates=gates,
+        seed=plan.seed,
+    )
+
+
+def leave(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
+    """The evidence, its page, and every sample, side by side."""
+    write_accuracy(where, evidence)
+    write_atomically(where.with_suffix(".html"), render_html(evidence))
+    write_atomically(where.with_suffix(".samples.jsonl.gz"), packed(measured.samples))
+
+
+def packed(samples: Iterable[dict[str, object]]) -> bytes:
+    """JSON lines, compressed; the same samples give the same bytes."""
+    lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+    return gzip.compress(lines.encode(), mtime=0)
+
+
+def slug(name: str) -> str:
+    """A name that can stand in a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
