@@ -38,6 +38,7 @@ def markdown(published: Published) -> str:
 def _about(published: Published) -> Iterator[str]:
     yield f"{published.author}, {published.title}, {published.date}. {published.url}"
     yield f"{published.hardware}; n = {published.n}, {published.trials} trial; {published.settings}."
+    yield f"Figures read from {published.found}."
     yield published.note
 
 

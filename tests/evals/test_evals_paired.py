@@ -47,7 +47,7 @@ def test_exact_flips_are_scipys(count: int) -> None:
 
 def test_random_flips_are_scipys_nearly_and_never_nought() -> None:
     differences = np.random.default_rng(0).normal(0.25, 1, (1, 60))
-    expected = stats.permutation_test(tuple(differences), np.mean, permutation_type="samples", rng=1).pvalue
+    expected = stats.permutation_test(tuple(differences), np.mean, permutation_type="samples", random_state=1).pvalue
     assert sign_flip(differences)[0] == pytest.approx(expected, abs=0.01)
     assert sign_flip(np.ones((1, 60))) == [1 / 20_000]
 
@@ -79,6 +79,12 @@ def test_whole_problems_are_agresti_and_mins() -> None:
     error = ((up + down) - (up - down) ** 2 / count) ** 0.5 / count
     center = (up - down) / count
     assert adjusted(differences) == pytest.approx((center - 1.959964 * error, center + 1.959964 * error), abs=1e-6)
+
+
+def test_few_movers_do_not_tell_how_far_problems_move() -> None:
+    few, many = (adjusted(np.array([0.125] * moved + [0.0] * (40 - moved))) for moved in (5, 6))
+    assert few[1] - few[0] > 0.09
+    assert many[1] - many[0] < 0.04
 
 
 @pytest.mark.parametrize("count", [1, 5, 40])

@@ -59,3 +59,13 @@ def test_as_many_problems_as_it_says_are_resolved_four_times_in_five() -> None:
     table = pass_at_every_k(n)[:, 0]
     differences = table[numbers.binomial(n, better[drawn])] - table[numbers.binomial(n, chances[drawn])]
     assert 0.7 < np.mean(np.array(sign_flip(differences)) < 0.05) < 0.9
+
+
+def test_samples_by_hand_over_two_trials() -> None:
+    base = [[4, 2, 6, 0, 3, 5], [3, 3, 5, 1, 2, 6]]
+    mode = [[5, 4, 6, 2, 3, 7], [5, 3, 7, 1, 4, 6]]
+    found = needed(PassAtK(mode, 8), PassAtK(base, 8), 1)
+    d = (np.mean(mode, axis=0) - np.mean(base, axis=0)) / 8
+    drawn = sum(np.mean([c * (8 - c) / (8 * 7) for c in np.ravel(counts)]) / 2 for counts in (base, mode))
+    between = max(d.var(ddof=1) - drawn / 8, 0)
+    assert found.samples == int(np.ceil(drawn / (6 * (d.mean() / FACTOR) ** 2 - between)))
