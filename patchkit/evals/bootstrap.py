@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 RESAMPLES, SEED = 9_999, 20_210_707
 FEW = 10  # so few problems that differ from the rest make a bootstrap distribution of a handful of values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from patchkit.evals.bootstrap import NO_CHANGE, SEED, Floats
 from patchkit.evals.record import Change, Solved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from patchkit.evals.bootstrap import NO_CHANGE, clopper_pearson
 from patchkit.evals.passatk import PassAtK
