@@ -258,11 +258,12 @@ def watch(as_json: bool, **options: Any) -> int:
 @commands.command()
 @click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
-def report(evidence: Path, form: str) -> int:
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
+def report(evidence: Path, form: str, page: Path | None) -> int:
     """Render evidence JSON for people, for CI, or as GitHub annotations."""
     from patchkit.report import verbs
 
-    return verbs.report(evidence, form)
+    return verbs.report(evidence, form, page)
 
 
 def main() -> None:

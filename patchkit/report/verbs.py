@@ -1,27 +1,93 @@
-"""``patchkit report``."""
+"""``patchkit report``: what kind of evidence a file is, and the form that was asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from patchkit.console import out
 from patchkit.errors import PatchkitError
+from patchkit.files import write_atomically
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.report import github, junit, markdown, text
 
 
-def report(evidence: Path, form: str) -> int:
-    """Print evidence in one form; 0 only if it is all green, and every patch left out was caught.
+class Kind(msgspec.Struct):
+    """The one field that every evidence has."""
+
+    kind: str = ""
+
+
+def report(evidence: Path, form: str, page: Path | None = None) -> int:
+    """Print evidence in one form, or write it as a ``page``.
+
+    Of gates, 0 only if they are all green, and every patch left out was caught; of pass@k, 0.
 
     Raises:
-        PatchkitError: no such file, or it is not evidence.
+        PatchkitError: no such file, it is not evidence, or this kind has no such form.
     """
-    record = _read(evidence)
+    kind = kind_of(evidence)
+    if kind == "accuracy":
+        return of_accuracy(evidence, form, page)
+    if page is not None:
+        raise PatchkitError(f"{evidence} has no page, only pass@k does", "leave --html out, or say --format markdown")
+    return of_published(evidence, form) if kind == "published" else of_gates(evidence, form)
+
+
+def kind_of(path: Path) -> str:
+    """The kind of evidence in a file; "" if it does not say, or is none."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kind).kind
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""  # whoever reads it as evidence says what is wrong with it
+
+
+def of_gates(path: Path, form: str) -> int:
+    """Evidence of ``gate``, ``knockout`` or ``bench``."""
+    record = _read(path)
     if form == "text":
         text.show(record)
     else:
         render = {"markdown": markdown.render, "junit": junit.render, "github": github.render}[form]
         print(render(record), end="")
     return 0 if record.passed else 1
+
+
+def of_accuracy(path: Path, form: str, page: Path | None) -> int:
+    """Evidence of ``bench accuracy`` or ``bench matrix``."""
+    from patchkit.bench.accuracy_evidence import read_accuracy
+    from patchkit.report.accuracy import render_html, render_markdown, show_text
+
+    record = read_accuracy(path)
+    if page is not None:
+        write_atomically(page, render_html(record))
+        return 0
+    if form == "markdown":
+        print(render_markdown(record), end="")
+    else:
+        text_only(form, path)
+        show_text(record, out)
+    return 0
+
+
+def of_published(path: Path, form: str) -> int:
+    """A table that somebody published."""
+    from patchkit.evals import published, published_words
+
+    table = published.read_published(path)
+    if form == "markdown":
+        print(published_words.markdown(table), end="")
+    else:
+        text_only(form, path)
+        print(published_words.text(table), end="")
+    return 0
+
+
+def text_only(form: str, path: Path) -> None:
+    """Pass@k is neither a test nor a finding: it has none of their forms."""
+    if form != "text":
+        raise PatchkitError(f"{path} has no form {form}: pass@k is neither red nor green", "choose text or markdown")
 
 
 def _read(path: Path) -> Evidence:
