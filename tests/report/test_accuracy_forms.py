@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import Change, Judgement, Shape
+from patchkit.evals.record import BASELINE, Change, Judgement, Rate, Shape
 from patchkit.report.accuracy import render_html, render_markdown, show_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -214,6 +214,36 @@ def test_the_page_is_well_formed_and_whole(usual: AccuracyEvidence) -> None:
     assert len(drawn) > 20
     for picture in drawn:
         assert ET.fromstring(picture).find("title") is not None
+
+
+@pytest.mark.parametrize("after", [0.0, 0.50, 0.51, 0.52, 1.0])
+@pytest.mark.parametrize("before", [0.0, 0.51, 1.0])
+def test_names_of_curves_have_room(before: float, after: float) -> None:
+    cell = made.by_hand()
+    for mode, value in ((BASELINE, before), ("esamp", after)):
+        cell.curves[mode] = [Rate(k=k, value=value, low=0.0, high=1.0) for k in (1, 4)]
+    (drawn,) = re.findall(r'<svg class="curves".*?</svg>|<svg[^>]*viewBox.*?</svg>', render_html(made.evidence(cell)))
+    picture = ET.fromstring(drawn)
+    height = float(picture.attrib["viewBox"].split()[3])
+    high, low = sorted(float(text.attrib["y"]) for text in picture.iter("text") if "end" in text.get("class", ""))
+    assert low - high >= 40
+    assert high > 15
+    assert low < height - 40
+
+
+def test_a_problem_that_was_gained_or_lost_is_seen_at_once() -> None:
+    """However little it moved, beside many that moved more."""
+    cell = made.cell("humaneval", count=164, n=16, trials=1, names="HumanEval/{number}", lift=0.3, seed=5)
+    seen = render_html(made.evidence(cell)).split("more problems that moved")[0].split("Problem by problem")[1]
+    (solved,) = cell.judgements[0].solved
+    assert solved.gained
+    for problem in (*solved.gained, *solved.lost):
+        assert f'title="{problem}"' in seen
+
+
+@every_form
+def test_one_problem_is_enough(said: Said) -> None:
+    assert "SmolLM2-135M on arithmetic-2: esamp" in said(made.evidence(made.cell(count=1, n=4)))
 
 
 def test_the_page_asks_for_nothing(usual: AccuracyEvidence) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -37,9 +36,11 @@ class Domain(NamedTuple):
         return f"{100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low):.2f}%"
 
     def ticks(self) -> list[float]:
-        """Round differences, six at most."""
-        step = next((step for step in STEPS if (self.high - self.low) / step <= 6), 1.0)
-        return [number * step for number in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+        """Round differences, five at most, whose names have room at both ends."""
+        width = self.high - self.low
+        step = next((step for step in STEPS if width / step <= 5), 1.0)
+        low, high = self.low + 0.05 * width, self.high - 0.05 * width
+        return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def domain_of(changes: Sequence[Change], needed: Sequence[Needed] = ()) -> Domain:
@@ -54,23 +55,19 @@ def domain_of(changes: Sequence[Change], needed: Sequence[Needed] = ()) -> Domai
 
 def forest(change: Change, domain: Domain, needed: Needed | None = None) -> Markup:
     """A difference with its interval, before the noise floor; full where it is resolved, hollow where it is not."""
-    middle = "50%"
     parts = []
     if change.noise is not None:
         start, end = domain.at(-change.noise), domain.at(change.noise)
-        wide = f"{float(end[:-1]) - float(start[:-1]):.2f}%"
-        parts.append(element("rect", class_="noise", x=start, y="0", width=wide, height="100%"))
+        parts.append(element("line", class_="noise", x1=start, x2=end, y1="50%", y2="50%"))
     parts.append(element("line", class_="zero", x1=domain.at(0), x2=domain.at(0), y1="0", y2="100%"))
-    for side in (-1, 1) if needed else ():
-        x = domain.at(side * needed.resolvable) if needed else ""
+    for resolvable in (-needed.resolvable, needed.resolvable) if needed else ():
+        x = domain.at(resolvable)
         parts.append(element("line", class_="resolvable", x1=x, x2=x, y1="15%", y2="85%"))
     low, high, at = domain.at(change.low), domain.at(change.high), domain.at(change.difference)
-    parts.append(element("line", class_="interval", x1=low, x2=high, y1=middle, y2=middle))
+    parts.append(element("line", class_="interval", x1=low, x2=high, y1="50%", y2="50%"))
     parts += [element("line", class_="interval", x1=end, x2=end, y1="32%", y2="68%") for end in (low, high)]
-    kind = "resolved" if change.direction else "unresolved"
-    parts.append(
-        element("rect", class_=f"point {kind}", x=at, y=middle, width="9", height="9", transform="translate(-4.5 -4.5)")
-    )
+    kind = "point resolved" if change.direction else "point unresolved"
+    parts.append(element("rect", class_=kind, x=at, y="50%", width=9, height=9, transform="translate(-4.5 -4.5)"))
     title = f"pass@{change.k}: {points(change.difference)} points, {span(change.low, change.high)}, {chance(change.p)}"
     return fluid("forest", title, parts)
 
@@ -89,10 +86,9 @@ def axis(domain: Domain) -> Markup:
 def dumbbell(before: float, after: float, title: str) -> Markup:
     """Two shares of one problem, joined: the baseline a ring, the mode a disc."""
     was, now = f"{100 * before:.2f}%", f"{100 * after:.2f}%"
-    direction = "up" if after > before else "down"
     parts = [
         element("line", class_="rail", x1="0", x2="100%", y1="50%", y2="50%"),
-        element("line", class_=f"moved {direction}", x1=was, x2=now, y1="50%", y2="50%"),
+        element("line", class_="moved", x1=was, x2=now, y1="50%", y2="50%"),
         element("circle", class_="mode", cx=now, cy="50%", r="4"),
         element("circle", class_="baseline", cx=was, cy="50%", r="4"),
     ]
@@ -186,14 +182,12 @@ def _curve(kind: str, curve: Sequence[Rate], x: _Scale, y: _Scale) -> list[Marku
     ]
 
 
-def _apart(heights: list[float]) -> list[float]:
-    """The same heights, moved just so far that two names have room."""
-    order = sorted(range(len(heights)), key=heights.__getitem__)
-    found = list(heights)
-    for above, below in pairwise(order):
-        lack = LABEL_ROOM - (found[below] - found[above])
-        if lack > 0:
-            found[above] -= lack / 2
-            found[below] += lack / 2
-    overshoot = max(0.0, max(found) - (HEIGHT - BOTTOM - 18)) - max(0.0, TOP + 8 - min(found))
-    return [at - overshoot for at in found]
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Where the names of one or two curves go: at their ends, inside the picture, and not upon each other."""
+    top, bottom = TOP + 8.0, HEIGHT - BOTTOM - 18.0
+    inside = [min(max(at, top), bottom) for at in heights]
+    if len(inside) < 2 or abs(inside[0] - inside[1]) >= LABEL_ROOM:
+        return inside
+    middle = min(max(sum(inside) / 2, top + LABEL_ROOM / 2), bottom - LABEL_ROOM / 2)
+    above = -1 if inside[0] <= inside[1] else 1
+    return [middle + above * LABEL_ROOM / 2, middle - above * LABEL_ROOM / 2]

@@ -47,7 +47,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
         yield from table(head, (_matrix_row(evidence, row) for row in rows))
     for row in rows:
         yield from folded(html.escape(wording.title(evidence, row)), _cell(evidence, row))
-    yield from folded("How far to trust it", table(("", ""), wording.trust(evidence)))
+    yield from folded("How far to trust it", _trust(evidence))
     yield from folded("How it came about", _circumstances(evidence))
 
 
@@ -122,6 +122,10 @@ def _problems(row: Comparison) -> Iterator[str]:
     if still:
         yield ""
         yield escaped(f"{wording.unmoved(row, still)}: {', '.join(f'{one.problem} {one.before}' for one in still)}.")
+
+
+def _trust(evidence: AccuracyEvidence) -> Iterator[str]:
+    yield from table(("", ""), ((name, each) for name, lines in wording.trust(evidence).items() for each in lines))
 
 
 def _circumstances(evidence: AccuracyEvidence) -> Iterator[str]:

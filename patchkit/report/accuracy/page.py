@@ -14,8 +14,11 @@ from patchkit.report.accuracy.view import Comparison, Moved
 from patchkit.report.wording import counted, number
 
 HERE = Path(__file__).parent
-MOST_ROWS = 24  # problems that are seen at once; the others are a click away
-NAME_ROOM = 13  # letters of a mode's name beside its curve
+ROWS, MOST_ROWS = (
+    24,
+    60,
+)  # problems seen at once: so many that moved most, and who was gained or lost; others on a click
+NAME_ROOM = 11  # letters of a mode's name beside its curve
 
 
 def render_html(evidence: AccuracyEvidence) -> str:
@@ -72,8 +75,10 @@ def domain(row: Comparison) -> charts.Domain:
 def problem_rows(row: Comparison) -> tuple[list[Moved], list[Moved]]:
     """Those that moved, the most telling ones apart from the others; each from risen to fallen."""
     moved = [one for one in view.problems(row) if one.moved]
-    telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))[:MOST_ROWS]
-    return [one for one in moved if one in telling], [one for one in moved if one not in telling]
+    telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
+    turned = sum(one.gained != one.lost for one in moved)
+    shown = set(telling[: min(max(ROWS, turned), MOST_ROWS)])
+    return [one for one in moved if one in shown], [one for one in moved if one not in shown]
 
 
 def still(row: Comparison) -> list[Moved]:

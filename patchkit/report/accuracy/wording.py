@@ -103,20 +103,21 @@ def unmoved(row: Comparison, still: Sequence[Moved]) -> str:
     return f"{counted(len(still), 'problem')} did not move: {parts}"
 
 
-def trust(evidence: AccuracyEvidence) -> list[tuple[str, str]]:
+def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
     """What admitted the run, how loud the noise is, how many questions were asked, what held model-written code."""
-    told = [("unproven", evidence.unproven), ("gates", evidence.gates or "no gate evidence is named")]
-    told += [("noise floor", line) for line in _noise_floor(evidence)]
-    told.append(("many questions", many_questions(evidence)))
-    for row in comparisons(evidence):
-        if row.judgement:
-            told.append(("tokens/s", f"{row.mode} over {BASELINE}, {_called(evidence, row)}: {ratio(row.throughput)}"))
-    for sandbox in dict.fromkeys(cell.sandbox for cell in evidence.cells if cell.sandbox):
-        tasks = dict.fromkeys(cell.task for cell in evidence.cells if cell.sandbox == sandbox)
-        told.append(("sandbox", f"{', '.join(tasks)}: {sandbox}"))
-    if evidence.cells and not any(cell.sandbox for cell in evidence.cells):
-        told.append(("sandbox", "no code that a model wrote was run"))
-    return [(name, line) for name, line in told if line]
+    rows = {
+        "unproven": [evidence.unproven],
+        "gates": [evidence.gates or "no gate evidence is named"],
+        "noise floor": list(_noise_floor(evidence)),
+        "many questions": [many_questions(evidence)],
+        "tokens/s": [
+            f"{row.mode} over {BASELINE}, {_called(evidence, row)}: {ratio(row.throughput)}"
+            for row in comparisons(evidence)
+            if row.judgement
+        ],
+        "sandbox": list(_sandboxes(evidence)),
+    }
+    return {name: lines for name, lines in rows.items() if any(lines)}
 
 
 def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
@@ -166,6 +167,13 @@ def _noise_floor(evidence: AccuracyEvidence) -> Iterator[str]:
         if changes:
             figures = "; ".join(f"pass@{change.k} {noise(change)}" for change in changes)
             yield f"{BASELINE} against {BASELINE}, {_called(evidence, row)}: {figures}"
+
+
+def _sandboxes(evidence: AccuracyEvidence) -> Iterator[str]:
+    """Which limits applied to which tasks."""
+    for sandbox in dict.fromkeys(cell.sandbox for cell in evidence.cells):
+        tasks = dict.fromkeys(cell.task for cell in evidence.cells if cell.sandbox == sandbox)
+        yield f"{', '.join(tasks)}: {sandbox or 'no code that a model wrote was run'}"
 
 
 def _first_of_cells(evidence: AccuracyEvidence) -> list[Comparison]:
