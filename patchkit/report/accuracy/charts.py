@@ -36,9 +36,9 @@ class Domain(NamedTuple):
         return f"{100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low):.2f}%"
 
     def ticks(self) -> list[float]:
-        """Round differences, four steps at most, whose names have room at both ends."""
+        """Round differences, five steps at most, whose names have room at both ends."""
         width = self.high - self.low
-        step = next((step for step in STEPS if width / step <= 4), 1.0)
+        step = next((step for step in STEPS if width / step <= 5), 1.0)
         low, high = self.low + 0.05 * width, self.high - 0.05 * width
         return [number * step for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
