@@ -1,0 +1,100 @@
+r"""Answers that are integers: the last ``\boxed{}``, else the last "answer is …", else the last number of the text.
+
+A number is read whole. ``2.5`` is the answer 2.5 and wrong, never the integer 5; ``1,234``, ``025`` and ``3.0`` are
+1234, 25 and 3. What stands in the last box is the answer even if it is no number. Numbers stay text: there is no length
+that overflows, and none that Python refuses.
+"""
+
+from __future__ import annotations
+
+import re
+
+from patchkit.errors import PatchkitError
+from patchkit.evals.record import Grade
+from patchkit.evals.tasks.base import Problem
+
+DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
+NUMBER = rf"(?:(?<![\w)\]}}])[-+])?(?<![\w.])(?:{DIGITS}(?:[./][0-9]+)?|\.[0-9]+)"
+LAST_NUMBER = re.compile(NUMBER)
+ANSWER_IS = re.compile(rf"\banswer(?:\s+is)?[\s:=*$(]{{0,9}}({NUMBER})(?!\s*[-+*/^=]|[.,/]?[0-9])", re.IGNORECASE)
+INTEGER = re.compile(r"([-+]?)0*([0-9]+?)(?:\.0+)?")
+IN_A_BOX = re.compile(rf"({NUMBER})(?:\^?\\circ|\\?%)?\.?")
+
+BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{|[{}]")
+WORDS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+SPACES = re.compile(r"\\[,!;: ]|\{,\}")
+SIGNS = str.maketrans({"−": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/"})  # noqa: RUF001
+LATEX_SIGNS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
+OPERATION = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+)?(?:[ \t]*[-+*/^][ \t]*[0-9]+(?:\.[0-9]+)?)+")
+
+
+def grade(problem: Problem, text: str) -> Grade:
+    """Right if the text comes down to the integer of the reference."""
+    expected = INTEGER.fullmatch(problem.reference.strip().replace(",", ""))
+    if expected is None:
+        raise PatchkitError(
+            f"the reference of {problem.id} is `{problem.reference[:40]}`", "the grader `integer` needs an integer"
+        )
+    answer, approach = read_answer(text), read_operations(text)
+    if answer is None:
+        return Grade(correct=False, approach=approach, why="no answer")
+    if answer == normalize(expected.group()):
+        return Grade(correct=True, answer=answer, approach=approach)
+    why = "another integer" if INTEGER.fullmatch(answer) else "no integer"
+    return Grade(correct=False, answer=answer, approach=approach, why=why)
+
+
+def grade_first_line(problem: Problem, text: str) -> Grade:
+    """The same of the first line that holds a number: for short answers, of models that go on to something else."""
+    return grade(problem, next((line for line in text.splitlines() if re.search("[0-9]", line)), ""))
+
+
+def read_answer(text: str) -> str | None:
+    """What the text comes down to: a number in its normal form, else what stands in the last box; None if nothing."""
+    text = SPACES.sub("", text.translate(SIGNS))
+    box = last_box(text)
+    if box is not None:
+        tidy = re.sub(r"[{}$\s]", "", WORDS.sub(_number_or_nothing, box)).rpartition("=")[2]
+        number = IN_A_BOX.fullmatch(tidy)
+        return normalize(number[1]) if number else (tidy or box)
+    said = ANSWER_IS.findall(text) or LAST_NUMBER.findall(text)
+    return normalize(said[-1]) if said else None
+
+
+def last_box(text: str) -> str | None:
+    r"""What the last ``\boxed{}`` holds, braces matched; one that is empty or never closed does not count."""
+    opened: list[tuple[int, bool]] = []
+    boxes = {}
+    for found in BRACE.finditer(text):
+        if found.group() != "}":
+            opened.append((found.end(), found.group() != "{"))
+        elif opened:
+            start, is_box = opened.pop()
+            boxes[start] = text[start : found.start()].strip() if is_box else ""
+    return next((boxes[start] for start in sorted(boxes, reverse=True) if boxes[start]), None)
+
+
+def normalize(number: str) -> str:
+    """``number`` without separators, plus sign, leading zeros and an empty fraction."""
+    plain = number.replace(",", "")
+    whole = INTEGER.fullmatch(plain)
+    if whole is None:
+        return plain.lstrip("+")
+    return "-" + whole[2] if whole[1] == "-" and whole[2] != "0" else whole[2]
+
+
+def read_operations(text: str) -> str | None:
+    """The calculations that the text writes down, results and brackets aside, in order: ``20+30;7+8;50+15``.
+
+    It is the way that was taken: a wrong result of the same calculation is the same way. None if there is none.
+    """
+    for name, sign in LATEX_SIGNS.items():
+        text = text.replace(name, sign)
+    text = re.sub(r"[(){}$\\,]", "", text.translate(SIGNS))
+    text = re.sub(r"(?<=[0-9])[ \t]*x[ \t]*(?=[0-9])", "*", text)
+    steps = [re.sub(r"[ \t]", "", found) for found in OPERATION.findall(text)]
+    return ";".join(step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]) or None
+
+
+def _number_or_nothing(words: re.Match[str]) -> str:
+    return words[1] if re.search("[0-9]", words[1]) else ""

@@ -1,0 +1,72 @@
+r"""Answers that are mathematics: fractions, radicals, sets, intervals, equations; ``math-verify`` compares them.
+
+The last ``\boxed{}`` is the answer; without one, what ``math-verify`` finds in the text. A short text can keep sympy
+busy for ever (``10^{10^{10}}``), and ``math-verify``'s own time limit takes the process's alarm signal, so it is off:
+whoever calls this grader must be able to end the process that it runs in.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+from patchkit.errors import PatchkitError
+from patchkit.evals.graders.integer import last_box, read_operations
+from patchkit.evals.record import Grade
+from patchkit.evals.tasks.base import Problem
+
+
+def grade(problem: Problem, text: str) -> Grade:
+    """Right if the text comes down to what the reference says, in whatever form."""
+    from math_verify import verify
+
+    expected = _parse_reference(problem.reference)
+    if not expected:
+        raise PatchkitError(
+            f"the reference of {problem.id} is `{problem.reference[:40]}`",
+            "the grader `maths` needs a number, or LaTeX without text around it",
+        )
+    box, approach = last_box(text), read_operations(text)
+    found = _parse(text if box is None else _boxed(box))
+    if not found:
+        return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
+    try:
+        correct = verify(expected, found, timeout_seconds=None)
+    except Exception:  # sympy raises what it likes
+        correct = False
+    return Grade(correct, _normalize(*found), approach, why="" if correct else "another answer")
+
+
+def _normalize(found: Any, written: str = "") -> str:
+    """``1/2``, ``0.5`` and ``50\\%`` are one answer, and so are ``x=5`` and ``5``; a decimal is what its digits say."""
+    import sympy
+
+    try:
+        if isinstance(found, sympy.Equality) and found.lhs.is_Symbol:
+            found = found.rhs
+        if isinstance(found, sympy.Basic):
+            found = found.doit()
+        if isinstance(found, sympy.Expr):
+            found = sympy.nsimplify(found, rational=True)
+        return str(found).strip()
+    except Exception:  # such as an integer too long to be written
+        return written
+
+
+def _boxed(expression: str) -> str:
+    return f"\\boxed{{{expression}}}"
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_reference(reference: str) -> Any:
+    is_marked = "$" in reference or "\\boxed" in reference or "\\(" in reference
+    return _parse(reference if is_marked else _boxed(reference))
+
+
+def _parse(text: str) -> Any:
+    """What ``math-verify`` finds: a sympy object and the text it was made of, or that text alone, or nothing."""
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its time limit is off
+    return parse(text, [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()], parsing_timeout=None)
