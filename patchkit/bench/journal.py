@@ -108,27 +108,33 @@ class Journal:
 
     def _load(self) -> None:
         write_atomically(self.folder / "draw.json", msgspec.json.format(msgspec.json.encode(self.plan)))
-        wanted = set(self.problems)
         for sample in read_lines(self.folder / "samples.jsonl", Sample):
-            if sample.problem in wanted:
-                self.samples.setdefault((sample.problem, sample.sample), sample)
+            self.samples.setdefault((sample.problem, sample.sample), sample)
         for graded in read_lines(self.folder / "grades.jsonl", Graded):
             self.grades.setdefault((graded.problem, graded.sample), graded.grade)
         self.sittings = read_lines(self.folder / "sittings.jsonl", Sitting)
         if self.plan.mode != BASELINE:
-            self._drop({problem for problem in self.problems if 0 < len(self._drawn(problem)) < self.plan.n})
+            self._drop_parts()
+        self._drop_orphans()
 
-    def _drop(self, problems: set[str]) -> None:
+    def _drop_parts(self) -> None:
         """Forget problems of which only some samples are there.
 
         With a runtime the samples of a problem learn from each other: they are drawn anew, together.
         """
-        self.samples = {key: sample for key, sample in self.samples.items() if key[0] not in problems}
-        self.grades = {key: grade for key, grade in self.grades.items() if key in self.samples}
-        if problems:  # grades first: one without its sample would be taken for that of the next
-            kept = (Graded(*key, grade) for key, grade in self.grades.items())
-            write_atomically(self.folder / "grades.jsonl", b"".join(map(to_line, kept)))
+        parts = {problem for problem in self.problems if 0 < len(self._drawn(problem)) < self.plan.n}
+        if parts:
+            self.samples = {key: sample for key, sample in self.samples.items() if key[0] not in parts}
+            self._drop_orphans()  # first: a grade without its sample would be taken for that of the next
             write_atomically(self.folder / "samples.jsonl", b"".join(map(to_line, self.samples.values())))
+
+    def _drop_orphans(self) -> None:
+        """Forget grades whose sample is not there."""
+        kept = {key: grade for key, grade in self.grades.items() if key in self.samples}
+        if len(kept) < len(self.grades):
+            lines = (Graded(*key, grade) for key, grade in kept.items())
+            write_atomically(self.folder / "grades.jsonl", b"".join(map(to_line, lines)))
+        self.grades = kept
 
     def _drawn(self, problem: str) -> list[int]:
         return [sample for sample in range(self.plan.n) if (problem, sample) in self.samples]

@@ -9,32 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_draws import plan
 
-from patchkit.bench.journal import DrawPlan, Graded, Journal, Sitting
+from patchkit.bench.journal import Graded, Journal, Sitting
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import Grade, Sample
 
 PROBLEMS = ["a", "b/1", "ç"]
 N = 3
-
-
-def plan(mode: str = "baseline", n: int = N, **changes: object) -> DrawPlan:
-    fields: dict[str, object] = {
-        "release": "0.20.0",
-        "device": "cpu",
-        "model": "m",
-        "model_digest": "",
-        "task": "t",
-        "task_digest": "d",
-        "mode": mode,
-        "n": n,
-        "trial": 0,
-        "seed": 0,
-        "max_tokens": 8,
-        "sampling": {},
-        "engine": {},
-    }
-    return DrawPlan(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def sample(problem: str, number: int, sitting: int = 0) -> Sample:
@@ -59,14 +41,14 @@ EVERYTHING = [(problem, number) for problem in PROBLEMS for number in range(N)]
 )
 def test_a_torn_journal_goes_on(order: list[tuple[str, int]], drawn: int, cut: tuple[int, int], mode: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        with Journal(Path(folder), plan(mode), PROBLEMS) as journal:
+        with Journal(Path(folder), plan(mode, N), PROBLEMS) as journal:
             fill(journal, order[:drawn])
         for name, lost in zip(("samples.jsonl", "grades.jsonl"), cut, strict=True):
             path = journal.folder / name
             if path.exists():
                 content = path.read_bytes()
                 path.write_bytes(content[: max(0, len(content) - lost)])
-        with Journal(Path(folder), plan(mode), PROBLEMS) as journal:
+        with Journal(Path(folder), plan(mode, N), PROBLEMS) as journal:
             there = set(journal.samples)
             assert there <= set(order[:drawn])
             missing = {(problem, number) for problem, numbers in journal.missing().items() for number in numbers}
@@ -77,23 +59,23 @@ def test_a_torn_journal_goes_on(order: list[tuple[str, int]], drawn: int, cut: t
             fill(journal, sorted(missing), sitting=journal.next_sitting)
             journal.add_grades([Graded(s.problem, s.sample, Grade(False)) for s in journal.ungraded()])
             assert journal.complete
-        with Journal(Path(folder), plan(mode), PROBLEMS) as journal:
+        with Journal(Path(folder), plan(mode, N), PROBLEMS) as journal:
             assert journal.complete and set(journal.samples) == set(EVERYTHING)
             lines = (journal.folder / "samples.jsonl").read_text().splitlines()
             assert len(lines) == len(EVERYTHING)
 
 
 def test_a_sample_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
-    with Journal(tmp_path, plan(), PROBLEMS) as journal:
+    with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         journal.add_samples([sample("a", 0), sample("a", 0, sitting=1)])
         journal.add_samples([sample("a", 0, sitting=2)])
         assert len((journal.folder / "samples.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_grade_whose_sample_is_dropped_does_not_wait_for_the_next_one(tmp_path: Path) -> None:
-    with Journal(tmp_path, plan("esamp"), PROBLEMS) as journal:
+    with Journal(tmp_path, plan("esamp", N), PROBLEMS) as journal:
         fill(journal, [("a", 0)])
-    with Journal(tmp_path, plan("esamp"), PROBLEMS) as journal:
+    with Journal(tmp_path, plan("esamp", N), PROBLEMS) as journal:
         journal.add_samples([sample("a", number, sitting=1) for number in range(N)])
         assert len(journal.ungraded()) == N
 
@@ -105,36 +87,39 @@ def test_another_choice_is_another_journal(tmp_path: Path) -> None:
 
 
 def test_modes_share_seeds_and_trials_do_not() -> None:
-    assert plan("baseline").seed_of("a") == plan("esamp").seed_of("a")
+    assert plan("baseline").seed_of("a") == plan("esamp", N).seed_of("a")
     assert len({plan(trial=trial).seed_of(problem) for trial in range(3) for problem in PROBLEMS}) == 9
 
 
 def test_one_journal_is_written_by_one_process(tmp_path: Path) -> None:
     with (
-        Journal(tmp_path, plan(), PROBLEMS),
+        Journal(tmp_path, plan(n=N), PROBLEMS),
         pytest.raises(PatchkitError, match="another patchkit draws t"),
-        Journal(tmp_path, plan(), PROBLEMS),
+        Journal(tmp_path, plan(n=N), PROBLEMS),
     ):
         pass
 
 
 def test_a_broken_line_that_no_kill_explains_is_said(tmp_path: Path) -> None:
-    with Journal(tmp_path, plan(), PROBLEMS) as journal:
+    with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         fill(journal, [("a", 0), ("a", 1)])
     path = journal.folder / "samples.jsonl"
     path.write_bytes(b"{}\n" + path.read_bytes())
-    with pytest.raises(PatchkitError, match=r"samples\.jsonl: line 1: .*--fresh"), Journal(tmp_path, plan(), PROBLEMS):
+    with (
+        pytest.raises(PatchkitError, match=r"samples\.jsonl: line 1: .*--fresh"),
+        Journal(tmp_path, plan(n=N), PROBLEMS),
+    ):
         pass
-    with Journal(tmp_path, plan(), PROBLEMS, fresh=True) as journal:
+    with Journal(tmp_path, plan(n=N), PROBLEMS, fresh=True) as journal:
         assert not journal.samples
 
 
 def test_sittings_are_numbered_on(tmp_path: Path) -> None:
-    with Journal(tmp_path, plan(), PROBLEMS) as journal:
+    with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         assert journal.next_sitting == 0
         fill(journal, [("a", 0)], sitting=0)
         assert journal.next_sitting == 1
         journal.end_sitting(Sitting(1, 2.0, 3, {"intervened_rows": 1.0}))
-    with Journal(tmp_path, plan(), PROBLEMS) as journal:
+    with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         assert journal.next_sitting == 2
         assert journal.sittings[0].counters == {"intervened_rows": 1.0}

@@ -1,0 +1,90 @@
+"""A plan, a task whose right answers are known, and a shard that draws without a model: a text follows from a seed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from patchkit.bench.journal import DrawPlan
+from patchkit.bench.shards import Drawing
+from patchkit.evals.record import Grade
+from patchkit.evals.tasks.base import Problem, Task
+from patchkit.gates.events import Drawn, Exit, Loaded, Sampled
+
+
+def plan(mode: str = "baseline", n: int = 3, **changes: object) -> DrawPlan:
+    fields: dict[str, object] = {
+        "release": "0.20.0",
+        "device": "cpu",
+        "model": "m",
+        "model_digest": "",
+        "task": "t",
+        "task_digest": "d",
+        "mode": mode,
+        "n": n,
+        "trial": 0,
+        "seed": 0,
+        "max_tokens": 8,
+        "sampling": {},
+        "engine": {},
+    }
+    return DrawPlan(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def grade(problem: Problem, text: str) -> Grade:
+    """Right where the text ends in an even digit; ``never`` is not graded at all."""
+    if problem.reference == "never":
+        raise ZeroDivisionError
+    return Grade(text[-1] in "02468", answer=text[-1])
+
+
+def make_task(problems: int, reference: str = "") -> Task:
+    made = tuple(
+        Problem(id=f"p{number}", chat=f"{number}?", plain=f"{number}?", reference=reference)
+        for number in range(problems)
+    )
+    return Task(name="made", about="", problems=made, grader="made_draws:grade", max_tokens=8, digest="d")
+
+
+class MadeShard:
+    """Draws in a thread; ``dies_after`` so many samples it is gone, once."""
+
+    def __init__(self, dies_after: int | None = None, counters: dict[str, Any] | None = None) -> None:
+        self.dies_after, self.counters = dies_after, counters
+        self.requests: list[Mapping[str, Any]] = []
+
+    def enqueue(self, request: Mapping[str, Any], record: Drawing, *, patience: float) -> Future[Drawing]:
+        self.requests.append(request)
+        future: Future[Drawing] = Future()
+        threading.Thread(target=self._draw, args=(request["draw"], record, future), daemon=True).start()
+        return future
+
+    def _draw(self, spec: Mapping[str, Any], record: Drawing, future: Future[Drawing]) -> None:
+        record.take(Loaded(run="r", seconds=0.0, engine={}))
+        wanted = [(problem, sample) for problem in spec["problems"] for sample in problem["samples"]]
+        left, self.dies_after = self.dies_after, None
+        for problem, sample in wanted[:left]:
+            seed = problem["seed"] + sample
+            text = f"{problem['id']} {seed}"
+            record.take(
+                Sampled(run="r", problem=problem["id"], sample=sample, seed=seed, text=text, tokens=3, finish="stop")
+            )
+        if left is None:
+            record.take(Drawn(run="r", seconds=2.0, tokens=3 * len(wanted), counters=self.counters))
+            record.take(Exit(run="r", code=0))
+        else:
+            record.take(Exit(run="r", signal="SIGKILL"))
+        future.set_result(record)
+
+
+def at_work(samples: int) -> dict[str, Any]:
+    """What a runtime counts that was at work on so many samples of three tokens."""
+    return {
+        "intervened_rows": 2 * samples,
+        "unmapped_rows": 0,
+        "moved_tokens": 9,
+        "loss_finite": True,
+        "loss_last": 0.5,
+    }

@@ -1,0 +1,115 @@
+"""Drawing what a journal lacks: however often a worker dies, and wherever problems are drawn, samples are the same."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_draws import MadeShard, at_work, make_task, plan
+
+from patchkit.bench.counting import count
+from patchkit.bench.drawing import Share, draw
+from patchkit.bench.journal import Journal
+from patchkit.bench.progress import Watching
+from patchkit.bench.shards import DrawError, Shard
+from patchkit.evals.grading import Grading
+from patchkit.evals.tasks.base import Task
+
+N = 3
+TASK = make_task(4)
+
+
+@pytest.fixture(scope="module")
+def grading() -> Iterator[Grading]:
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        with Grading(TASK.grader, workers=1) as grading:
+            yield grading
+    finally:
+        sys.path.remove(str(Path(__file__).parent))
+
+
+def share_of(shards: Sequence[Shard], bound: str = "") -> Share:
+    spec: dict[str, Any] = {"n": N, "runtime": {}}
+    return Share({"draw": spec}, shards, bound)
+
+
+def drawn(
+    folder: Path, shards: Sequence[Shard], grading: Grading, mode: str = "baseline", task: Task = TASK
+) -> Journal:
+    """The journal after as many tries as it takes."""
+    problems = [problem.id for problem in task.problems]
+    for _ in range(9):
+        with Journal(folder, plan(mode, n=N), problems) as journal:
+            try:
+                draw(journal, task, share_of(shards), grading, Watching("", 8, None))
+            except DrawError:
+                continue
+            return journal
+    raise AssertionError("it never came to its end")
+
+
+def texts(journal: Journal) -> dict[tuple[str, int], str]:
+    return {key: sample.text for key, sample in journal.samples.items()}
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    deaths=st.lists(st.integers(0, 12), max_size=3),
+    count=st.integers(1, 3),
+)
+def test_killed_and_resumed_is_unbroken(grading: Grading, deaths: list[int], count: int) -> None:
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        whole = drawn(Path(first), [MadeShard()], grading)
+        dying: list[Shard] = [MadeShard(deaths[i] if i < len(deaths) else None) for i in range(count)]
+        broken = drawn(Path(second), dying, grading)
+        assert texts(whole) == texts(broken)
+        assert whole.grades == broken.grades
+        assert len((broken.folder / "samples.jsonl").read_text().splitlines()) == 12
+
+
+def test_a_problem_is_drawn_whole_with_the_runtime_and_in_parts_without(tmp_path: Path, grading: Grading) -> None:
+    for mode, asked in (("baseline", [[2], [0, 1, 2]]), ("esamp", [[0, 1, 2], [0, 1, 2]])):
+        shard = MadeShard(dies_after=2, counters=at_work(6) if mode == "esamp" else None)
+        task = make_task(2)
+        drawn(tmp_path / mode, [shard], grading, mode, task)
+        assert [problem["samples"] for problem in shard.requests[-1]["draw"]["problems"]] == asked
+
+
+def test_counts_add_up_over_shards_and_sittings(tmp_path: Path, grading: Grading) -> None:
+    journal = drawn(tmp_path, [MadeShard(counters=at_work(6)), MadeShard(counters=at_work(6))], grading, "esamp")
+    trial = count(journal)
+    assert (trial.tokens, trial.seconds, trial.sittings) == (36, 2.0, 1)
+    assert trial.counters["intervened_rows"] == 24 and trial.counters["loss_last"] == 0.5
+    right = [sum(journal.grades[problem, i].correct for i in range(N)) for problem in journal.problems]
+    assert trial.correct == right
+
+
+def test_a_dead_runtime_is_loud_and_its_samples_are_gone(tmp_path: Path, grading: Grading) -> None:
+    dead = {"intervened_rows": 0, "unmapped_rows": 0, "moved_tokens": 0, "loss_finite": True}
+    draws = plan("esamp", N, settings={"beta": 0.8})
+    with Journal(tmp_path, draws, [problem.id for problem in TASK.problems]) as journal:
+        with pytest.raises(DrawError, match="not at work: it intervened on 0 of 24 decode rows, it moved no logit"):
+            draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
+        assert not journal.samples
+        assert len(journal.missing()) == 4
+
+
+def test_a_runtime_that_follows_few_prompts_is_told_how_many_there_are(tmp_path: Path, grading: Grading) -> None:
+    shards: list[Shard] = [MadeShard(), MadeShard()]
+    with Journal(tmp_path, plan(n=N), [problem.id for problem in TASK.problems]) as journal:
+        draw(journal, TASK, share_of(shards, bound="slots"), grading, Watching("", 8, None))
+    told = [shard.requests[0]["draw"]["runtime"] for shard in shards if isinstance(shard, MadeShard)]
+    assert told == [{"slots": 2}, {"slots": 2}]
+
+
+def test_a_grader_that_fails_makes_no_pass(tmp_path: Path, grading: Grading) -> None:
+    journal = drawn(tmp_path, [MadeShard()], grading, task=make_task(2, reference="never"))
+    assert count(journal).correct == [0, 0]
+    assert count(journal).why == {"grader: ZeroDivisionError": 6}
