@@ -31,7 +31,9 @@ def load_task(name: str, *, first: int | None = None, grader: str | None = None,
 
 
 def _load(name: str, grader: str | None, data: Path | None) -> Task:
-    is_file = name.endswith(".jsonl")
+    is_file, is_arithmetic = name.endswith(".jsonl"), name.partition("-")[0] == "arithmetic"
+    if not is_file and not is_arithmetic and name not in ("humaneval", "aime2024"):
+        raise PatchkitError(f"there is no task `{name}`", f"choose {NAMES}")
     if grader is not None and not is_file:
         raise PatchkitError(f"{name} has its own grader", "leave the grader out; only a .jsonl file takes one")
     if data is not None and name != "aime2024":
@@ -40,16 +42,14 @@ def _load(name: str, grader: str | None, data: Path | None) -> Task:
         from patchkit.evals.tasks import jsonl
 
         return jsonl.load(Path(name), grader)
+    if is_arithmetic:
+        from patchkit.evals.tasks import arithmetic
+
+        return arithmetic.load(name)
     if name == "humaneval":
         from patchkit.evals.tasks import humaneval
 
         return humaneval.load()
-    if name == "aime2024":
-        from patchkit.evals.tasks import aime
+    from patchkit.evals.tasks import aime
 
-        return aime.load(data)
-    if name.partition("-")[0] == "arithmetic":
-        from patchkit.evals.tasks import arithmetic
-
-        return arithmetic.load(name)
-    raise PatchkitError(f"there is no task `{name}`", f"choose {NAMES}")
+    return aime.load(data)
