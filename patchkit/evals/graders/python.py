@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import socket
 from functools import cache
-from pathlib import Path
 from types import CodeType
 
 import msgspec
@@ -110,7 +109,4 @@ def reason(judge: Outcome, candidate: Outcome) -> str:
 @cache
 def side(name: str, *given: str) -> CodeType:
     """The code of one side of the wire, compiled once. ``given`` names its arguments."""
-    folder = Path(sandbox.__file__).parent
-    future = "from __future__ import annotations\n"
-    texts = [(folder / f"{part}.py").read_text().replace(future, "") for part in ("wire", name)]
-    return compile("\n".join([future, *texts, f"main({', '.join(given)})"]), f"<{name}>", "exec", dont_inherit=True)
+    return sandbox.combined("wire", name, ending=f"main({', '.join(given)})")

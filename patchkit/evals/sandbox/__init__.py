@@ -5,7 +5,7 @@ Namespaces where the host allows them, bubblewrap where it is allowed more than 
 
 from patchkit.evals.sandbox.confine import ACCEPT, Confinement, confinement, required
 from patchkit.evals.sandbox.limits import Limits
-from patchkit.evals.sandbox.running import Outcome, Running, Way, finish, run, start
+from patchkit.evals.sandbox.running import Outcome, Running, Way, combined, finish, run, start
 
 __all__ = [
     "ACCEPT",
@@ -14,6 +14,7 @@ __all__ = [
     "Outcome",
     "Running",
     "Way",
+    "combined",
     "confinement",
     "finish",
     "required",

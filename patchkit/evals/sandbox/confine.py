@@ -16,7 +16,7 @@ from patchkit.evals.sandbox.limits import Limits
 from patchkit.evals.sandbox.running import Way, run
 
 ACCEPT = "PATCHKIT_UNCONFINED"
-WAYS: tuple[Way, ...] = ("namespaces", "bubblewrap", "rlimits")
+WAYS: tuple[Way, ...] = ("namespaces", "bubblewrap", "locks")
 
 # What a confined program must not be able to do. Each attempt adds a word if it worked.
 PROBE = """
@@ -33,19 +33,14 @@ attempt("reads", lambda: os.listdir(outside))
 attempt("writes", lambda: open(outside + "/written", "w").close())
 attempt("processes", lambda: os.kill(parent, 0))
 attempt("files", lambda: open("scratch", "wb").write(bytes(4096)) and os.truncate("scratch", 8192))
-children = []
 try:
-    while len(children) < 64:
-        pid = os.fork()
-        if not pid:
-            os.read(0, 1), __import__("time").sleep(60)
-        children.append(pid)
+    for _ in range(64):
+        if not os.fork():
+            __import__("time").sleep(60)
 except OSError:
     pass
 else:
     done.append("forks")
-for pid in children:
-    os.kill(pid, 9)
 print(json.dumps(done))
 """
 NAMES = {
@@ -64,7 +59,7 @@ class Confinement(msgspec.Struct, frozen=True):
     Attributes:
         way: by which means.
         open: what is not confined, a key of NAMES each.
-        refused: why the better ways were not taken.
+        refused: why better ways were not taken, and what this one leaves open.
     """
 
     way: Way
@@ -73,14 +68,14 @@ class Confinement(msgspec.Struct, frozen=True):
 
     def statement(self, limits: Limits) -> str:
         """One line for evidence: what a program could and could not do."""
-        by = {"namespaces": "own namespaces", "bubblewrap": "bubblewrap", "rlimits": "rlimits only"}[self.way]
-        if self.way != "rlimits":
+        by = {"namespaces": "own namespaces", "bubblewrap": "bubblewrap", "locks": "seccomp and Landlock"}[self.way]
+        if not self.open:
             return (
                 f"{by}: no network, nothing to read but Python itself, nothing to write but a scratch folder, "
-                f"own process ids, no rights; {limits}"
+                f"no signals to other processes, no rights; {limits}"
             )
         leaks = " and ".join(NAMES[name] for name in self.open)
-        return f"{by}: {leaks} are NOT confined ({'; '.join(self.refused)}); {limits}"
+        return f"limits only: {leaks} are NOT confined ({'; '.join(self.refused)}); {limits}"
 
 
 @cache
@@ -97,8 +92,9 @@ def confinement() -> Confinement:
         except PatchkitError as error:
             refused.append(f"{way}: {error.what.removeprefix('the sandbox did not start: ')}")
             continue
-        if found and way != "rlimits":
+        if found:
             refused.append(f"{way}: would not confine {', '.join(NAMES[name] for name in found)}")
+        if found and way != WAYS[-1]:
             continue
         return Confinement(way, tuple(found), tuple(refused))
     raise PatchkitError(
@@ -116,8 +112,7 @@ def required() -> Confinement:
     found = confinement()
     if found.open and os.environ.get(ACCEPT) != "1":
         raise PatchkitError(
-            f"model-written code would run here with {', '.join(NAMES[name] for name in found.open)} not confined "
-            f"({'; '.join(found.refused)})",
+            f"model-written code cannot be confined here: {'; '.join(found.refused)}",
             f"allow user namespaces or install bubblewrap, or accept it with {ACCEPT}=1, which every output will say",
         )
     return found

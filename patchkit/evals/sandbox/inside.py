@@ -1,15 +1,15 @@
 """Runs on the other side: the launcher, which locks itself up and then runs one program.
 
-It is sent as compiled code to a bare interpreter (``-S``), and imports nothing of patchkit: what is in memory when the
-program starts is what the program can read. It starts often, so it imports little: pathlib, signal and typing would
-cost more than the namespaces do. Three processes, outermost first:
+With locks.py it is sent as compiled code to a bare interpreter (``-S``), and imports nothing of patchkit: what is in
+memory when the program starts is what the program can read. It starts often, so it imports little: pathlib, signal and
+typing would cost more than the namespaces do. Three processes, outermost first:
 
 - the *watch* stays outside of the process ids that it makes. It ends everything as soon as the pipe ``life`` closes,
   which happens at the latest when the grading process dies, however it dies.
 - the *first* process of the new process ids builds the file tree and waits. With it, the kernel ends every other.
 - the *program*, under its limits, without rights, with nothing open but stdin (null), stdout, stderr and its channel.
 
-Where the way is not namespaces there is no first process, and the watch hunts down what the program left behind.
+With bubblewrap the first process is its own; with locks alone there is none, and the watch hunts down what is left.
 The report (the pipe ``report``) is closed before the program runs, so that only the launcher can have written it.
 """
 
@@ -26,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, NoReturn
+
+    from patchkit.evals.sandbox.locks import libc, refuse_calls, refuse_files
 
 NOBODY = 65534
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
@@ -44,8 +46,6 @@ DETACH = 2
 DEATH_SIGNAL, DUMPABLE, NO_NEW_PRIVS, CHILD_SUBREAPER = 1, 4, 38, 36
 SIGKILL, SIGSTOP = 9, 19
 CHANNEL = 3  # the program's one open file besides stdin, stdout and stderr
-
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(what: str, result: int) -> None:
@@ -70,36 +70,36 @@ def main(job: dict[str, Any]) -> NoReturn:
     """Runs ``job`` and exits when nothing of it is left."""
     report, life = job["report"], job["life"]
     try:
-        prctl(DUMPABLE, 0)  # so that a program of the same user can neither trace us nor take our open files
         prctl(CHILD_SUBREAPER, 1)
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")  # should memory run out, take this before anything of the host's
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
+        volunteer()
         if job["way"] == "namespaces":
             unshare()
+        prctl(DUMPABLE, 0)  # so that a program of the same user can neither trace us nor take our open files
         child = os.fork()
         if not child:
             os.close(life)
             if job["way"] == "namespaces":
                 first(job)
             program(job)
-        watch(child, life, None if job["way"] == "namespaces" else report)
+        watch(child, life, job)
     except OSError as failure:
         os.write(report, f"setup {failure}\n".encode())
     os._exit(0)
 
 
-def watch(child: int, life: int, report: int | None) -> None:
+def watch(child: int, life: int, job: dict[str, Any]) -> None:
     """Waits until the child ends, or until nobody wants it any more."""
     ended = os.pidfd_open(child)
     ready, _, _ = select.select([ended, life], [], [])
     if ended not in ready:
         os.kill(child, SIGKILL)
     _, status = os.waitpid(child, 0)
-    if report is not None:
+    if job["way"] == "locks":
         sweep()
-        os.write(report, said(status))
+    if job["way"] != "namespaces":  # there the first process has told
+        os.write(job["report"], said(status))
 
 
 def said(status: int) -> bytes:
@@ -139,6 +139,15 @@ def descendants() -> list[int]:
     for pid in found:
         found += [child for child, parent in parents.items() if parent == pid]
     return found[1:]
+
+
+def volunteer() -> None:
+    """Should the host's memory run out, it takes us before anything of its own."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:  # bubblewrap shows no /proc
+        pass
 
 
 # The first process of the new process ids
@@ -256,6 +265,9 @@ def program(job: dict[str, Any]) -> NoReturn:
         os.chdir(job["scratch"])
         set_limits(job["limits"])
         drop_rights(job["drop"])
+        if job["way"] == "locks":
+            refuse_files([*job["shown"], *sys.path], job["scratch"])
+        refuse_calls(in_the_open=job["way"] == "locks")
         os.write(job["report"], b"began\n")
         keep_only(job["channel"])
     except OSError as failure:

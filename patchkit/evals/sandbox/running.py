@@ -24,7 +24,7 @@ import msgspec
 from patchkit.errors import PatchkitError
 from patchkit.evals.sandbox.limits import Limits
 
-Way = Literal["namespaces", "bubblewrap", "rlimits"]
+Way = Literal["namespaces", "bubblewrap", "locks"]
 
 NOBODY = 65534
 PATIENCE = 10  # seconds that the launcher gets to clear up, before it is killed
@@ -134,14 +134,14 @@ def start(
     """
     before = bubblewrap() if way == "bubblewrap" else []
     drop = os.geteuid() == 0 and way != "bubblewrap"
-    scratch = tempfile.mkdtemp(prefix="patchkit-") if way == "rlimits" else ""
+    scratch = tempfile.mkdtemp(prefix="patchkit-") if way == "locks" else ""
     if scratch and drop:
         os.chown(scratch, NOBODY, NOBODY)
     life, end_of_life = os.pipe()
     report, say = os.pipe()
     passed = [life, say] + ([channel.fileno()] if channel else [])
     allowed = {name: getattr(limits, name) for name in limits.__struct_fields__}
-    if not drop and way != "rlimits":
+    if not drop and way != "locks":
         allowed["processes"] += 3  # the launcher's own, which run as the same user there
     job = {
         "inside": inside(),
@@ -230,7 +230,17 @@ def bubblewrap() -> list[str]:
     if not shutil.which("bwrap"):
         raise PatchkitError("the sandbox did not start: bwrap is not installed")
     line = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
-    line += ["--die-with-parent", "--tmpfs", "/tmp", "--dev", "/dev", "--chdir", "/"]
+    line += [
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--tmpfs",
+        "/tmp",
+        "--dev",
+        "/dev",
+        "--chdir",
+        "/",
+    ]
     for folder in shown():
         line += ["--ro-bind", folder, folder]
         for hidden in (*Path(folder).glob("*-packages"), *Path(folder).glob("python*/*-packages")):
@@ -240,7 +250,7 @@ def bubblewrap() -> list[str]:
             line += ["--symlink", os.readlink(path), path]  # noqa: PTH115
         elif Path(path).is_dir():
             line += ["--ro-bind", path, path]
-    return [*line, "--ro-bind", sys_executable(), sys_executable()]
+    return [*line, "--ro-bind", sys_executable(), sys_executable(), "--remount-ro", "/"]
 
 
 def sys_executable() -> str:
@@ -251,8 +261,14 @@ def sys_executable() -> str:
 @cache
 def inside() -> CodeType:
     """The launcher's code, compiled once."""
-    path = Path(__file__).with_name("inside.py")
-    return compile(path.read_text() + "\nmain(job)\n", "<sandbox>", "exec", dont_inherit=True)
+    return combined("locks", "inside", ending="main(job)")
+
+
+def combined(*names: str, ending: str) -> CodeType:
+    """Files of this package as one program, for a place that has no packages."""
+    future = "from __future__ import annotations\n"
+    texts = [Path(__file__).with_name(f"{name}.py").read_text().replace(future, "") for name in names]
+    return compile("\n".join([future, *texts, ending]), f"<{names[-1]}>", "exec", dont_inherit=True)
 
 
 def _drain(file: int, into: bytearray, most: int) -> bool:

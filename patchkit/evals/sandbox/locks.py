@@ -1,0 +1,124 @@
+"""What the kernel refuses a program for the rest of its life: system calls by seccomp, files by Landlock.
+
+With namespaces this is the second wall, which keeps a program from parts of the kernel that no honest solution needs.
+Where a host has no namespaces for us it is the first. Runs inside, before inside.py and in the same names.
+"""
+
+# ruff: noqa: PTH118, PTH208
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# System calls by number, on x86_64 and on aarch64.
+NEVER = {
+    "shmget": (29, 194),  # memory that no limit counts
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "keyctl": (250, 219),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+}
+NOT_IN_THE_OPEN = {  # where the program shares the network and the process ids of the host
+    "socket": (41, 198),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424),
+    "prlimit64": (302, 261),
+    "setpriority": (141, 140),
+    "sched_setaffinity": (203, 122),
+    "ioprio_set": (251, 30),
+}
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+SET_SECCOMP, FILTER = 22, 2
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+READ_FILE, READ_DIR = 1 << 2, 1 << 3
+EVERYTHING = {
+    1: 0x1FFF,
+    2: 0x3FFF,
+    3: 0x7FFF,
+}  # what a version of Landlock can refuse; from the third on, we need no more
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def refuse_calls(in_the_open: bool) -> None:
+    """Has the kernel answer EPERM to these system calls."""
+    column, architecture = ARCHITECTURES[os.uname().machine]
+    refused = [numbers[column] for numbers in (NEVER | NOT_IN_THE_OPEN if in_the_open else NEVER).values()]
+    program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (6, 0, 0, KILL), (0x20, 0, 0, 0)]
+    program += [(0x35, len(refused) + 1, 0, 0x40000000)]  # the numbers of x86_64's other way to call
+    program += [(0x15, len(refused) - at, 0, number) for at, number in enumerate(refused)]
+    program += [(6, 0, 0, ALLOW), (6, 0, 0, REFUSE)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    pointer = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))
+    if libc.prctl(SET_SECCOMP, FILTER, pointer, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def refuse_files(readable: Iterable[str], scratch: str) -> bool:
+    """Lets only these folders be read, without the packages installed there, and only the scratch folder be written.
+
+    False if the kernel has no Landlock.
+    """
+    version = libc.syscall(CREATE_RULESET, None, 0, 1)
+    if version < 1:
+        return False
+    everything = EVERYTHING[min(version, 3)]
+    handled = ctypes.c_uint64(everything)
+    ruleset = libc.syscall(CREATE_RULESET, ctypes.byref(handled), 8, 0)
+    for folder in readable:
+        if os.path.isdir(folder):  # noqa: PTH112
+            allow(ruleset, folder, READ_DIR)
+            for path in inside_of(folder):
+                allow(ruleset, path, READ_FILE | (READ_DIR if os.path.isdir(path) else 0))  # noqa: PTH112
+    allow(ruleset, scratch, everything)
+    allow(ruleset, os.devnull, READ_FILE | 1 << 1)
+    if ruleset < 0 or libc.syscall(RESTRICT_SELF, ruleset, 0) < 0:
+        raise OSError(ctypes.get_errno(), "Landlock")
+    os.close(ruleset)
+    return True
+
+
+def inside_of(folder: str) -> list[str]:
+    """What lies in a folder and in its Python folders, but for installed packages."""
+    found = []
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith("python") and os.path.isdir(path):  # noqa: PTH112
+            found += inside_of(path)
+        elif not name.endswith("-packages"):
+            found.append(path)
+    return found
+
+
+def allow(ruleset: int, path: str, access: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # a link to nowhere
+        return
+    rule = ctypes.create_string_buffer(struct.pack("=Qi", access, descriptor))
+    libc.syscall(ADD_RULE, ruleset, 1, rule, 0)
+    os.close(descriptor)
