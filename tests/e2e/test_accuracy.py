@@ -1,0 +1,127 @@
+"""Pass@k on real vLLM 0.20.0, through the command line, in a project folder of the test's own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import CHECKOUT, RELEASE, Patchkit
+
+PROBLEMS, N = 12, 6
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with our patches and scenarios, whose journals are nobody else's."""
+    root = tmp_path_factory.mktemp("project")
+    for name in ("patches", "scenarios"):
+        (root / name).symlink_to(CHECKOUT / name)
+    lines = [
+        {"id": f"p{number}", "prompt": " ".join("abcdefghijklm"[: number + 1]), "reference": str(number)}
+        for number in range(PROBLEMS)
+    ]
+    (root / "task.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return root
+
+
+def asked(project: Path, seed: int, *more: str) -> list[str]:
+    task = ["--task", str(project / "task.jsonl"), "--grader", "integer", "--max-tokens", "160", "--n", str(N)]
+    where = ["--evidence", str(project / f"evidence-{seed}.json"), "--seed", str(seed)]
+    return ["bench", "accuracy", "--vllm", RELEASE, "--model", "tiny", *task, *where, *more]
+
+
+def samples(project: Path, seed: int) -> dict[tuple[str, int, str, int], tuple[Any, ...]]:
+    """What every sample says, by mode, trial, problem and number."""
+    lines = gzip.decompress((project / f"evidence-{seed}.samples.jsonl.gz").read_bytes()).decode().splitlines()
+    told = [json.loads(line) for line in lines]
+    found = {
+        (one["mode"], one["trial"], one["problem"], one["sample"]): (one["seed"], one["text"], one["correct"])
+        for one in told
+    }
+    assert len(found) == len(lines), "a sample is there twice"
+    return found
+
+
+def wait_for_samples(project: Path, mode: str, process: subprocess.Popen[str]) -> None:
+    """Until some samples of a mode are on disk, and not yet all of them."""
+    until = time.monotonic() + 200
+    while time.monotonic() < until and process.poll() is None:
+        for path in (project / ".patchkit" / "accuracy").glob(f"*-{mode}-*/samples.jsonl"):
+            if path.read_bytes().count(b"\n") >= 3:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"no sample of {mode} was seen")
+
+
+def killed_in(project: Path, mode: str, command: list[str], signum: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "patchkit", *command],
+        cwd=project,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for_samples(project, mode, process)
+    finally:
+        os.killpg(process.pid, signum)
+        process.wait(60)
+
+
+def test_killed_and_resumed_is_unbroken_and_shards_do_not_matter(patchkit: Patchkit, project: Path) -> None:
+    command = asked(project, 1, "--unproven")
+    done = patchkit(*command, cwd=project)
+    assert done.returncode == 0, done.stderr
+    unbroken = samples(project, 1)
+    assert len(unbroken) == 2 * PROBLEMS * N
+
+    shutil.rmtree(project / ".patchkit" / "accuracy")
+    killed_in(project, "baseline", command, signal.SIGKILL)
+    killed_in(project, "esamp", command, signal.SIGINT)
+    done = patchkit(*command, "--shards", "2", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert samples(project, 1) == unbroken
+
+    evidence = json.loads((project / "evidence-1.json").read_text())
+    (cell,) = evidence["cells"]
+    assert [trial["sittings"] for trial in cell["modes"]["baseline"]] == [2]
+    assert cell["throughput"] == {}, "a broken run says nothing of speed"
+    assert evidence["unproven"] and evidence["unproven"] in done.stdout
+    assert cell["judgements"][0]["shape"] == "not resolved"
+
+    again = patchkit(*command, cwd=project)
+    assert again.returncode == 0 and samples(project, 1) == unbroken
+    assert "trial 1" not in again.stderr, "nothing was left to draw"
+
+
+def test_no_draw_before_the_gates(patchkit: Patchkit, project: Path) -> None:
+    done = patchkit(*asked(project, 2), cwd=project)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"patchkit: no benchmark yet: no gate was run for vLLM {RELEASE} on cpu")
+    assert "--unproven" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
+    """Without the patch that learns the engine's request ids, and without the guards, no row has an owner."""
+    shutil.copytree(CHECKOUT / "patches", tmp_path / "patches")
+    (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
+    series = tmp_path / "patches" / "esamp" / "series"
+    kept = [line for line in series.read_text().splitlines() if not line.startswith(("0005", "0008"))]
+    series.write_text("\n".join(kept) + "\n")
+    shutil.copy(project / "task.jsonl", tmp_path)
+    done = patchkit(*asked(tmp_path, 3, "--unproven"), cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "the runtime was not at work: it intervened on 0 of" in done.stderr
+    assert not (tmp_path / "evidence-3.json").exists()
+    assert "Traceback" not in done.stderr
