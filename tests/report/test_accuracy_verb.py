@@ -1,0 +1,66 @@
+"""``patchkit report`` on evidence of pass@k: our own, and what others published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_accuracy import cell, evidence
+
+from patchkit.bench.accuracy_evidence import write_accuracy
+from patchkit.cli import main
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "evidence" / "published-field-note.json"
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    path = tmp_path / "ours.json"
+    write_accuracy(path, evidence(cell(count=12, n=4)))
+    return path
+
+
+def report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["patchkit", "report", *map(str, words)])
+    with pytest.raises(SystemExit) as done:
+        main()
+    return int(done.value.code or 0), *capsys.readouterr()
+
+
+def test_every_form_says_the_shape(
+    ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "deep" / "page.html"
+    for words in ((), ("--format", "markdown")):
+        code, said, _ = report(capsys, monkeypatch, ours, *words)
+        assert code == 0 and "not resolved" in said
+    assert report(capsys, monkeypatch, ours, "--html", page)[:2] == (0, "")
+    assert "not resolved" in page.read_text()
+
+
+def test_a_published_table_has_its_verdicts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in ((), ("--format", "markdown")):
+        code, said, _ = report(capsys, monkeypatch, PUBLISHED, *words)
+        assert code == 0
+        assert "3 problems gained, 1 lost" in said and "0.625" in said
+
+
+@pytest.mark.parametrize("form", ["junit", "github"])
+def test_pass_at_k_is_neither_red_nor_green(
+    ours: Path, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (ours, PUBLISHED):
+        code, _, complaint = report(capsys, monkeypatch, path, "--format", form)
+        assert code == 2 and "choose text or markdown" in complaint
+
+
+def test_gates_have_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, complaint = report(
+        capsys, monkeypatch, PUBLISHED.with_name("gate-0.20.0-cpu.json"), "--html", tmp_path / "x"
+    )
+    assert code == 2 and "has no page" in complaint
+    assert not (tmp_path / "x").exists()
