@@ -132,7 +132,7 @@ def start(
     Raises:
         PatchkitError: if the way does not exist here.
     """
-    before = bubblewrap() if way == "bubblewrap" else []
+    before = bubblewrap(limits.scratch) if way == "bubblewrap" else []
     drop = os.geteuid() == 0 and way != "bubblewrap"
     scratch = tempfile.mkdtemp(prefix="patchkit-") if way == "locks" else ""
     if scratch and drop:
@@ -221,7 +221,7 @@ def shown() -> list[str]:
 
 
 @cache
-def bubblewrap() -> list[str]:
+def bubblewrap(scratch: int) -> list[str]:
     """The command line that shows the same through bubblewrap.
 
     Raises:
