@@ -17,6 +17,7 @@ from patchkit.bench.accuracy import Campaign, Measured, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, to_json, write_accuracy
 from patchkit.bench.admission import admit
 from patchkit.bench.plan import SETTINGS, Plan, make_plan, read_plan
+from patchkit.bench.ray_shards import ray_shards
 from patchkit.bench.shards import DrawError, local_shards
 from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
@@ -35,6 +36,7 @@ class How:
 
     python: Path | None
     shards: int
+    ray: str | None
     unproven: bool
     fresh: bool
     evidence: Path | None
@@ -112,7 +114,7 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
         with working(f"importing vLLM {plan.vllm}"):
             rig.server.wait_ready()
         evidence = begin(rig, plan, unproven)
-        with local_shards(rig, how.shards) as shards:
+        with ray_shards(rig, how.shards, how.ray) if how.ray else local_shards(rig, how.shards) as shards:
             try:
                 measured = Campaign(plan, rig, shards, how.fresh).measure(tasks)
             except DrawError as error:

@@ -38,10 +38,9 @@ class Watching:
         running = [drawing.progress for drawing in drawings if drawing.progress and not drawing.exit]
         if any(not drawing.loaded and not drawing.exit for drawing in drawings):
             return f"{told}, loading the model"
-        if not running:
+        rate = sum(one.tokens / one.seconds for one in running if one.seconds)
+        if not rate:
             return f"{told}, {len(journal.grades)} graded"
-        tokens, seconds = sum(one.tokens for one in running), max(one.seconds for one in running)
-        rate = tokens / max(seconds, 1e-9)
         unfinished = sum(one.unfinished for one in running)
         return f"{told}, {rate:,.0f} tokens/s, at most {duration(unfinished * self._max_tokens / rate)} left"
 
