@@ -104,7 +104,9 @@ def measured(command: Callable[..., Any]) -> Callable[..., Any]:
     shards = click.option(
         "--shards", type=click.IntRange(1), default=1, show_default=True, help="Workers, a GPU each, that share a cell."
     )
-    ray = click.option("--ray", metavar="ADDRESS", help="Workers on the hosts of a Ray cluster: auto, HOST:PORT, local.")
+    ray = click.option(
+        "--ray", metavar="ADDRESS", help="Workers on the hosts of a Ray cluster: auto, HOST:PORT, local."
+    )
     unproven = click.option("--unproven", is_flag=True, help="Measure although a gate is red or unknown.")
     fresh = click.option("--fresh", is_flag=True, help="Discard what an earlier run left, instead of going on.")
     evidence = click.option(

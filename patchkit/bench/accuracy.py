@@ -14,7 +14,7 @@ from patchkit.bench.plan import Plan, TaskAsked
 from patchkit.bench.progress import watching
 from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
-from patchkit.evals.grading import Grading
+from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
 from patchkit.evals.record import BASELINE, Cell, Trial
 from patchkit.evals.tasks import load_task
@@ -45,6 +45,8 @@ def load_tasks(plan: Plan) -> list[Asked]:
     for name in names:
         if names.count(name) > 1:
             raise PatchkitError(f"the task {name} is there twice", "leave one of them out")
+    for one in asked:
+        check_references(one.task)
     return [Asked(one.task, one.max_tokens or one.task.max_tokens) for one in asked]
 
 
@@ -52,6 +54,24 @@ def load(asked: TaskAsked) -> Task:
     """One task as it was asked for."""
     data = Path(asked.data) if asked.data else None
     return load_task(asked.task, first=asked.first, grader=asked.grader, data=data)
+
+
+def check_references(task: Task) -> None:
+    """Refuse a task that its grader cannot judge, while that is cheap: later it would only look like wrong answers."""
+    grade = find_grader(task.grader)
+    for problem in task.problems:
+        try:
+            found = grade(problem, "")
+        except Exception as error:  # anyone's grader, which may raise anything
+            why = str(error) if isinstance(error, PatchkitError) else f"{type(error).__name__}: {error}"
+            raise PatchkitError(
+                f"{task.name}, problem {problem.id}: {task.grader} cannot grade it: {why}", "mend its reference"
+            ) from None
+        if found.correct:
+            raise PatchkitError(
+                f"{task.name}, problem {problem.id}: {task.grader} takes no answer at all for right",
+                "mend the grader, or the reference",
+            )
 
 
 class Campaign:

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from patchkit.bench.shards import DrawError, local_shards
 from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
 from patchkit.errors import PatchkitError
+from patchkit.evals.record import Cell
 from patchkit.files import check_place, write_atomically
 from patchkit.gates.asked import shortest
 from patchkit.gates.rig import Rig, Settings
@@ -122,6 +123,8 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
                 return 1
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
     leave(evidence, measured, where)
+    for line in not_graded(measured.cells):
+        err.print(f"[yellow]![/yellow] {line}", markup=True)
     if how.as_json:
         print(to_json(evidence), end="")
     else:
@@ -171,6 +174,15 @@ def leave(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
     write_accuracy(where, evidence)
     write_atomically(where.with_suffix(".html"), render_html(evidence))
     write_atomically(where.with_suffix(".samples.jsonl.gz"), packed(measured.samples))
+
+
+def not_graded(cells: Iterable[Cell]) -> Iterator[str]:
+    """Where graders failed: such samples count as wrong, and are not the model's fault."""
+    for cell in cells:
+        for mode, trials in cell.modes.items():
+            failed = sum(count for trial in trials for why, count in trial.why.items() if why.startswith("grader:"))
+            if failed:
+                yield f"{cell.task}, {mode}: {failed} samples could not be graded and count as wrong; see `why`"
 
 
 def packed(samples: Iterable[dict[str, object]]) -> bytes:
