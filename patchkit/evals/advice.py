@@ -28,6 +28,8 @@ def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, st
         return "consider it", f"it pays with a verifier and {SAMPLES} or more samples a problem, and not without"
     if shape == "harmful":
         return "skip it", "it makes things worse"
+    if shape == "saturated" and changes[0].direction > 0:
+        return "consider it", "one sample does better; more have hardly anything left to gain"
     if shape == "saturated":
         return "skip it", "there is hardly anything left to gain"
     return _unresolved(changes, fluent)

@@ -14,7 +14,7 @@ def rule(first: int, last: int, n: int, at_ceiling: bool) -> Shape:
         return "harmful"
     if n > 1 and last > 0:
         return "token and trajectory headroom" if first > 0 else "trajectory headroom only"
-    return "saturated" if first == last == 0 and at_ceiling else "not resolved"
+    return "saturated" if last == 0 and at_ceiling else "not resolved"
 
 
 def bounds(solved: float, problems: int) -> tuple[float, float]:
@@ -50,8 +50,8 @@ def shape_of(changes: list[Change], needed: list[Needed], problems: int) -> tupl
         "harmful": "pass@k falls" if last.direction < 0 else "pass@1 falls and pass@k does not rise",
         "token and trajectory headroom": "pass@1 and pass@k both rise",
         "trajectory headroom only": "pass@k rises" + (", at a cost in pass@1" if first.direction < 0 else " alone"),
-        "saturated": f"nothing moves, and the baseline solves {solved:.4g} of {problems} problems, "
-        f"at least {bounds(solved, problems)[0]:.0%}",
+        "saturated": f"{'pass@1 rises, but' if first.direction > 0 else 'nothing moves, and'} the baseline solves "
+        f"{solved:.4g} of {problems} problems, at least {bounds(solved, problems)[0]:.0%}",
     }[shape]
     return shape, f"{reason}: {figures}{_noise(last)}"
 

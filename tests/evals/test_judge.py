@@ -59,7 +59,8 @@ def test_curves_of_every_mode() -> None:
         (0, 1, 8, True, "trajectory headroom only"),
         (-1, 1, 8, False, "trajectory headroom only"),
         (1, 1, 8, True, "token and trajectory headroom"),
-        (1, 0, 8, True, "not resolved"),
+        (1, 0, 8, True, "saturated"),
+        (1, 0, 8, False, "not resolved"),
         (-1, 0, 8, True, "harmful"),
         (0, -1, 8, True, "harmful"),
         (1, -1, 8, False, "harmful"),
@@ -71,6 +72,13 @@ def test_curves_of_every_mode() -> None:
 )
 def test_the_rule(first: int, last: int, n: int, ceiling: bool, shape: str) -> None:
     assert rule(first, last, n, ceiling) == shape
+
+
+def test_a_better_pass_1_is_named_where_more_samples_have_nothing_to_gain() -> None:
+    found = judge(made_cell([[5] * 50], [[8] * 50], 8), "esamp")
+    assert (found.shape, found.advice) == ("saturated", "consider it")
+    assert found.why.startswith("pass@1 rises, but the baseline solves 50 of 50 problems, at least 94%")
+    assert found.because[0] == "one sample does better; more have hardly anything left to gain"
 
 
 def test_a_cost_in_pass_1_is_named() -> None:

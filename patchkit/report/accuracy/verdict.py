@@ -109,8 +109,8 @@ def _effect(row: Comparison, last: str) -> str:
         falls = last_change is not None and last_change.direction < 0 and row.cell.n > 1
         return f"lowers {joined([rate for rate, fell in (('pass@1', first < 0), (last, falls)) if fell] or ['a rate'])}"
     if row.shape == "saturated":
-        return "has no room to help"
-    return "raises pass@1, and whether more is open," if first > 0 else "is not shown to help or harm"
+        return f"raises pass@1, with no room in {last}," if first > 0 else "has no room to help"
+    return f"raises pass@1, and {last} is open," if first > 0 else "is not shown to help or harm"
 
 
 def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
