@@ -1,15 +1,20 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and read back as records."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from patchkit.errors import PatchkitError
 
 UMASK = os.umask(0)
 os.umask(UMASK)
+
+Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def check_place(path: Path) -> None:
@@ -39,6 +44,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def read_as(kind: type[Record], path: Path, what: str) -> Record:
+    """A JSON file as a record; one that is none is one line, which says ``what`` it is not."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
+    except RecursionError:
+        raise PatchkitError(f"{path} is not {what}: it is nested without end") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PatchkitError(f"{path} is not {what}: {error}") from None
 
 
 def _refused(path: Path, error: OSError) -> PatchkitError:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import structs
 
 from patchkit.bench.accuracy import Campaign, Measured, load_tasks
-from patchkit.bench.accuracy_evidence import AccuracyEvidence, to_json, write_accuracy
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.bench.admission import admit
 from patchkit.bench.plan import SETTINGS, Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
@@ -25,6 +26,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals.record import Cell
 from patchkit.files import check_place, write_atomically
 from patchkit.gates.asked import shortest
+from patchkit.gates.evidence import default_path, to_json, write_evidence
 from patchkit.gates.rig import Rig, Settings
 from patchkit.project import find_project
 from patchkit.report.accuracy.page import render_html
@@ -108,7 +110,7 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
     began = time.monotonic()
     tasks = load_tasks(plan)
     settings = settings_for(plan, how)
-    where = how.evidence or settings.project.state / "evidence" / f"{slug(name)}-{plan.vllm}-{plan.device}.json"
+    where = how.evidence or default_path(settings.project.state, slug(name), plan.vllm, plan.device)
     check_place(where)
     with Rig(settings) as rig:
         unproven = admitted(rig, how.unproven)
@@ -153,25 +155,14 @@ def admitted(rig: Rig, unproven: bool) -> str:
 
 def begin(rig: Rig, plan: Plan, unproven: str) -> AccuracyEvidence:
     """What can be said before anything is drawn."""
-    known = rig.evidence("bench")
-    gates = "" if unproven else f"every gate green on this tree, vLLM {known.release}, {known.device}"
-    return AccuracyEvidence(
-        command=known.command,
-        began=known.began,
-        release=known.release,
-        device=known.device,
-        runtime=known.runtime,
-        versions=known.versions,
-        hardware=known.hardware,
-        unproven=unproven,
-        gates=gates,
-        seed=plan.seed,
-    )
+    gates = "" if unproven else f"every gate green on this tree, vLLM {plan.vllm}, {plan.device}"
+    known = structs.asdict(rig.circumstances())
+    return AccuracyEvidence(**known, unproven=unproven, gates=gates, seed=plan.seed)
 
 
 def leave(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
     """The evidence, its page, and every sample, side by side."""
-    write_accuracy(where, evidence)
+    write_evidence(where, evidence)
     write_atomically(where.with_suffix(".html"), render_html(evidence))
     write_atomically(where.with_suffix(".samples.jsonl.gz"), packed(measured.samples))
 

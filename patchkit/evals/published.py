@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from patchkit.errors import PatchkitError
+from patchkit.files import read_as
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -67,12 +68,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_published(path: Path) -> Published:
     """Read a table; a file that is none, or whose figures contradict each other, is one line."""
-    try:
-        published = msgspec.json.decode(path.read_bytes(), type=Published)
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PatchkitError(f"{path} is not a published table of pass@k: {error}") from None
+    published = read_as(Published, path, "a published table of pass@k")
     for cell in published.cells:
         for wrong in _contradictions(cell, published.n):
             what = f"{path}: {cell.model} on {cell.task}: {wrong}"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from patchkit.console import err
 from patchkit.files import check_place
@@ -49,7 +50,7 @@ class Asked:
         check_place(self.evidence or settings.project.state)
         return chosen
 
-    def begin(self, rig: Rig, kind: str) -> Evidence:
+    def begin(self, rig: Rig, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
         record = rig.evidence(kind)
         err.print(headline(record))

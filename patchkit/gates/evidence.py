@@ -12,8 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from patchkit import __version__
-from patchkit.errors import PatchkitError
-from patchkit.files import write_atomically
+from patchkit.files import read_as, write_atomically
 from patchkit.gates.events import Shape
 
 Figure = float | int | str | None
@@ -101,11 +100,10 @@ class Hardware(msgspec.Struct, kw_only=True):
     gpu: str | None = None
 
 
-class Evidence(msgspec.Struct, kw_only=True):
-    """One run of ``gate``, ``knockout`` or ``bench``."""
+class Circumstances(msgspec.Struct, kw_only=True):
+    """How evidence came about."""
 
     patchkit: str = __version__
-    kind: Literal["gate", "knockout", "bench"]
     command: str = ""
     began: str = ""
     seconds: float = 0.0
@@ -114,6 +112,12 @@ class Evidence(msgspec.Struct, kw_only=True):
     runtime: RuntimeUsed
     versions: Versions = msgspec.field(default_factory=Versions)
     hardware: Hardware = msgspec.field(default_factory=Hardware)
+
+
+class Evidence(Circumstances, kw_only=True):
+    """One run of ``gate``, ``knockout`` or ``bench``."""
+
+    kind: Literal["gate", "knockout", "bench"]
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
 
@@ -129,24 +133,19 @@ def default_path(state: Path, name: str, release: str, device: str) -> Path:
     return state / "evidence" / f"{name}-{release}-{device}.json"
 
 
-def to_json(evidence: Evidence) -> str:
+def to_json(evidence: Circumstances) -> str:
     """Indented JSON; a loss that is not a number becomes null."""
     return msgspec.json.format(msgspec.json.encode(evidence), indent=2).decode() + "\n"
 
 
-def write_evidence(path: Path, evidence: Evidence) -> None:
+def write_evidence(path: Path, evidence: Circumstances) -> None:
     """Write it whole or not at all."""
     write_atomically(path, to_json(evidence))
 
 
 def read_evidence(path: Path) -> Evidence:
     """Read it back; a file that is not evidence is one line."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Evidence)
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PatchkitError(f"{path} is not patchkit's evidence: {error}") from None
+    return read_as(Evidence, path, "patchkit's evidence")
 
 
 def now() -> str:

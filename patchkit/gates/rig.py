@@ -9,10 +9,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import structs
 
 from patchkit.console import working
-from patchkit.gates.evidence import Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
+from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part, Scenario
 from patchkit.gates.server import WorkerServer, default_workers
@@ -175,12 +177,11 @@ class Rig:
 
     # Evidence, and the end.
 
-    def evidence(self, kind: str) -> Evidence:
-        """What can be said before anything is judged."""
+    def circumstances(self) -> Circumstances:
+        """What can be said before anything is run."""
         ready, tree = self.server.wait_ready(), self.tree
         versions = Versions(python=ready.python, torch=ready.torch, vllm=ready.vllm, transformers=ready.transformers)
-        return Evidence(
-            kind=kind,  # type: ignore[arg-type]
+        return Circumstances(
             command=this_command(),
             began=now(),
             release=self.settings.release,
@@ -189,6 +190,10 @@ class Rig:
             versions=versions,
             hardware=hardware(ready.gpu),
         )
+
+    def evidence(self, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+        """The record of a run of scenarios, before anything is judged."""
+        return Evidence(kind=kind, **structs.asdict(self.circumstances()))
 
     def close(self) -> None:
         """End the worker and whatever it still runs."""

@@ -9,7 +9,7 @@ import msgspec
 from patchkit.console import out
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.gates.evidence import Evidence, read_evidence
+from patchkit.gates.evidence import read_evidence
 from patchkit.report import github, junit, markdown, text
 
 
@@ -45,7 +45,7 @@ def kind_of(path: Path) -> str:
 
 def of_gates(path: Path, form: str) -> int:
     """Evidence of ``gate``, ``knockout`` or ``bench``."""
-    record = _read(path)
+    record = read_evidence(path)
     if form == "text":
         text.show(record)
     else:
@@ -88,10 +88,3 @@ def text_only(form: str, path: Path) -> None:
     """Pass@k is neither a test nor a finding: it has none of their forms."""
     if form != "text":
         raise PatchkitError(f"{path} has no form {form}: pass@k is neither red nor green", "choose text or markdown")
-
-
-def _read(path: Path) -> Evidence:
-    try:
-        return read_evidence(path)
-    except RecursionError:
-        raise PatchkitError(f"{path} is not patchkit's evidence: it is nested without end") from None

@@ -361,4 +361,4 @@ def test_the_first_sentence_counts_cells() -> None:
     judgement: Judgement = made.by_hand("saturated").judgements[0]
     cells[0].judgements = [judgement]
     told = shown(made.evidence(*cells)).splitlines()[0]
-    assert "help or harm on task-1, task-2 and task-3; it has no room to help on task-0." in told
+    assert "has no room to help on task-0; it is not shown to help or harm on task-1, task-2 and task-3." in told

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_accuracy import cell, evidence
 
-from patchkit.bench.accuracy_evidence import write_accuracy
 from patchkit.cli import main
+from patchkit.gates.evidence import write_evidence
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "evidence" / "published-field-note.json"
 
@@ -16,7 +16,7 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "evidence" / "published-field-
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
     path = tmp_path / "ours.json"
-    write_accuracy(path, evidence(cell(count=12, n=4)))
+    write_evidence(path, evidence(cell(count=12, n=4)))
     return path
 
 

@@ -8,7 +8,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 from patchkit.report.wording import counted
 
-ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved", "saturated")
+ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
 MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
