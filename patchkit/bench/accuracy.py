@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from patchkit.bench.counting import count, sample_lines, throughput
+from patchkit.bench.digests import grader_digest, model_digest
 from patchkit.bench.drawing import Share, draw
-from patchkit.bench.journal import DrawPlan, Journal, model_digest
+from patchkit.bench.journal import DrawPlan, Journal
 from patchkit.bench.plan import Plan, TaskAsked
 from patchkit.bench.progress import watching
 from patchkit.bench.shards import Shard
@@ -79,6 +80,7 @@ class Campaign:
 
     def __init__(self, plan: Plan, rig: Rig, shards: Sequence[Shard], fresh: bool) -> None:
         self._plan, self._rig, self._shards, self._fresh = plan, rig, shards, fresh
+        self._known = rig.circumstances()
         self._home = rig.settings.project.state / "accuracy"
 
     def measure(self, tasks: Iterable[Asked]) -> Measured:
@@ -105,7 +107,8 @@ class Campaign:
     ) -> tuple[Trial, list[dict[str, object]]]:
         plan = self._draw_plan(model, asked, mode, trial)
         name = f"{Path(model).name} · {asked.task.name} · {mode} · trial {trial + 1} of {self._plan.trials}"
-        with Journal(self._home, plan, [problem.id for problem in asked.task.problems], self._fresh) as journal:
+        problems, grader = [problem.id for problem in asked.task.problems], grader_digest(asked.task.grader)
+        with Journal(self._home, plan, problems, grader, self._fresh) as journal:
             if not journal.complete:
                 with watching(name, asked.max_tokens) as watch:
                     draw(journal, asked.task, self._share(model, asked, mode), grading, watch)
@@ -116,6 +119,8 @@ class Campaign:
         return DrawPlan(
             release=self._plan.vllm,
             device=self._plan.device,
+            hardware=self._known.hardware,
+            versions=self._known.versions,
             model=model,
             model_digest=model_digest(Path(self._rig.model(model))),
             task=asked.task.name,
@@ -152,10 +157,15 @@ class Campaign:
         }
         return Share(request, self._shards, tree.runtime.prompts_at_once if patched else "")
 
+    def _called(self, model: str) -> str:
+        """A model's name: a folder's own, unless another folder of the plan is called so too."""
+        names = [Path(one).name for one in self._plan.models]
+        return Path(model).name if Path(model).is_dir() and names.count(Path(model).name) == 1 else model
+
     def _told(self, model: str, asked: Asked, grading: Grading) -> Cell:
         """What is known of a cell beside its trials."""
         return Cell(
-            model=Path(model).name if Path(model).is_dir() else model,
+            model=self._called(model),
             task=asked.task.name,
             about=asked.task.about,
             n=self._plan.n,

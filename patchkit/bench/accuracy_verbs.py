@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from msgspec import structs
+from rich.markup import escape
 
 from patchkit.bench.accuracy import Campaign, Measured, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
@@ -83,7 +84,9 @@ def accuracy(
         },
         "bench accuracy",
     )
-    return carry_out(plan, How(**how), f"accuracy-{Path(model).name}-{Path(task).stem}")
+    size = f"{first}-" if first else ""
+    name = f"accuracy-{Path(model).name}-{Path(task).stem}-{size}n{n}-trials{trials}-seed{seed}"
+    return carry_out(plan, How(**how), name)
 
 
 def matrix(*, plan: Path, **how: Any) -> int:
@@ -111,6 +114,9 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
     tasks = load_tasks(plan)
     settings = settings_for(plan, how)
     where = how.evidence or default_path(settings.project.state, slug(name), plan.vllm, plan.device)
+    if where.suffix != ".json":
+        what = f"--evidence {where}: it is JSON, with .html and .samples.jsonl.gz beside it"
+        raise PatchkitError(what, "give it a name that ends in .json")
     check_place(where)
     with Rig(settings) as rig:
         unproven = admitted(rig, how.unproven)
@@ -121,12 +127,12 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
             try:
                 measured = Campaign(plan, rig, shards, how.fresh).measure(tasks)
             except DrawError as error:
-                err.print(f"[red]✗[/red] {rig.without_folders(str(error), rig.tree)}", markup=True)
+                err.print(f"[red]✗[/red] {escape(rig.without_folders(str(error), rig.tree))}")
                 return 1
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
     leave(evidence, measured, where)
     for line in not_graded(measured.cells):
-        err.print(f"[yellow]![/yellow] {line}", markup=True)
+        err.print(f"[yellow]![/yellow] {escape(line)}")
     if how.as_json:
         print(to_json(evidence), end="")
     else:
@@ -171,9 +177,9 @@ def not_graded(cells: Iterable[Cell]) -> Iterator[str]:
     """Where graders failed: such samples count as wrong, and are not the model's fault."""
     for cell in cells:
         for mode, trials in cell.modes.items():
-            failed = sum(count for trial in trials for why, count in trial.why.items() if why.startswith("grader:"))
+            failed = sum(trial.ungraded for trial in trials)
             if failed:
-                yield f"{cell.task}, {mode}: {failed} samples could not be graded and count as wrong; see `why`"
+                yield f"{cell.model} on {cell.task}, {mode}: {failed} samples could not be graded and count as wrong"
 
 
 def packed(samples: Iterable[dict[str, object]]) -> bytes:

@@ -11,8 +11,14 @@ def check_at_work(counters: Mapping[str, float | None], samples: int, tokens: in
     """Hold the runtime's counters against the tokens that were drawn.
 
     Every token but a sample's first is drawn from a decode row, and the runtime must have intervened on each. One row a
-    sample may be more or less: asynchronous scheduling runs one step past the end, and a preempted sample goes on from
-    a prefill.
+    sample may be more or less: asynchronous scheduling runs one step ahead, and a preempted sample goes on from a
+    prefill. So this is asked of each process by itself, and often: what is lost in one must not hide among the others.
+
+    Args:
+        counters: of one process, from its start.
+        samples: that have a token.
+        tokens: of all of them, finished or not.
+        beta: the strength of the intervention; None if it is not known.
 
     Raises:
         DrawError: it was not at work, in one line.
@@ -37,8 +43,12 @@ def merge_counters(parts: Iterable[Mapping[str, float | None]]) -> dict[str, flo
     for counters in parts:
         for name, value in counters.items():
             known = merged.get(name)
-            if value is None or known is None or (name.startswith("loss") and name != "loss_finite"):
-                merged[name] = None if value is None else float(value)
+            if name == "loss_finite":
+                merged[name] = min(1.0 if known is None else known, float(value or 0))
+            elif value is None:
+                merged.setdefault(name, None)
+            elif known is None or name.startswith("loss"):
+                merged[name] = float(value)
             else:
-                merged[name] = min(known, value) if name == "loss_finite" else known + value
+                merged[name] = known + value
     return merged

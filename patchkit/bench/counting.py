@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from patchkit.bench.at_work import merge_counters
-from patchkit.bench.journal import Journal
+from patchkit.bench.journal import Journal, failed
 from patchkit.bench.paired import paired_ratio
-from patchkit.evals.record import Grade, Sample, Throughput, Trial
+from patchkit.evals.record import Sample, Throughput, Trial
 from patchkit.evals.spread import distinct_share
 
 MOST_REASONS = 8
@@ -19,6 +19,8 @@ def count(journal: Journal) -> Trial:
     drawn = [[journal.samples[problem, i] for i in range(journal.plan.n)] for problem in journal.problems]
     grades = [[journal.grades[problem, i] for i in range(journal.plan.n)] for problem in journal.problems]
     seconds, counters = over_sittings(journal)
+    why = [grade.why or "wrong" for one in grades for grade in one if not grade.correct]
+    last = journal.sittings[max(journal.sittings)]
     return Trial(
         seed=journal.plan.seed,
         correct=[sum(grade.correct for grade in one) for one in grades],
@@ -29,32 +31,33 @@ def count(journal: Journal) -> Trial:
         seconds=round(seconds, 3),
         sittings=len({sample.sitting for one in drawn for sample in one}),
         counters=counters,
-        why=reasons(grade for one in grades for grade in one),
+        why=dict(Counter(why).most_common(MOST_REASONS)),
+        ungraded=sum(failed(grade) for one in grades for grade in one),
+        engine=last.engine,
+        shards=last.shards,
     )
 
 
 def over_sittings(journal: Journal) -> tuple[float, dict[str, float | None]]:
     """Seconds and counters, added up. Of a sitting that was killed only the samples that it finished are known."""
-    finished = {one.sitting: one for one in journal.sittings}
     last: dict[int, float] = {}
     for sample in journal.samples.values():
         last[sample.sitting] = max(last.get(sample.sitting, 0.0), sample.seconds)
-    seconds = sum(finished[number].seconds if number in finished else late for number, late in last.items())
-    known = [finished[number].counters for number in sorted(last.keys() & finished.keys())]
-    return seconds, merge_counters(known)
-
-
-def reasons(grades: Iterable[Grade]) -> dict[str, int]:
-    """Why samples failed, the most frequent first."""
-    return dict(Counter(grade.why or "wrong" for grade in grades if not grade.correct).most_common(MOST_REASONS))
+    begun = {number: journal.sittings[number] for number in sorted(last)}
+    ended = {number: sitting for number, sitting in begun.items() if sitting.seconds is not None}
+    seconds = sum(ended[number].seconds or 0.0 if number in ended else late for number, late in last.items())
+    return seconds, merge_counters(sitting.counters for sitting in ended.values())
 
 
 def throughput(baseline: Sequence[Trial], mode: Sequence[Trial]) -> Throughput | None:
-    """Tokens/s against tokens/s, of trials that ran in one go in both modes."""
+    """Tokens/s against tokens/s, of trials that ran in one go, and alike, in both modes."""
     pairs = [
         (before.tokens / before.seconds, after.tokens / after.seconds)
         for before, after in zip(baseline, mode, strict=True)
-        if before.sittings == after.sittings == 1 and before.seconds and after.seconds
+        if before.sittings == after.sittings == 1
+        and before.seconds
+        and after.seconds
+        and (before.engine, before.shards) == (after.engine, after.shards)
     ]
     if not pairs:
         return None
@@ -70,6 +73,7 @@ def sample_lines(journal: Journal, trial: int) -> Iterable[dict[str, object]]:
             sample: Sample = journal.samples[problem, number]
             grade = journal.grades[problem, number]
             yield {
+                "model": plan.model,
                 "task": plan.task,
                 "mode": plan.mode,
                 "trial": trial,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
+
+from msgspec.structs import replace
 
 from patchkit.bench.at_work import check_at_work, merge_counters
 from patchkit.bench.journal import Graded, Journal, Sitting
 from patchkit.bench.progress import Watching
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.evals.grading import Grading
-from patchkit.evals.record import BASELINE, Sample
+from patchkit.evals.record import BASELINE, Grade, Sample
 from patchkit.evals.tasks.base import Task
-from patchkit.gates.events import Sampled
+from patchkit.gates.events import Drawn, Loaded, Progress, RunEvent, Sampled
 
 PATIENCE = 900.0  # seconds without a word: loading a large model is the longest silence there is
 LOOK = 0.5  # seconds
@@ -35,17 +38,14 @@ def draw(journal: Journal, task: Task, share: Share, grading: Grading, watching:
     """Draw and grade all that the journal lacks.
 
     Raises:
-        DrawError: a worker died, hung or raised: what it had finished is kept. Or the runtime was not at work: what
-            was drawn without it is discarded.
+        DrawError: a worker died, hung or raised: what it had finished is kept. Or the runtime was not at work: then
+            nothing of this draw is.
     """
     inbox: SimpleQueue[Any] = SimpleQueue()
     clerk = Clerk(journal, task, grading, inbox)
     for sample in journal.ungraded():
         clerk.grade(sample)
     missing = journal.missing()
-    if not missing and not clerk.open:
-        return
-    sitting = journal.next_sitting
     shares = [dict(list(missing.items())[start :: len(share.shards)]) for start in range(len(share.shards))]
     used = [(shard, part) for shard, part in zip(share.shards, shares, strict=True) if part]
     share.drawings = [Drawing(inbox) for _ in used]
@@ -53,8 +53,8 @@ def draw(journal: Journal, task: Task, share: Share, grading: Grading, watching:
         shard.enqueue(request_for(share, task, part, journal), drawing, patience=PATIENCE)
         for (shard, part), drawing in zip(used, share.drawings, strict=True)
     ]
-    while clerk.open or not all(future.done() for future in futures) or not inbox.empty():
-        clerk.work(sitting)
+    while not all(future.done() for future in futures) or not inbox.empty():
+        clerk.work()
         watching.show(journal, share.drawings)
     for future in futures:
         future.result()  # PatchkitError if no worker could be started
@@ -62,7 +62,10 @@ def draw(journal: Journal, task: Task, share: Share, grading: Grading, watching:
     if broken:
         raise DrawError(broken[0])
     if share.drawings:
-        journal.end_sitting(judged(journal, sum_up(sitting, share.drawings)))
+        clerk.end(share.drawings)
+    while clerk.open:
+        clerk.work()
+        watching.show(journal, share.drawings)
 
 
 def request_for(share: Share, task: Task, part: Mapping[str, list[int]], journal: Journal) -> dict[str, Any]:
@@ -83,24 +86,18 @@ def request_for(share: Share, task: Task, part: Mapping[str, list[int]], journal
     return {**share.request, "draw": {**told, "runtime": {**bound, **told["runtime"]}, "problems": problems}}
 
 
-def judged(journal: Journal, sitting: Sitting) -> Sitting:
-    """A sitting in which the runtime, if there is one, was at work; samples drawn without it are worse than none."""
-    if journal.plan.mode != BASELINE:
-        samples = sum(sample.sitting == sitting.sitting for sample in journal.samples.values())
-        try:
-            check_at_work(sitting.counters, samples, sitting.tokens, journal.plan.settings.get("beta"))
-        except DrawError:
-            journal.discard()
-            raise
-    return sitting
-
-
 class Clerk:
-    """Takes what comes in: samples to the journal and to the graders, grades to the journal."""
+    """Takes what comes in: samples to the journal and to the graders, grades to the journal.
+
+    With a runtime a sample is held back until a later word of its process shows that the runtime was at work.
+    """
 
     def __init__(self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any]) -> None:
         self._journal, self._grading, self._inbox = journal, grading, inbox
         self._problems = {problem.id: problem for problem in task.problems}
+        self._held: dict[int, list[Sample]] = {}
+        self._sitting = Sitting(sitting=journal.next_sitting)
+        self._shards = 0
         self.open = 0
 
     def grade(self, sample: Sample) -> None:
@@ -109,20 +106,69 @@ class Clerk:
         future = self._grading.submit(self._problems[sample.problem], sample.text)
         future.add_done_callback(lambda done: self._inbox.put((sample, done)))
 
-    def work(self, sitting: int) -> None:
+    def work(self) -> None:
         """Wait a moment for something to come in, then take all that is there."""
-        samples, grades = [], []
-        for item in self._take():
-            if isinstance(item, Sampled):
-                samples.append(sample_of(item, sitting))
-            elif isinstance(item, tuple):
-                sample, done = item
-                grades.append(Graded(sample.problem, sample.sample, done.result()))
+        samples: list[Sample] = []
+        grades: list[tuple[Sample, Future[Grade]]] = []
+        for sender, said in self._take():
+            if isinstance(sender, Sample):
+                grades.append((sender, said))
+            else:
+                samples += self._hear(sender, said)
         self._journal.add_samples(samples)
-        self._journal.add_grades(grades)
-        self.open -= len(grades)
         for sample in samples:
             self.grade(sample)
+        self.open -= len(grades)
+        self._journal.add_grades([Graded(sample.problem, sample.sample, done.result()) for sample, done in grades])
+
+    def end(self, drawings: Sequence[Drawing]) -> None:
+        """All that was asked for is drawn."""
+        drawn = [drawing.drawn for drawing in drawings if drawing.drawn]
+        self._sitting = replace(
+            self._sitting,
+            engine=drawings[0].loaded.engine if drawings[0].loaded else {},
+            seconds=max(one.seconds for one in drawn),  # side by side they took as long as the slowest
+            tokens=sum(one.tokens for one in drawn),
+            counters=merge_counters(one.counters or {} for one in drawn),
+        )
+        self._journal.add_sitting(self._sitting)
+
+    def _hear(self, drawing: Drawing, event: RunEvent) -> list[Sample]:
+        """What may be kept, now that a process has said this."""
+        held = self._held.setdefault(id(drawing), [])
+        if isinstance(event, Loaded):
+            self._begin(event)
+        elif isinstance(event, Sampled):
+            drawing.rows += 1
+            held.append(sample_of(event, self._sitting.sitting))
+        elif isinstance(event, Progress):
+            self._check(event.counters, event.begun, event.tokens)
+        elif isinstance(event, Drawn):
+            self._check(event.counters, drawing.rows, event.tokens)
+        if isinstance(event, Progress | Drawn) or self._journal.plan.mode == BASELINE:
+            self._held[id(drawing)] = []
+            return held
+        return []
+
+    def _begin(self, loaded: Loaded) -> None:
+        """One more process of this sitting is ready. What it drew with must be what the others drew with."""
+        for earlier in self._journal.sittings.values():
+            if earlier.revision != loaded.revision:
+                what = f"the model was {earlier.revision} when this draw began, and is {loaded.revision} now"
+                raise DrawError(f"{what}: draw anew with --fresh")
+        self._shards += 1
+        self._sitting = replace(self._sitting, shards=self._shards, engine=loaded.engine, revision=loaded.revision)
+        self._journal.add_sitting(self._sitting)
+
+    def _check(self, counters: dict[str, Any] | None, samples: int, tokens: int) -> None:
+        plan = self._journal.plan
+        if plan.mode == BASELINE:
+            return
+        try:
+            check_at_work(counters or {}, samples, tokens, plan.settings.get("beta"))
+        except DrawError:
+            self._journal.discard()  # samples drawn without the runtime are worse than none
+            raise
 
     def _take(self) -> list[Any]:
         items: list[Any] = []
@@ -145,10 +191,3 @@ def sample_of(event: Sampled, sitting: int) -> Sample:
         seconds=event.seconds,
         sitting=sitting,
     )
-
-
-def sum_up(sitting: int, drawings: Sequence[Drawing]) -> Sitting:
-    """Shards side by side took as long as the slowest; what they counted adds up."""
-    drawn = [drawing.drawn for drawing in drawings if drawing.drawn]
-    counters = merge_counters(one.counters or {} for one in drawn)
-    return Sitting(sitting, max(one.seconds for one in drawn), sum(one.tokens for one in drawn), counters)

@@ -1,13 +1,13 @@
 """What is on disk of one draw (a model on a task, in one mode, once), so that a killed run goes on where it was.
 
-A folder holds ``draw.json`` (what is drawn), and three files that only grow, a line at a time: ``samples.jsonl``,
-``grades.jsonl`` and ``sittings.jsonl``. A line that a kill left unfinished is cut off when the folder is opened again.
+A folder holds ``draw.json`` (what is drawn), and files that only grow, a line at a time: ``samples.jsonl``,
+``sittings.jsonl``, and ``grades-….jsonl`` for each grader that ever judged them. A line that a kill left unfinished is
+cut off when the folder is opened again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import BASELINE, Grade, Sample
 from patchkit.files import write_atomically
+from patchkit.gates.evidence import Hardware, Versions
 
 Key = tuple[str, int]
 Line = TypeVar("Line", bound=msgspec.Struct)
@@ -31,6 +32,8 @@ class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     release: str
     device: str
+    hardware: Hardware
+    versions: Versions
     model: str
     model_digest: str
     task: str
@@ -66,24 +69,37 @@ class Graded(msgspec.Struct, frozen=True):
     grade: Grade
 
 
-class Sitting(msgspec.Struct, frozen=True):
-    """A line of ``sittings.jsonl``: one process, or several side by side, that drew to the end of what it was given."""
+class Sitting(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of ``sittings.jsonl``: one process, or several side by side. One is written as it begins, one at its end.
+
+    Attributes:
+        shards: how many processes.
+        engine: what ``vllm.LLM`` was given in the first of them.
+        revision: of a model on the hub.
+        seconds, tokens, counters: at the end; None and nothing before it.
+    """
 
     sitting: int
-    seconds: float
-    tokens: int
+    shards: int = 1
+    engine: dict[str, Any] = {}
+    revision: str | None = None
+    seconds: float | None = None
+    tokens: int = 0
     counters: dict[str, float | None] = {}
 
 
 class Journal:
-    """One draw's folder, open and locked."""
+    """One draw's folder, open and locked; ``grader`` tells whose grades are asked for."""
 
-    def __init__(self, home: Path, plan: DrawPlan, problems: Sequence[str], fresh: bool = False) -> None:
+    def __init__(
+        self, home: Path, plan: DrawPlan, problems: Sequence[str], grader: str = "", fresh: bool = False
+    ) -> None:
         self.plan, self.problems, self._fresh = plan, problems, fresh
+        self._grades = f"grades-{grader}.jsonl"
         self.folder = home / plan.folder
         self.samples: dict[Key, Sample] = {}
         self.grades: dict[Key, Grade] = {}
-        self.sittings: list[Sitting] = []
+        self.sittings: dict[int, Sitting] = {}
         self._lock = FileLock(f"{self.folder}.lock")
 
     def __enter__(self) -> Journal:
@@ -110,9 +126,9 @@ class Journal:
         write_atomically(self.folder / "draw.json", msgspec.json.format(msgspec.json.encode(self.plan)))
         for sample in read_lines(self.folder / "samples.jsonl", Sample):
             self.samples.setdefault((sample.problem, sample.sample), sample)
-        for graded in read_lines(self.folder / "grades.jsonl", Graded):
+        for graded in read_lines(self.folder / self._grades, Graded):
             self.grades.setdefault((graded.problem, graded.sample), graded.grade)
-        self.sittings = read_lines(self.folder / "sittings.jsonl", Sitting)
+        self.sittings = {one.sitting: one for one in read_lines(self.folder / "sittings.jsonl", Sitting)}
         if self.plan.mode != BASELINE:
             self._drop_parts()
         self._drop_orphans()
@@ -133,7 +149,7 @@ class Journal:
         kept = {key: grade for key, grade in self.grades.items() if key in self.samples}
         if len(kept) < len(self.grades):
             lines = (Graded(*key, grade) for key, grade in kept.items())
-            write_atomically(self.folder / "grades.jsonl", b"".join(map(to_line, lines)))
+            write_atomically(self.folder / self._grades, b"".join(map(to_line, lines)))
         self.grades = kept
 
     def _drawn(self, problem: str) -> list[int]:
@@ -159,8 +175,7 @@ class Journal:
     @property
     def next_sitting(self) -> int:
         """The number of the sitting that begins now."""
-        numbers = [sample.sitting for sample in self.samples.values()] + [one.sitting for one in self.sittings]
-        return max(numbers, default=-1) + 1
+        return max([*self.sittings, *(sample.sitting for sample in self.samples.values())], default=-1) + 1
 
     # Writing.
 
@@ -171,21 +186,21 @@ class Journal:
         self.samples |= new
 
     def add_grades(self, graded: Iterable[Graded]) -> None:
-        """Keep grades."""
+        """Keep grades. Where the grader failed, only for now: the next run asks it again."""
         new = list(graded)
-        self._append("grades.jsonl", new)
+        self._append(self._grades, [one for one in new if not failed(one.grade)])
         self.grades |= {(one.problem, one.sample): one.grade for one in new}
 
-    def end_sitting(self, sitting: Sitting) -> None:
-        """A sitting came to its end."""
+    def add_sitting(self, sitting: Sitting) -> None:
+        """A sitting begins, or came to its end."""
         self._append("sittings.jsonl", [sitting])
-        self.sittings.append(sitting)
+        self.sittings[sitting.sitting] = sitting
 
     def discard(self) -> None:
         """Forget everything."""
-        for name in ("grades.jsonl", "samples.jsonl", "sittings.jsonl"):
-            (self.folder / name).unlink(missing_ok=True)
-        self.samples, self.grades, self.sittings = {}, {}, []
+        for path in (*self.folder.glob("grades-*.jsonl"), *self.folder.glob("s*.jsonl")):
+            path.unlink()
+        self.samples, self.grades, self.sittings = {}, {}, {}
 
     def _append(self, name: str, lines: Iterable[msgspec.Struct]) -> None:
         content = b"".join(map(to_line, lines))
@@ -231,10 +246,6 @@ def read_lines(path: Path, kind: type[Line]) -> list[Line]:
     return found
 
 
-def model_digest(folder: Path) -> str:
-    """What tells a model in a folder from another: its files' names and sizes, and its configuration; "" for an id."""
-    if not folder.is_dir():
-        return ""
-    sizes = sorted((file.name, file.stat().st_size) for file in folder.iterdir() if file.is_file())
-    told = json.dumps(sizes).encode() + (folder / "config.json").read_bytes()
-    return hashlib.sha256(told).hexdigest()[:12]
+def failed(grade: Grade) -> bool:
+    """It was the grader that failed, not the sample; see ``patchkit.evals.grading``."""
+    return grade.why.startswith("grader:")

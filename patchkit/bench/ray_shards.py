@@ -5,7 +5,6 @@ Ray finds the GPUs, starts the processes and notices when one is gone. What is d
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 import re
@@ -19,6 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from patchkit.bench.digests import digest
 from patchkit.bench.shards import Drawing, Shard
 from patchkit.console import working
 from patchkit.errors import PatchkitError
@@ -33,7 +33,6 @@ PLACED = 120.0  # seconds for Ray to find room for the actors and to start them
 CLOSING = 10.0  # seconds for an actor to end its worker, before it is killed
 AT_ONCE = 64  # events of one message
 STORE = 100 * 1024 * 1024  # bytes of Ray's object store on this host; what it passes on is gone at once
-SMALL = 1024 * 1024  # bytes: larger files are told apart by their size
 START = "`ray start --head` starts a cluster"
 EVERYWHERE = "every host needs the same environment, model and tree, in the same places"
 
@@ -309,15 +308,3 @@ def check_same(folder: Path, known: str) -> None:
         raise PatchkitError(f"there is no {folder}", EVERYWHERE)
     if digest(folder) != known:
         raise PatchkitError(f"{folder} is not what it is on the driver's host", EVERYWHERE)
-
-
-def digest(place: Path) -> str:
-    """What tells a file or a folder from another: names and sizes, and what is in small files; not caches, not git."""
-    told = hashlib.sha256()
-    for file in [place] if place.is_file() else sorted(place.rglob("*")):
-        name = file.relative_to(place)
-        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-            size = file.stat().st_size
-            told.update(f"{name} {size}\n".encode())
-            told.update(file.read_bytes() if size < SMALL else b"")
-    return told.hexdigest()

@@ -24,7 +24,7 @@ class DrawError(Exception):
 
 @dataclass
 class Drawing:
-    """The events of one shard's share, passed on to ``inbox`` as they come."""
+    """The events of one shard's share, passed on to ``inbox`` as they come, each with the drawing that it is of."""
 
     inbox: SimpleQueue[Any]
     loaded: Loaded | None = None
@@ -32,6 +32,7 @@ class Drawing:
     error: Error | None = None
     exit: Exit | None = None
     progress: Progress | None = None
+    rows: int = 0  # samples that whoever reads the inbox has taken
     trouble: str = ""
     seconds: float = 0.0
 
@@ -47,7 +48,7 @@ class Drawing:
             self.error = event
         elif isinstance(event, Exit):
             self.exit = event
-        self.inbox.put(event)
+        self.inbox.put((self, event))
 
     @property
     def broken(self) -> str:

@@ -59,7 +59,7 @@ class Trial(msgspec.Struct, kw_only=True):
     """All problems times n samples of one mode, once. Lists are in the order of the cell's problems.
 
     Attributes:
-        seed: what the trial's samples are seeded from.
+        seed: what the run's samples are seeded from, together with the trial's number.
         correct: right samples of each problem, 0 to n.
         answers: distinct answers of each problem, as a share of those of its samples that gave one; None if none did.
         approaches: the same for approaches.
@@ -67,8 +67,11 @@ class Trial(msgspec.Struct, kw_only=True):
         tokens: generated tokens of all samples.
         seconds: spent in ``generate()``, over all sittings.
         sittings: processes it took: 1, and one more for every time it was resumed.
-        counters: the runtime's own, over all sittings; empty for the baseline.
+        counters: the runtime's own, over the sittings that came to their end; empty for the baseline.
         why: how often a sample failed for which reason, the most frequent first.
+        ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
+        engine: what ``vllm.LLM`` was given in the last sitting.
+        shards: processes that drew side by side in it.
     """
 
     seed: int
@@ -81,6 +84,9 @@ class Trial(msgspec.Struct, kw_only=True):
     sittings: int = 1
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
     why: dict[str, int] = msgspec.field(default_factory=dict)
+    ungraded: int = 0
+    engine: dict[str, Any] = msgspec.field(default_factory=dict)
+    shards: int = 1
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -181,7 +187,7 @@ class Cell(msgspec.Struct, kw_only=True):
         about: the task in one line: what is asked, and how answers are checked.
         problems: ids, in order.
         modes: trials of each mode, the baseline first.
-        sampling, engine, runtime: what vLLM and the runtime were given.
+        sampling, engine, runtime: what the user chose of vLLM's and the runtime's; a trial has the whole of its engine.
         sandbox: which limits model-written code ran under; empty where none ran.
         curves: pass@k of each mode, for every k.
         judgements: one for every mode but the baseline.

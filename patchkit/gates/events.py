@@ -141,11 +141,12 @@ class Result(Event, frozen=True):
 
 
 class Loaded(Event, frozen=True):
-    """The engine of a draw is there; ``engine``: what ``vllm.LLM`` was given."""
+    """The engine of a draw is there; ``engine``: what ``vllm.LLM`` was given, ``revision``: of a model on the hub."""
 
     run: str
     seconds: float
     engine: dict[str, Any]
+    revision: str | None = None
 
 
 class Sampled(Event, frozen=True):
@@ -162,14 +163,16 @@ class Sampled(Event, frozen=True):
 
 
 class Progress(Event, frozen=True):
-    """How far a draw is: tokens of all samples so far, samples finished, samples not yet."""
+    """How far a draw is: tokens of all samples so far, samples with at least one, finished, and not yet."""
 
     run: str
     seconds: float
     tokens: int
+    begun: int
     finished: int
     unfinished: int
     steps: int = 0
+    counters: dict[str, Any] | None = None
 
 
 class Drawn(Event, frozen=True):

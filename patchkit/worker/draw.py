@@ -48,8 +48,14 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     )
     llm = make_engine(request["model"], request["device"], settings)
     runtime = install(request, spec["runtime"]) if spec["patched"] else None
-    telling = Telling(llm, asks, request["run"], channel)
-    channel.send("loaded", run=request["run"], seconds=round(time.monotonic() - began, 3), engine=settings)
+    telling = Telling(llm, asks, request["run"], channel, runtime)
+    channel.send(
+        "loaded",
+        run=request["run"],
+        seconds=round(time.monotonic() - began, 3),
+        engine=settings_of(llm, settings),
+        revision=getattr(llm.llm_engine.model_config.hf_config, "_commit_hash", None),
+    )
 
     began = time.monotonic()
     llm.generate(
@@ -68,6 +74,12 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     return {"seconds": round(seconds, 6), "tokens": telling.tokens, "steps": telling.steps, "counters": counters}
 
 
+def settings_of(llm: LLM, given: dict[str, Any]) -> dict[str, Any]:
+    """What the engine was given, and what it made of two that matter."""
+    config = llm.llm_engine.model_config
+    return {**given, "dtype": str(config.dtype).removeprefix("torch."), "enforce_eager": config.enforce_eager}
+
+
 def asks_of(problem: dict[str, Any], token_ids: list[int], n: int) -> list[Ask]:
     """A problem whose samples are all wanted is one prompt; else each is one, with the seed that it has among n."""
     wanted = problem["samples"]
@@ -84,8 +96,9 @@ class Telling:
     ``ParentRequest.output_aggregator``, vLLM 0.10 to 0.20).
     """
 
-    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel) -> None:
+    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel, runtime: Any) -> None:
         self._engine, self._asks, self._run, self._channel = llm.llm_engine, iter(asks), run, channel
+        self._runtime = runtime
         self._states = self._engine.output_processor.request_states
         self._alive: dict[str, tuple[Ask, Any]] = {}
         self._single: dict[str, Ask] = {}
@@ -133,13 +146,15 @@ class Telling:
 
     def _progress(self, now: float) -> None:
         self._spoke = now
-        unfinished = sum(len(state.detokenizer.output_token_ids) for _, state in self._alive.values())
+        unfinished = [len(state.detokenizer.output_token_ids) for _, state in self._alive.values()]
         self._channel.send(
             "progress",
             run=self._run,
             seconds=round(now - self._began, 3),
             steps=self.steps,
-            tokens=self.tokens + unfinished,
+            tokens=self.tokens + sum(unfinished),
+            begun=self.told + sum(tokens > 0 for tokens in unfinished),
             finished=self.told,
-            unfinished=len(self._alive),
+            unfinished=len(unfinished),
+            counters=self._runtime.counters() if self._runtime is not None else None,
         )

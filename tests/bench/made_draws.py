@@ -11,13 +11,16 @@ from patchkit.bench.journal import DrawPlan
 from patchkit.bench.shards import Drawing
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem, Task
-from patchkit.gates.events import Drawn, Exit, Loaded, Sampled
+from patchkit.gates.events import Drawn, Exit, Loaded, Progress, Sampled
+from patchkit.gates.evidence import Hardware, Versions
 
 
 def plan(mode: str = "baseline", n: int = 3, **changes: object) -> DrawPlan:
     fields: dict[str, object] = {
         "release": "0.20.0",
         "device": "cpu",
+        "hardware": Hardware(),
+        "versions": Versions(),
         "model": "m",
         "model_digest": "",
         "task": "t",
@@ -49,10 +52,12 @@ def make_task(problems: int, reference: str = "") -> Task:
 
 
 class MadeShard:
-    """Draws in a thread; ``dies_after`` so many samples it is gone, once."""
+    """Draws in a thread; ``dies_after`` so many samples it is gone, once. ``beats``: it tells of progress before."""
 
-    def __init__(self, dies_after: int | None = None, counters: dict[str, Any] | None = None) -> None:
-        self.dies_after, self.counters = dies_after, counters
+    def __init__(
+        self, dies_after: int | None = None, counters: dict[str, Any] | None = None, beats: bool = False, **engine: Any
+    ) -> None:
+        self.dies_after, self.counters, self.beats, self.engine = dies_after, counters, beats, engine
         self.requests: list[Mapping[str, Any]] = []
 
     def enqueue(self, request: Mapping[str, Any], record: Drawing, *, patience: float) -> Future[Drawing]:
@@ -62,7 +67,7 @@ class MadeShard:
         return future
 
     def _draw(self, spec: Mapping[str, Any], record: Drawing, future: Future[Drawing]) -> None:
-        record.take(Loaded(run="r", seconds=0.0, engine={}))
+        record.take(Loaded(run="r", seconds=0.0, engine=self.engine))
         wanted = [(problem, sample) for problem in spec["problems"] for sample in problem["samples"]]
         left, self.dies_after = self.dies_after, None
         for problem, sample in wanted[:left]:
@@ -70,6 +75,12 @@ class MadeShard:
             text = f"{problem['id']} {seed}"
             record.take(
                 Sampled(run="r", problem=problem["id"], sample=sample, seed=seed, text=text, tokens=3, finish="stop")
+            )
+        if self.beats:
+            told = len(wanted[:left])
+            counters = at_work(told) if self.counters is None else self.counters
+            record.take(
+                Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, counters=counters)
             )
         if left is None:
             record.take(Drawn(run="r", seconds=2.0, tokens=3 * len(wanted), counters=self.counters))

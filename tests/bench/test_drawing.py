@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_draws import MadeShard, at_work, make_task, plan
 
-from patchkit.bench.counting import count
+from patchkit.bench.counting import count, throughput
 from patchkit.bench.drawing import Share, draw
-from patchkit.bench.journal import Journal
+from patchkit.bench.journal import Journal, Sitting
 from patchkit.bench.progress import Watching
 from patchkit.bench.shards import DrawError, Shard
 from patchkit.evals.grading import Grading
@@ -101,6 +101,46 @@ def test_a_dead_runtime_is_loud_and_its_samples_are_gone(tmp_path: Path, grading
         assert len(journal.missing()) == 4
 
 
+def test_a_shard_in_which_the_runtime_is_dead_does_not_hide_among_the_others(tmp_path: Path, grading: Grading) -> None:
+    dead = {**at_work(0), "intervened_rows": 0}
+    shards = [MadeShard(counters=at_work(6)), MadeShard(counters=dead)]
+    with Journal(tmp_path, plan("esamp", n=N), [problem.id for problem in TASK.problems]) as journal:
+        with pytest.raises(DrawError, match="intervened on 0 of 12 decode rows"):
+            draw(journal, TASK, share_of(shards), grading, Watching("", 8, None))
+        assert not journal.samples
+
+
+def test_with_a_runtime_no_sample_is_kept_before_it_is_known_to_be_at_work(tmp_path: Path, grading: Grading) -> None:
+    problems = [problem.id for problem in TASK.problems]
+    for beats, kept in ((False, 0), (True, 6)):
+        shard = MadeShard(dies_after=6, beats=beats)
+        with Journal(tmp_path / str(beats), plan("esamp", n=N), problems) as journal:
+            with pytest.raises(DrawError, match="SIGKILL"):
+                draw(journal, TASK, share_of([shard]), grading, Watching("", 8, None))
+            assert len(journal.samples) == kept
+
+
+def test_a_model_that_changed_on_the_hub_is_not_drawn_on(tmp_path: Path, grading: Grading) -> None:
+    problems = [problem.id for problem in TASK.problems]
+    with Journal(tmp_path, plan(n=N), problems) as journal:
+        journal.add_sitting(Sitting(sitting=0, revision="abc"))
+        with pytest.raises(DrawError, match="the model was abc when this draw began, and is None now"):
+            draw(journal, TASK, share_of([MadeShard()]), grading, Watching("", 8, None))
+
+
+def test_speed_is_compared_only_where_both_ran_alike(tmp_path: Path, grading: Grading) -> None:
+    alike = {"max_num_seqs": 12}
+    plain = count(drawn(tmp_path / "a", [MadeShard(**alike)], grading))
+    patched = count(drawn(tmp_path / "b", [MadeShard(counters=at_work(12), **alike)], grading, "esamp"))
+    other = count(drawn(tmp_path / "c", [MadeShard(counters=at_work(12), max_num_seqs=6)], grading, "esamp"))
+    two = [MadeShard(counters=at_work(6), **alike), MadeShard(counters=at_work(6), **alike)]
+    shared = count(drawn(tmp_path / "d", two, grading, "esamp"))
+    ratio = throughput([plain], [patched])
+    assert ratio is not None and ratio.ratio == 1.0
+    assert throughput([plain], [other]) is None
+    assert throughput([plain], [shared]) is None
+
+
 def test_a_runtime_that_follows_few_prompts_is_told_how_many_there_are(tmp_path: Path, grading: Grading) -> None:
     shards: list[Shard] = [MadeShard(), MadeShard()]
     with Journal(tmp_path, plan(n=N), [problem.id for problem in TASK.problems]) as journal:
@@ -110,6 +150,9 @@ def test_a_runtime_that_follows_few_prompts_is_told_how_many_there_are(tmp_path:
 
 
 def test_a_grader_that_fails_makes_no_pass(tmp_path: Path, grading: Grading) -> None:
-    journal = drawn(tmp_path, [MadeShard()], grading, task=make_task(2, reference="never"))
+    task = make_task(2, reference="never")
+    journal = drawn(tmp_path, [MadeShard()], grading, task=task)
     assert count(journal).correct == [0, 0]
-    assert count(journal).why == {"grader: ZeroDivisionError": 6}
+    assert (count(journal).ungraded, count(journal).why) == (6, {"grader: ZeroDivisionError": 6})
+    with Journal(tmp_path, plan(n=N), [problem.id for problem in task.problems]) as again:
+        assert len(again.ungraded()) == 6 and not again.missing(), "the next run asks the grader again"

@@ -43,7 +43,7 @@ def test_a_torn_journal_goes_on(order: list[tuple[str, int]], drawn: int, cut: t
     with tempfile.TemporaryDirectory() as folder:
         with Journal(Path(folder), plan(mode, N), PROBLEMS) as journal:
             fill(journal, order[:drawn])
-        for name, lost in zip(("samples.jsonl", "grades.jsonl"), cut, strict=True):
+        for name, lost in zip(("samples.jsonl", "grades-.jsonl"), cut, strict=True):
             path = journal.folder / name
             if path.exists():
                 content = path.read_bytes()
@@ -78,6 +78,16 @@ def test_a_grade_whose_sample_is_dropped_does_not_wait_for_the_next_one(tmp_path
     with Journal(tmp_path, plan("esamp", N), PROBLEMS) as journal:
         journal.add_samples([sample("a", number, sitting=1) for number in range(N)])
         assert len(journal.ungraded()) == N
+
+
+def test_another_grader_grades_anew(tmp_path: Path) -> None:
+    with Journal(tmp_path, plan(n=N), PROBLEMS, "one") as journal:
+        fill(journal, EVERYTHING)
+        assert journal.complete
+    with Journal(tmp_path, plan(n=N), PROBLEMS, "two") as journal:
+        assert len(journal.ungraded()) == len(EVERYTHING) and not journal.missing()
+    with Journal(tmp_path, plan(n=N), PROBLEMS, "one") as journal:
+        assert journal.complete
 
 
 def test_another_choice_is_another_journal(tmp_path: Path) -> None:
@@ -119,7 +129,8 @@ def test_sittings_are_numbered_on(tmp_path: Path) -> None:
         assert journal.next_sitting == 0
         fill(journal, [("a", 0)], sitting=0)
         assert journal.next_sitting == 1
-        journal.end_sitting(Sitting(1, 2.0, 3, {"intervened_rows": 1.0}))
+        journal.add_sitting(Sitting(sitting=1, engine={"dtype": "float32"}))
+        journal.add_sitting(Sitting(sitting=1, seconds=2.0, tokens=3, counters={"intervened_rows": 1.0}))
     with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         assert journal.next_sitting == 2
-        assert journal.sittings[0].counters == {"intervened_rows": 1.0}
+        assert journal.sittings[1].counters == {"intervened_rows": 1.0}
