@@ -39,6 +39,35 @@ def graded(text: str, reference: str = "25") -> Grade:
         ("= -7", "-7"),
         ("\u22127", "-7"),
         ("10-3", "3"),
+        ("\u20135", "-5"),
+        ("- 5", "-5"),
+        ("it is - 5", "-5"),
+        ("= **- 5**", "-5"),
+        ("10 - 5", "5"),
+        ("10  -  5", "5"),
+        ("10 \u2013 5", "5"),
+        ("1 000", "1000"),
+        ("1\u2009234\u202f567", "1234567"),
+        ("3 25", "25"),
+        ("1 2 345", "345"),
+        ("2024 100", "100"),
+        ("1,5", "1,5"),
+        ("1,23", "1,23"),
+        ("1e3", "1e3"),
+        ("2.5E-3", "2.5E-3"),
+        ("1_000_000", "1_000_000"),
+        ("_it is 25_", "25"),
+        ("10:30", "10:30"),
+        ("1: 30", "30"),
+        ("10^2", "10^2"),
+        ("10^{-2}", "10^{-2}"),
+        ("10**2", "10**2"),
+        ("10\u00b2", "10\u00b2"),
+        ("2\u00bd", "2\u00bd"),
+        ("5 x^2", "5"),
+        ("5 x^-2", "5"),
+        ("5 x^{2}", "5"),
+        ("1/2/2024", "1/2/2024"),
         ("25%", "25"),
         ("$25", "25"),
         ("x2 and v1.2.3", None),
@@ -59,6 +88,16 @@ def test_the_last_number_is_read_whole(text: str, answer: str | None) -> None:
         ("the answer is 3; no, the answer is 4. 100%", "4"),
         ("The answer is 7 + 5 = 12", "12"),
         ("Question 1 has answer 7 - 5 = 2", "2"),
+        ("The answer is: **42**. Check: 42 - 2 = 40", "42"),
+        ("The answer is *42*. Check: 42 - 2 = 40", "42"),
+        ("The answer is **40** + 2 = 42", "42"),
+        ("The answer is 21 * 2 = 42", "42"),
+        ("The answer is 21*2 = 42", "42"),
+        ("**Answer:** - 5, not 5", "-5"),
+        ("The answer is \u20135, not 5", "-5"),
+        ("The answer is 1 000, after 3 steps", "1000"),
+        ("The answer is 1e3 = 1000", "1000"),
+        ("The answer is 10:30, so 10", "10:30"),
     ],
 )
 def test_what_is_called_the_answer_goes_before_the_last_number(text: str, answer: str) -> None:
@@ -81,6 +120,14 @@ def test_what_is_called_the_answer_goes_before_the_last_number(text: str, answer
         (r"\boxed{25\%}", "25"),
         (r"\boxed{$1,234$}", "1234"),
         (r"\boxed{1\,234}", "1234"),
+        (r"\boxed{1{,}234}", "1234"),
+        (r"\boxed{1,\!234}", "1234"),
+        (r"\boxed{1 234}", "1234"),
+        (r"\boxed{1\,23}", "1 23"),
+        (r"\boxed{1{,}23}", "1,23"),
+        (r"\boxed{$2$ $5$}", "2 5"),
+        (r"\boxed{- 5}", "-5"),
+        (r"\boxed{10^2}", "10^2"),
         (r"\boxed{x = -3}", "-3"),
         (r"\boxed{2.5}", "2.5"),
         (r"\boxed{\frac{1}{25}}", r"\frac125"),
@@ -98,6 +145,9 @@ def test_the_last_box_goes_before_everything_else(text: str, answer: str) -> Non
     [
         ("25", "025", True, ""),
         ("1,000", "1000", True, ""),
+        ("1000", "1,000", True, ""),
+        ("1,2", "2", False, "no integer"),
+        ("\u20135", "5", False, "another integer"),
         ("-4", "-4", True, ""),
         ("24", "25", False, "another integer"),
         ("-25", "25", False, "another integer"),
@@ -127,7 +177,7 @@ def test_the_approach_is_what_was_calculated_not_what_came_of_it(text: str, appr
     assert graded(text).approach == approach
 
 
-@pytest.mark.parametrize("reference", ["", "2.5", "five", "1/2"])
+@pytest.mark.parametrize("reference", ["", "2.5", "five", "1/2", "1,2", "1,2345", "1 2"])
 def test_a_reference_that_is_no_integer_is_refused(reference: str) -> None:
     with pytest.raises(PatchkitError, match=r"reference of p .* needs an integer"):
         graded("25", reference)
@@ -140,13 +190,29 @@ def test_a_reference_that_is_no_integer_is_refused(reference: str) -> None:
 @example("1," * 100_000)
 @example("1+" * 100_000)
 @example("answer " * 100_000)
+@example("111 " * 100_000 + "1")
+@example("answer is 1" + ",111" * 100_000 + "1")
+@example("= " + "*" * 100_000 + "- " + "1_" * 100_000)
+@example("1:" * 100_000 + "^1" * 100_000)
 def test_no_text_is_too_odd(text: str) -> None:
     grade = graded(text)
     assert grade.correct == (grade.answer == "25") == (not grade.why)
 
 
 @given(
-    st.integers(-(10**6), 10**6), st.sampled_from(["{}", "{:,}", r"\boxed{{{}}}", "The answer is {}.", "so = {} cm"])
+    st.integers(-(10**6), 10**6),
+    st.sampled_from(
+        [
+            "{}",
+            "{:,}",
+            "**{}**",
+            "It is *{}*.",
+            "The answer is **{}**. Check: 9 - 2 = 7",
+            r"\boxed{{{}}}",
+            "The answer is {}.",
+            "so = {} cm",
+        ]
+    ),
 )
 def test_every_integer_is_found_in_every_form(number: int, form: str) -> None:
     assert graded(form.format(number), str(number)).correct

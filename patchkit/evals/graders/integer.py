@@ -1,8 +1,8 @@
 r"""Answers that are integers: the last ``\boxed{}``, else the last "answer is …", else the last number of the text.
 
-A number is read whole. ``2.5`` is the answer 2.5 and wrong, never the integer 5; ``1,234``, ``025`` and ``3.0`` are
-1234, 25 and 3. What stands in the last box is the answer even if it is no number. Numbers stay text: there is no length
-that overflows, and none that Python refuses.
+A number is read whole. ``2.5``, ``1e3``, ``10^2`` and ``10:30`` are answers that are no integers, and wrong, never 5,
+1, 2 or 30; ``1,234``, ``1 234``, ``025`` and ``3.0`` are 1234, 1234, 25 and 3. What stands in the last box is the
+answer even if it is no number. Numbers stay text: there is no length that overflows, and none that Python refuses.
 """
 
 from __future__ import annotations
@@ -13,24 +13,41 @@ from patchkit.errors import PatchkitError
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
-DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
-NUMBER = rf"(?:(?<![\w)\]}}])[-+])?(?<![\w.])(?:{DIGITS}(?:[./][0-9]+)?|\.[0-9]+)"
+# thousands by commas or by single spaces, if all groups are whole; else a run of digits
+DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|(?<![0-9] )[0-9]{1,3}(?: [0-9]{3})+(?! ?[0-9])|[0-9]+)"
+# what makes more of a number than an integer: decimals, fractions, lists, times, exponents, powers, an underscore
+MORE = r"(?:[.,/:][0-9]+|[eE][-+]?[0-9]+|_\w+|(?:\^\{?|\*\*)[-+]?[0-9]+\}?|[²³¹⁰⁴-⁹¼-¾⅐-⅞])"
+NUMBER = rf"(?:(?<![\w)\]}}^])[-+])?(?<![\w.^])(?<!\^[-+{{])(?:{DIGITS}|\.[0-9]+){MORE}*"
 LAST_NUMBER = re.compile(NUMBER)
-ANSWER_IS = re.compile(rf"\banswer(?:\s+is)?[\s:=*$(]{{0,9}}({NUMBER})(?!\s*[-+*/^=]|[.,/]?[0-9])", re.IGNORECASE)
-INTEGER = re.compile(r"([-+]?)0*([0-9]+?)(?:\.0+)?")
+NO_OPERATION = r"(?!\**\s*[-+/^=]|\s+\*(?!\*)|\*(?:\s*[0-9(]|\w))"  # closing asterisks are none
+ANSWER_IS = re.compile(
+    rf"\banswer(?:\s+is)?[\s:=*$(]{{0,9}}(?=(?P<number>{NUMBER}))(?P=number){NO_OPERATION}", re.IGNORECASE
+)
+INTEGER = re.compile(r"-?[0-9]+")
+WHOLE = re.compile(rf"([-+]?)({DIGITS})(?:\.0+)?")
 IN_A_BOX = re.compile(rf"({NUMBER})(?:\^?\\circ|\\?%)?\.?")
 
 BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{|[{}]")
 WORDS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
-SPACES = re.compile(r"\\[,!;: ]|\{,\}")
-SIGNS = str.maketrans({"−": "-", "×": "*", "⋅": "*", "·": "*", "÷": "/"})  # noqa: RUF001
+SPACES = {r"\,": " ", r"\;": " ", r"\:": " ", r"\ ": " ", r"\!": "", "{,}": ","}
+LATEX_SPACE = re.compile("|".join(map(re.escape, SPACES)))
+SIGN_APART = re.compile(
+    r"((?:(?:^|[=:(]|\bis)[ \t*]*|\$)[-+])[ \t]+(?=[.0-9])", re.MULTILINE
+)  # nothing to subtract from
+SIGNS = str.maketrans(
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),  # hyphens, the dash of figures, the en dash, minus
+        **dict.fromkeys("\u00a0\u2009\u202f", " "),  # spaces that do not break, thin ones
+        **{"×": "*", "⋅": "*", "·": "*", "÷": "/"},  # noqa: RUF001
+    }
+)
 LATEX_SIGNS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
 OPERATION = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+)?(?:[ \t]*[-+*/^][ \t]*[0-9]+(?:\.[0-9]+)?)+")
 
 
 def grade(problem: Problem, text: str) -> Grade:
     """Right if the text comes down to the integer of the reference."""
-    expected = INTEGER.fullmatch(problem.reference.strip().replace(",", ""))
+    expected = WHOLE.fullmatch(problem.reference.strip())
     if expected is None:
         raise PatchkitError(
             f"the reference of {problem.id} is `{problem.reference[:40]}`", "the grader `integer` needs an integer"
@@ -51,12 +68,13 @@ def grade_first_line(problem: Problem, text: str) -> Grade:
 
 def read_answer(text: str) -> str | None:
     """What the text comes down to: a number in its normal form, else what stands in the last box; None if nothing."""
-    text = SPACES.sub("", text.translate(SIGNS))
+    text = LATEX_SPACE.sub(lambda found: SPACES[found[0]], text.translate(SIGNS))
     box = last_box(text)
     if box is not None:
-        tidy = re.sub(r"[{}$\s]", "", WORDS.sub(_number_or_nothing, box)).rpartition("=")[2]
+        tidy = _tidy(box)
         number = IN_A_BOX.fullmatch(tidy)
         return normalize(number[1]) if number else (tidy or box)
+    text = SIGN_APART.sub(r"\1", text)
     said = ANSWER_IS.findall(text) or LAST_NUMBER.findall(text)
     return normalize(said[-1]) if said else None
 
@@ -75,12 +93,12 @@ def last_box(text: str) -> str | None:
 
 
 def normalize(number: str) -> str:
-    """``number`` without separators, plus sign, leading zeros and an empty fraction."""
-    plain = number.replace(",", "")
-    whole = INTEGER.fullmatch(plain)
+    """``number`` without separators, plus sign, leading zeros and an empty fraction; as it is if it is no integer."""
+    whole = WHOLE.fullmatch(number)
     if whole is None:
-        return plain.lstrip("+")
-    return "-" + whole[2] if whole[1] == "-" and whole[2] != "0" else whole[2]
+        return number.lstrip("+")
+    digits = re.sub("[, ]", "", whole[2]).lstrip("0") or "0"
+    return f"-{digits}" if whole[1] == "-" and digits != "0" else digits
 
 
 def read_operations(text: str) -> str | None:
@@ -94,6 +112,12 @@ def read_operations(text: str) -> str | None:
     text = re.sub(r"(?<=[0-9])[ \t]*x[ \t]*(?=[0-9])", "*", text)
     steps = [re.sub(r"[ \t]", "", found) for found in OPERATION.findall(text)]
     return ";".join(step for i, step in enumerate(steps) if i == 0 or step != steps[i - 1]) or None
+
+
+def _tidy(box: str) -> str:
+    """What a box holds after the last ``=``, without words, braces and spaces; one between two digits stays."""
+    bare = " ".join(re.sub(r"[{}$]", "", WORDS.sub(_number_or_nothing, box)).split())
+    return re.sub(r"(?<![0-9]) | (?![0-9])", "", bare).rpartition("=")[2]
 
 
 def _number_or_nothing(words: re.Match[str]) -> str:
