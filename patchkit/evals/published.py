@@ -84,8 +84,19 @@ def _contradictions(cell: PublishedCell, n: int) -> Iterator[str]:
         for rate in (pair.before, pair.after) if pair else ():
             if not 0 <= rate <= 1 or abs(rate * of - round(rate * of)) > 0.25:  # rates are rounded, too
                 yield f"pass@{k} of {rate} is no share of {of}"
+    if cell.pass_1 and cell.pass_n:
+        yield from _out_of_step(cell.pass_1, cell.pass_n, cell.problems, n)
     if cell.gained is None or cell.lost is None or cell.pass_n is None:
         return
     before, after = cell.pass_n.of(cell.problems)
-    if not (cell.gained - cell.lost == after - before and 0 <= cell.lost <= before and 0 <= cell.gained <= after):
-        yield f"{cell.gained} gained and {cell.lost} lost do not make {after} solved problems of {before}"
+    gained, lost = cell.gained, cell.lost
+    can_gain, can_lose = min(after, cell.problems - before), min(before, cell.problems - after)
+    if not (gained - lost == after - before and 0 <= gained <= can_gain and 0 <= lost <= can_lose):
+        yield f"{gained} gained and {lost} lost do not make {after} solved problems of {before}"
+
+
+def _out_of_step(pass_1: Pair, pass_n: Pair, problems: int, n: int) -> Iterator[str]:
+    """A problem is solved by 1 to n right samples, so pass@1 is pass@n at most, and not less than an n-th of it."""
+    for right, solved in zip(pass_1.of(problems * n), pass_n.of(problems), strict=True):
+        if not solved <= right <= solved * n:
+            yield f"{right} right samples cannot be those of {solved} problems solved in {n}"

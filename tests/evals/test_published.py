@@ -13,6 +13,7 @@ from patchkit.evals.published import Pair, PublishedCell, read_published
 from patchkit.evals.published_verdict import verdict, verdicts
 from patchkit.evals.published_words import markdown, text
 
+SATED, HALF = {"before": 1.0, "after": 1.0}, {"before": 0.5, "after": 0.5}
 FIELD_NOTE = Path(__file__).parents[2] / "evidence" / "published-field-note.json"
 
 
@@ -76,6 +77,11 @@ def test_a_net_gain_is_spread_over_no_more_than_are_solved() -> None:
         ({"pass_n": {"before": 0.6, "after": 0.65}}, "pass@8 of 0.65 is no share of 30"),
         ({"pass_1": {"before": 1.2, "after": 0.5}}, "pass@1 of 1.2 is no share of 240"),
         ({"gained": 3, "lost": 2}, "3 gained and 2 lost do not make 20 solved problems of 18"),
+        ({"pass_n": SATED, "gained": 30, "lost": 30}, "30 gained and 30 lost do not make 30 solved problems of 30"),
+        ({"pass_n": SATED, "gained": 0, "lost": -1}, "0 gained and -1 lost do not make"),
+        ({"pass_n": SATED, "gained": 1, "lost": 1}, "1 gained and 1 lost do not make 30 solved problems of 30"),
+        ({"pass_1": {"before": 0.9, "after": 0.5}, "pass_n": HALF}, "216 right samples cannot be those of 15 problems"),
+        ({"pass_1": {"before": 0.05, "after": 0.5}, "pass_n": HALF}, "12 right samples cannot be those of 15 problems"),
         ({"problems": 0}, "0 problems"),
         ({"problems": "many"}, "not a published table"),
     ],
