@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
+from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
@@ -153,11 +153,11 @@ class Scenario(Declared, frozen=True):
 def load_scenario(source: Path | dict[str, Any]) -> Scenario:
     """Read one scenario; anything wrong with it is one line that names the file and the field."""
     name = str(source) if isinstance(source, Path) else "scenario"
-    raw = _read(source) if isinstance(source, Path) else source
+    raw = read_yaml(source) if isinstance(source, Path) else source
     try:
         return msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
-        raise PatchkitError(f"{name}: {_field_first(str(error))}", "see docs/worker-protocol.md") from None
+        raise PatchkitError(f"{name}: {field_first(str(error))}", "see docs/worker-protocol.md") from None
 
 
 def load_scenarios(folder: Path) -> dict[str, Scenario]:
@@ -190,21 +190,6 @@ def running_order(scenario: Scenario) -> tuple[bool, int, str]:
     return scenario.kind == "benchmark", scenario.order, scenario.name
 
 
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise PatchkitError(f"{path}: not a text file in UTF-8") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise PatchkitError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from None
-    except (RecursionError, ValueError) as error:
-        raise PatchkitError(f"{path}: not YAML that can be read ({type(error).__name__}: {error})") from None
-
-
 def _single(rule: str | dict[str, dict[str, Any] | None]) -> tuple[str, dict[str, Any]]:
     if isinstance(rule, str):
         return rule, {}
@@ -212,10 +197,3 @@ def _single(rule: str | dict[str, dict[str, Any] | None]) -> tuple[str, dict[str
         raise ValueError(f"an invariant is a name or one `name: {{parameters}}`, not {sorted(rule)}")
     ((name, given),) = rule.items()
     return name, given or {}
-
-
-def _field_first(message: str) -> str:
-    """msgspec says ``what - at `$.field` ``; people look for the field first."""
-    what, _, where = message.partition(" - at `$")
-    field = where.rstrip("`").lstrip(".")
-    return f"{field}: {what}" if field else what
