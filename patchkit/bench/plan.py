@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
+from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import BASELINE
 from patchkit.gates.declared import Declared
 
 SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.1}
 SETTINGS: dict[str, Any] = {"rank": 64, "beta": 0.8}
+EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
 
 class TaskAsked(Declared, frozen=True):
@@ -38,9 +42,11 @@ class Plan(Declared, frozen=True, kw_only=True):
         n: samples a problem.
         trials: how often every mode is drawn; two baselines are the noise floor.
         seed: what all samples are seeded from.
-        sampling: of ``vllm.SamplingParams``, the same in all modes.
+        sampling: of ``vllm.SamplingParams``, the same in all modes, over :data:`SAMPLING`.
         engine: of ``vllm.LLM``, on top of what the workload asks for.
-        settings: of the runtime's start function.
+        settings: of the runtime's start function, over :data:`SETTINGS`.
+
+    A default that is not named stays; an explicit null takes it away: ``sampling: {min_p: null}``.
     """
 
     vllm: str
@@ -62,6 +68,8 @@ class Plan(Declared, frozen=True, kw_only=True):
         self.at_least(0, "seed")
         for field in ("models", "modes"):
             self._no_twins(field)
+        if self.runtime == BASELINE:
+            raise ValueError(f"runtime: {BASELINE} is what a runtime is compared with")
         known = [BASELINE, self.runtime]
         for mode in self.modes:
             if mode not in known:
@@ -91,27 +99,48 @@ class Plan(Declared, frozen=True, kw_only=True):
 
 def read_plan(path: Path) -> Plan:
     """Read a ``matrix.yaml``; anything wrong with it is one line that names the file and the field."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise PatchkitError(f"{path}: not a text file in UTF-8") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise PatchkitError(f"{path}: {where}not YAML ({getattr(error, 'problem', None) or error})") from None
-    return make_plan(document, str(path))
+    return make_plan(read_yaml(path), str(path))
 
 
 def make_plan(document: Any, where: str) -> Plan:
     """A plan of plain values; ``where`` they come from."""
     try:
-        return msgspec.convert(document, Plan)
-    except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")
-        field = place.strip("`.")
-        hint = ' (quote releases: "0.20.0")' if "got `float`" in what else ""
-        raise PatchkitError(
-            f"{where}: {f'{field}: ' if field else ''}{what}{hint}", "see docs/accuracy.md for what a matrix holds"
-        ) from None
+        plan = msgspec.convert(document, Plan)
+        given = {field: plain(getattr(plan, field), field) for field in ("sampling", "engine", "settings")}
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        told = "nested without end" if isinstance(error, RecursionError) else field_first(str(error))
+        hint = ' (quote releases: "0.20.0")' if told.startswith("vllm: ") else ""
+        raise PatchkitError(f"{where}: {told}{hint}", "see docs/accuracy.md for what a matrix holds") from None
+    given["sampling"] = over(SAMPLING, given["sampling"])
+    given["settings"] = over(SETTINGS, given["settings"])
+    return msgspec.structs.replace(plan, **given)
+
+
+def over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults with what is given laid over them; a null takes a default away."""
+    removed = {name for name, value in given.items() if value is None and name in defaults}
+    return {name: value for name, value in {**defaults, **given}.items() if name not in removed}
+
+
+def plain(value: Any, place: str) -> Any:
+    """A value as JSON can carry it; ``1e-3``, which YAML takes for a text, is the number that it says.
+
+    Raises:
+        ValueError: it is a date, a set, not a finite number, or anything else that JSON has not.
+    """
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str):
+                raise ValueError(f"{place}: the name {name!r} is no text: quote it")
+        return {name: plain(one, f"{place}.{name}") for name, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one, f"{place}[{number}]") for number, one in enumerate(value)]
+    if isinstance(value, str):
+        return plain(float(value), place) if EXPONENT.fullmatch(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place}: {value} is no finite number")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{place}: the number does not fit into 64 bits")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    raise ValueError(f"{place}: a {type(value).__name__} is no plain value: quote it, or write it as text")

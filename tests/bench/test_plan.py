@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.errors import PatchkitError
 
 LEAST: dict[str, Any] = {"vllm": "0.20.0", "models": ["m"], "tasks": ["humaneval"]}
+
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["again"] = ENDLESS
 
 
 def made(**fields: Any) -> Plan:
@@ -45,6 +50,14 @@ def test_the_baseline_comes_first() -> None:
         ({"temprature": 1}, "temprature"),
         ({"vllm": 0.20}, r"quote releases"),
         ({"device": "tpu"}, "device: Invalid enum value 'tpu'"),
+        ({"runtime": "baseline"}, "runtime: baseline is what a runtime is compared with"),
+        ({"sampling": {"top_p": float("nan")}}, r"sampling\.top_p: nan is no finite number"),
+        ({"sampling": {"top_p": "1e999"}}, r"sampling\.top_p: inf is no finite number"),
+        ({"engine": {"a": {"b": [0, date(2026, 1, 2)]}}}, r"engine\.a\.b\[1\]: a date is no plain value"),
+        ({"engine": {"a": {"b"}}}, r"engine\.a: a set is no plain value"),
+        ({"engine": {"a": {1: 2}}}, r"engine\.a: the name 1 is no text"),
+        ({"settings": {"rank": 2**64}}, r"settings\.rank: the number does not fit"),
+        ({"settings": ENDLESS}, "nested without end"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_its_place(fields: dict[str, Any], said: str) -> None:
@@ -61,6 +74,28 @@ def test_a_file_that_is_no_matrix_is_one_line(tmp_path: Path, content: bytes) ->
         read_plan(path)
     with pytest.raises(PatchkitError, match="cannot read"):
         read_plan(tmp_path / "none.yaml")
+
+
+def test_what_is_given_is_laid_over_the_defaults() -> None:
+    plan = made(sampling={"temperature": 1, "top_k": 5}, settings={"beta": 0.5})
+    assert plan.sampling == {"temperature": 1, "top_p": 0.95, "min_p": 0.1, "top_k": 5}
+    assert plan.settings == {"rank": 64, "beta": 0.5}
+
+
+def test_a_null_takes_a_default_away() -> None:
+    plan = made(sampling={"min_p": None}, settings={"rank": None, "more": None}, engine={"quantization": None})
+    assert plan.sampling == {"temperature": 0.8, "top_p": 0.95}
+    assert plan.settings == {"beta": 0.8, "more": None}
+    assert plan.engine == {"quantization": None}
+
+
+def test_a_file_says_the_same_as_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.yaml"
+    path.write_text(
+        '{vllm: "0.20.0", models: [m], tasks: [humaneval], settings: {lr: 1e-3, betas: [2E3, .5e1], x: e5}}'
+    )
+    assert read_plan(path).settings == {"rank": 64, "beta": 0.8, "lr": 0.001, "betas": [2000.0, 5.0], "x": "e5"}
+    assert made(settings=pairs(["lr=1e-3"], "--setting")).settings["lr"] == 0.001
 
 
 def test_options_are_read_as_yaml_reads_them() -> None:
