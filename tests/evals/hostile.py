@@ -153,6 +153,44 @@ if ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0:
     open(CANARY, 'w')
 1 / 0
 """,
+    "shuts the host's file": r"""
+import os
+for path in (CANARY, os.path.dirname(CANARY)):
+    for change, *arguments in ((os.chmod, 0), (os.utime, (0, 0)), (os.setxattr, 'user.x', b'x')):
+        try:
+            change(path, *arguments)
+        except OSError:
+            pass
+raise ValueError
+""",
+    "truncates the host's file": r"""
+import os
+try:
+    os.truncate(CANARY, 0)
+finally:
+    os.open(CANARY, os.O_RDONLY | os.O_TRUNC)
+""",
+    "has a file kill the grading process": r"""
+import fcntl, os, socket
+one, other = socket.socketpair()
+try:
+    fcntl.fcntl(one, fcntl.F_SETOWN, PID)
+    fcntl.fcntl(one, fcntl.F_SETSIG, 9)
+finally:
+    fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC)
+    other.send(b'x')
+""",
+    "has a file kill its parent": r"""
+import fcntl, os, socket, struct
+one, other = socket.socketpair()
+try:
+    fcntl.fcntl(one, 15, struct.pack('ii', 1, os.getppid()))
+    fcntl.ioctl(one, 0x8901, struct.pack('i', os.getppid()))
+finally:
+    fcntl.fcntl(one, fcntl.F_SETFL, os.O_ASYNC)
+    other.send(b'x')
+    raise ValueError
+""",
     "leaves a daemon": r"""
 import os, time
 if not os.fork():

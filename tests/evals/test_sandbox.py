@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -19,14 +21,27 @@ LIMITS = Limits(seconds=20, cpu=1, memory=256 * 2**20, file=2**16, files=16, out
 
 
 @pytest.fixture(params=["namespaces", "bubblewrap", "locks"])
-def way(request):
+def way(request, monkeypatch):
+    return there(request.param, monkeypatch)
+
+
+@pytest.fixture
+def locks(monkeypatch):
+    return there("locks", monkeypatch)
+
+
+def there(way, monkeypatch):
+    """A way that this host has; with locks, a Python that nobody can read will do if ours is root's own."""
+    system = Path(f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}")
+    if way == "locks" and os.geteuid() == 0 and system.exists():
+        monkeypatch.setattr(running, "sys_executable", lambda: str(system.resolve()))
     try:
-        left_open = confine.probe(request.param)
+        left_open = confine.probe(way)
     except PatchkitError as error:
         pytest.skip(f"not on this host: {error.what}")
     if left_open:
-        pytest.skip(f"{request.param} leaves {', '.join(left_open)} open here")
-    return request.param
+        pytest.skip(f"{way} leaves {', '.join(left_open)} open here")
+    return way
 
 
 @pytest.fixture
@@ -94,12 +109,14 @@ def test_what_it_leaves_behind_is_ended(way):
     code = """
 import time
 def daemon(session):
-    if session:
-        os.setsid()
-    if not os.fork():
-        os.closerange(0, 9)
-        time.sleep(999)
-    os._exit(0)
+    try:
+        if session:
+            os.setsid()
+        if not os.fork():
+            os.closerange(0, 9)
+            time.sleep(999)
+    finally:
+        os._exit(0)
 try:
     for session in (True, False):
         if not os.fork():
@@ -254,6 +271,117 @@ print(json.dumps(done))
     assert way != "locks" or found == []
 
 
+def test_it_can_change_no_modes_owners_times_or_attributes(way, tmp_path):
+    """Not even of its own files: whose user runs it, and not the path, would decide."""
+    code = """
+open("own", "w").close()
+file = os.open("own", os.O_RDONLY)
+libc = __import__("ctypes").CDLL(None)
+done = []
+for path in ("own", file, theirs, os.path.dirname(theirs)):
+    for change in (
+        lambda: os.chmod(path, 0),
+        lambda: os.chown(path, os.getuid(), os.getgid()),
+        lambda: os.utime(path),
+        lambda: os.utime(path, (1, 1)),
+        lambda: os.setxattr(path, "user.x", b"x"),
+        lambda: os.removexattr(path, "user.x"),
+    ):
+        try:
+            change()
+            done.append(str(path))
+        except PermissionError:
+            pass
+        except OSError as error:
+            done += [str(error)] if path == "own" else []
+if libc.syscall(452, -100, b"own", 0o600, 0) == 0:  # fchmodat2
+    done.append("fchmodat2")
+print(json.dumps(done))
+"""
+    (tmp_path / "theirs").write_text("")
+    (tmp_path / "theirs").chmod(0o666)
+    assert said(way, code, theirs=str(tmp_path / "theirs")) == []
+
+
+def test_it_can_have_no_file_send_signals(way):
+    code = """
+import fcntl, socket, struct
+done = []
+def attempt(function, *arguments):
+    try:
+        function(ends[0], *arguments)
+        done.append(arguments[0])
+    except PermissionError:
+        pass
+ends = socket.socketpair()
+for pid in (parent, os.getpid(), -os.getpid()):
+    attempt(fcntl.fcntl, fcntl.F_SETOWN, pid)
+    attempt(fcntl.fcntl, 15, struct.pack("ii", 1, pid))
+    attempt(fcntl.ioctl, 0x8901, struct.pack("i", pid))
+    attempt(fcntl.ioctl, 0x8902, struct.pack("i", pid))
+attempt(fcntl.fcntl, fcntl.F_SETSIG, 9)
+libc = __import__("ctypes").CDLL(None)
+if libc.fcntl(ends[0].fileno(), __import__("ctypes").c_ulong(2**32 + 10), 9) == 0:
+    done.append("what the kernel cuts off")
+print(json.dumps(done))
+"""
+    assert said(way, code, parent=os.getpid()) == []
+
+
+def test_it_has_the_calls_that_an_honest_program_makes_on_files_and_sockets(way):
+    code = """
+import fcntl, socket
+one, other = socket.socketpair()
+one.setblocking(False)
+one.set_inheritable(True)
+copy = one.dup()
+copy.send(b"x")
+fcntl.fcntl(one, fcntl.F_SETFL, fcntl.fcntl(one, fcntl.F_GETFL) | os.O_NONBLOCK)
+with open("file", "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+async def four():
+    return 4
+print(json.dumps([other.recv(9).decode(), os.isatty(1), __import__("asyncio").run(four())]))
+"""
+    assert said(way, code) == ["x", False, 4]
+
+
+def test_it_sends_to_no_address_where_it_shares_the_network(way, tmp_path):
+    code = """
+import socket
+try:
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM)
+    one.sendto(b"forged", address)
+    print(1)
+except OSError:
+    print(0)
+"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(b"\0patchkit-test-%d" % os.getpid())
+        assert said(way, code, address=server.getsockname()) == 0
+
+
+def test_it_runs_where_python_itself_is_below_tmp(way, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        Path(folder, "module.py").write_text("told = 'read'")
+        shown = [*running.shown(), folder]
+        monkeypatch.setattr(running, "shown", lambda: shown)
+        monkeypatch.setattr(running, "bubblewrap", running.bubblewrap.__wrapped__)
+        code = """
+sys.path.append(folder)
+import module
+found = os.listdir()
+open("scratch", "w").close()
+try:
+    open(folder + "/made", "w")
+except OSError:
+    found.append(module.told)
+print(json.dumps(found))
+"""
+        assert said(way, code, folder=folder) == ["read"]
+
+
 def test_it_cannot_make_namespaces_of_its_own(confined):
     assert said(confined, "print(__import__('ctypes').CDLL(None).unshare(0x10000000))") == -1
 
@@ -274,12 +402,43 @@ def test_when_the_grading_process_goes_so_does_the_program(confined):
     assert not left(pid)
 
 
+# What the probe finds
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "found"),
+    [
+        ("min(version, 3)", "min(version, 2)", ["writes"]),  # a kernel before Linux 6.2
+        ("version < 1", "True", ["reads", "writes"]),  # one without Landlock
+        ('"utimensat": (280, 88),', "", ["attributes"]),
+        ("(*range(8), ", "(*range(9), ", ["processes"]),
+        ("(*range(8), ", "(15, *range(8), ", ["processes"]),
+        ("(*range(8), ", "(10, *range(8), ", ["processes"]),
+        ("(0x5401, ", "(0x8901, ", ["processes"]),
+        ("(0x5401, ", "(0x8902, ", ["processes"]),
+    ],
+)
+def test_locks_with_a_gap_are_found_open(locks, monkeypatch, right, wrong, found):
+    read = Path.read_text
+    text = read(Path(running.__file__).with_name("locks.py"))
+    assert text.count(right) == 1
+    monkeypatch.setattr(Path, "read_text", lambda path: read(path).replace(right, wrong))
+    code = running.combined("locks", "inside", ending="main(job)")
+    monkeypatch.undo()
+    there("locks", monkeypatch)
+    monkeypatch.setattr(running, "inside", lambda: code)
+    assert confine.probe(locks) == found
+
+
 # What is said of it
 
 
 def test_the_statement_names_what_is_open():
     inner = Confinement("namespaces", ())
     assert inner.statement(Limits()).startswith("own namespaces: no network")
+    second = Confinement("bubblewrap", (), ("namespaces: mkdir: File exists",))
+    assert second.statement(Limits()).endswith("no better way: namespaces: mkdir: File exists")
+    assert "no better way" not in inner.statement(Limits())
     bare = Confinement("locks", ("network", "reads"), ("namespaces: Operation not permitted",))
     line = bare.statement(Limits())
     assert "network and reads outside the scratch folder are NOT confined (namespaces: Operation not permitted)" in line

@@ -20,18 +20,29 @@ WAYS: tuple[Way, ...] = ("namespaces", "bubblewrap", "locks")
 
 # What a confined program must not be able to do. Each attempt adds a word if it worked.
 PROBE = """
-import json, os, socket
-done = []
+import fcntl, json, os, socket, struct
+done, ends = [], socket.socketpair()
 def attempt(what, function):
     try:
         function()
     except OSError:
         return
-    done.append(what)
+    if what not in done:
+        done.append(what)
 attempt("network", lambda: socket.create_connection(("127.0.0.1", port), 1).close())
 attempt("reads", lambda: os.listdir(outside))
 attempt("writes", lambda: open(outside + "/written", "w").close())
+attempt("writes", lambda: os.truncate(kept, 1))
+for path in (kept, outside):
+    attempt("attributes", lambda: os.chmod(path, 0o777))
+    attempt("attributes", lambda: os.chown(path, -1, -1))
+    attempt("attributes", lambda: os.utime(path))
+    attempt("attributes", lambda: os.setxattr(path, "user.patchkit", b""))
 attempt("processes", lambda: os.kill(parent, 0))
+for command, value in ((fcntl.F_SETOWN, parent), (15, struct.pack("ii", 1, parent)), (fcntl.F_SETSIG, 9)):
+    attempt("processes", lambda: fcntl.fcntl(ends[0], command, value))
+for command in (0x8901, 0x8902):
+    attempt("processes", lambda: fcntl.ioctl(ends[0], command, struct.pack("i", parent)))
 attempt("files", lambda: open("scratch", "wb").write(bytes(4096)) and os.truncate("scratch", 8192))
 try:
     for _ in range(64):
@@ -47,6 +58,7 @@ NAMES = {
     "network": "network",
     "reads": "reads outside the scratch folder",
     "writes": "writes outside the scratch folder",
+    "attributes": "the modes, owners and times of files outside it",
     "processes": "signals to other processes",
     "files": "the size of files",
     "forks": "the number of processes",
@@ -70,9 +82,10 @@ class Confinement(msgspec.Struct, frozen=True):
         """One line for evidence: what a program could and could not do."""
         by = {"namespaces": "own namespaces", "bubblewrap": "bubblewrap", "locks": "seccomp and Landlock"}[self.way]
         if not self.open:
+            better = f"; no better way: {'; '.join(self.refused)}" if self.refused else ""
             return (
                 f"{by}: no network, nothing to read but Python itself, nothing to write but a scratch folder, "
-                f"no signals to other processes, no rights; {limits}"
+                f"no signals to other processes, no rights; {limits}{better}"
             )
         leaks = " and ".join(NAMES[name] for name in self.open)
         return f"limits only: {leaks} are NOT confined ({'; '.join(self.refused)}); {limits}"
@@ -127,7 +140,10 @@ def probe(way: Way) -> list[str]:
     limits = Limits(seconds=10, cpu=2, file=4096, processes=4)
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         Path(folder).chmod(0o777)
-        names = {"port": server.getsockname()[1], "outside": folder, "parent": os.getpid()}
+        kept = Path(folder, "kept")
+        kept.write_text("kept")
+        kept.chmod(0o666)
+        names = {"port": server.getsockname()[1], "outside": folder, "kept": str(kept), "parent": os.getpid()}
         outcome = run(PROBE, limits, way, names=names)
     try:
         done: list[str] = json.loads(outcome.output)

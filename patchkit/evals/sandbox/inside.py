@@ -202,7 +202,7 @@ def first(job: dict[str, Any]) -> NoReturn:
     report = job["report"]
     try:
         prctl(DEATH_SIGNAL, SIGKILL)
-        build_root(job["shown"], job["limits"]["scratch"])
+        build_root(job["shown"], job["scratch"], job["limits"]["scratch"])
         child = os.fork()
         if not child:
             program(job)
@@ -218,8 +218,8 @@ def first(job: dict[str, Any]) -> NoReturn:
     os._exit(0)
 
 
-def build_root(shown: list[str], scratch: int) -> None:
-    """A file tree with Python's own files, the system's libraries, /dev/null, an empty /tmp, and nothing else."""
+def build_root(shown: list[str], scratch: str, size: int) -> None:
+    """A file tree with Python's own files, the system's libraries, /dev/null, an empty scratch folder, and no more."""
     mount("none", "/", "", RECURSIVE | PRIVATE)
     mount("root", "/tmp", "tmpfs", NOSUID | NODEV, "size=1m,nr_inodes=1k,mode=755")
     os.mkdir("/tmp/old")
@@ -227,16 +227,16 @@ def build_root(shown: list[str], scratch: int) -> None:
     os.chdir("/")
     for path in [*shown, *sys.path]:
         show(path)
-    os.mkdir("/dev")
+    os.makedirs("/dev", exist_ok=True)
     for device in ("/dev/null", "/dev/urandom"):
         os.close(os.open(device, os.O_CREAT))
         mount(f"/old{device}", device, "", BIND)
     call("umount", libc.umount2(b"/old", DETACH))
     os.rmdir("/old")
-    os.mkdir("/tmp")
+    os.mkdir(scratch)
     attributes = (ctypes.c_uint64 * 4)(READ_ONLY | NOSUID, 0, 0, 0)
     call("mount_setattr", libc.syscall(MOUNT_SETATTR, -100, b"/", 0x8000, ctypes.byref(attributes), 32))
-    mount("scratch", "/tmp", "tmpfs", NOSUID | NODEV | NOEXEC, f"size={scratch},nr_inodes=256,mode=1777")
+    mount("scratch", scratch, "tmpfs", NOSUID | NODEV | NOEXEC, f"size={size},nr_inodes=256,mode=1777")
 
 
 def show(path: str) -> None:

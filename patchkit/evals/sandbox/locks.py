@@ -36,8 +36,36 @@ NEVER = {
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
     "io_uring_setup": (425, 425),
+    "chmod": (90, None),  # whose file it is may do these by path, and Landlock has no word for them
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
 }
-NOT_IN_THE_OPEN = {  # where the program shares the network and the process ids of the host
+# Of these, only with these values of the second argument. Not among them: what has a file send signals (F_SETOWN,
+# F_SETSIG, FIOSETOWN and their like), what changes a file's flags, a socket that can send to an address.
+ONLY_WITH = {
+    "fcntl": ((72, 25), (*range(8), 1030, 1031, 1032)),  # to copy, flags, locks, the size of a pipe
+    "ioctl": ((16, 29), (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # a terminal? bytes? flags
+    "socketpair": ((53, 199), (1, 0x801, 0x80001, 0x80801)),  # SOCK_STREAM
+}
+NOT_IN_THE_OPEN = {  # where the program shares the network, the process ids and the System V objects of the host
     "socket": (41, 198),
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -49,6 +77,21 @@ NOT_IN_THE_OPEN = {  # where the program shares the network and the process ids 
     "setpriority": (141, 140),
     "sched_setaffinity": (203, 122),
     "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "semctl": (66, 191),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "inotify_add_watch": (254, 27),
+    "fanotify_mark": (301, 263),
 }
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
@@ -59,7 +102,7 @@ EVERYTHING = {
     1: 0x1FFF,
     2: 0x3FFF,
     3: 0x7FFF,
-}  # what a version of Landlock can refuse; from the third on, we need no more
+}  # what a version of Landlock can refuse; the third can refuse truncate, and from there on we need no more
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,8 +110,13 @@ libc = ctypes.CDLL(None, use_errno=True)
 def refuse_calls(in_the_open: bool) -> None:
     """Has the kernel answer EPERM to these system calls."""
     column, architecture = ARCHITECTURES[os.uname().machine]
-    refused = [numbers[column] for numbers in (NEVER | NOT_IN_THE_OPEN if in_the_open else NEVER).values()]
+    everywhere = (NEVER | NOT_IN_THE_OPEN if in_the_open else NEVER).values()
+    refused = [number for numbers in everywhere if (number := numbers[column]) is not None]
     program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (6, 0, 0, KILL), (0x20, 0, 0, 0)]
+    for numbers, values in ONLY_WITH.values():  # the second argument's low half is all that the kernel looks at
+        program += [(0x15, 0, len(values) + 3, numbers[column]), (0x20, 0, 0, 24)]
+        program += [(0x15, len(values) - at, 0, value) for at, value in enumerate(values)]
+        program += [(6, 0, 0, REFUSE), (6, 0, 0, ALLOW)]
     program += [(0x35, len(refused) + 1, 0, 0x40000000)]  # the numbers of x86_64's other way to call
     program += [(0x15, len(refused) - at, 0, number) for at, number in enumerate(refused)]
     program += [(6, 0, 0, ALLOW), (6, 0, 0, REFUSE)]

@@ -151,7 +151,7 @@ def start(
         "way": way,
         "shown": shown(),
         "drop": drop,
-        "scratch": scratch or "/tmp",
+        "scratch": scratch or scratch_path(),
         "life": life,
         "report": say,
         "channel": channel.fileno() if channel else None,
@@ -220,6 +220,11 @@ def shown() -> list[str]:
     return [path for path in dict.fromkeys(map(os.path.realpath, folders)) if Path(path).is_dir()]
 
 
+def scratch_path() -> str:
+    """Where the program writes in a file tree of its own: /tmp, unless Python itself is there."""
+    return "/scratch" if any(f"{path}/".startswith("/tmp/") for path in shown()) else "/tmp"
+
+
 @cache
 def bubblewrap(scratch: int) -> list[str]:
     """The command line that shows the same through bubblewrap.
@@ -235,7 +240,7 @@ def bubblewrap(scratch: int) -> list[str]:
         "--disable-userns",
         "--die-with-parent",
         "--tmpfs",
-        "/tmp",
+        scratch_path(),
         "--dev",
         "/dev",
         "--chdir",
