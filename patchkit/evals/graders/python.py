@@ -6,8 +6,10 @@ only that one can say that it passed. What goes between them is plain values. Se
 
 from __future__ import annotations
 
+import ast
 import signal
 import socket
+import warnings
 from functools import cache
 from types import CodeType
 
@@ -44,9 +46,9 @@ def grade(problem: Problem, text: str) -> Grade:
     which all names are alike, and all constants of a type.
 
     Raises:
-        PatchkitError: if the reference is none, or code cannot be confined here.
+        PatchkitError: if the reference cannot be graded by, whatever the text; or code cannot be confined here.
     """
-    reference = read(problem)
+    reference = read(problem.id, problem.reference)
     program = solution(reference.prompt, reference.entry_point, text)
     if program is None:
         return Grade(False, why="no code")
@@ -66,14 +68,39 @@ def confinement() -> str:
     return sandbox.required().statement(LIMITS)
 
 
-def read(problem: Problem) -> Reference:
+@cache
+def read(problem: str, text: str) -> Reference:
+    """The reference of a problem, whose code is held to compile and to define what it must."""
     try:
-        return msgspec.json.decode(problem.reference, type=Reference)
+        reference = msgspec.json.decode(text, type=Reference)
     except msgspec.DecodeError as error:
         raise PatchkitError(
-            f"problem {problem.id}: its reference is not for graders.python: {error}",
+            f"problem {problem}: its reference is not for graders.python: {error}",
             "it must be JSON with entry_point, prompt and test",
         ) from error
+    for part, code, name in (
+        ("prompt", reference.prompt, reference.entry_point),
+        ("test", reference.test, "check"),
+    ):
+        if wrong := missing(code, name):
+            raise PatchkitError(
+                f"problem {problem}: the {part} of its reference {wrong}",
+                "prompt must be whole up to the function's docstring, and test must define check(candidate)",
+            )
+    return reference
+
+
+def missing(code: str, function: str) -> str:
+    """What keeps Python code from defining a function; empty if it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(code)
+            compile(tree, "<reference>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return f"does not compile: {error}"
+    defined = any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body)
+    return "" if defined else f"defines no function {function}"
 
 
 def verdict(reference: Reference, program: str, limits: Limits) -> str:

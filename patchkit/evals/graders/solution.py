@@ -7,9 +7,10 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator
+from textwrap import dedent
 
 MOST = 100_000  # characters; nobody writes that much for one function
-FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^([ \t]*)```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"\s*?^(?:\t|  )", re.MULTILINE)
 
 
@@ -23,15 +24,24 @@ def solution(prompt: str, entry_point: str, text: str) -> str | None:
     """
     text = text[:MOST].replace("\r\n", "\n").replace("\0", "")
     defines = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
-    if INDENTED.match(text):
-        return continued(prompt, text)
-    blocks: list[str] = [block for block in FENCE.findall(text) if block.strip()]
-    whole = [block for block in blocks if defines.search(block)]
+    bare = continued(prompt, text) if INDENTED.match(text) else None
+    if bare and parsed(bare):
+        return bare
+    blocks = [outdented(block, len(indent)) for indent, block in FENCE.findall(text) if block.strip()]
+    at_the_margin = [block if defines.search(block) else dedent(block) for block in blocks]
+    whole = [block for block in at_the_margin if defines.search(block)]
     if whole:
         return preamble(prompt, entry_point) + next((block for block in reversed(whole) if parsed(block)), whole[-1])
     if defines.search(text):
         return preamble(prompt, entry_point) + longest(from_code_on(text))
+    if bare:
+        return bare  # for Python to refuse
     return continued(prompt, blocks[0]) if blocks and INDENTED.match(blocks[0]) else None
+
+
+def outdented(block: str, indent: int) -> str:
+    """A fence's block without the indent of the fence, as under an item of a list."""
+    return re.sub(rf"^[ \t]{{1,{indent}}}", "", block, flags=re.MULTILINE) if indent else block
 
 
 def preamble(prompt: str, entry_point: str) -> str:

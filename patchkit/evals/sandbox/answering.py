@@ -6,6 +6,8 @@ judge then holds against the tests. Runs after wire.py, in the same names.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 def main(source: str, entry_point: str) -> None:
     """Answers calls until the judge has no more."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+    module = type(sys)("solution")  # not __main__: it is imported, so to say, and not run
+    sys.modules["solution"] = module  # where dataclasses look
+    names: dict[str, Any] = vars(module)
     try:
         exec(compile(source, "<solution>", "exec", dont_inherit=True), names)
         if entry_point not in names:
