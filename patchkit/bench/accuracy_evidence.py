@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from patchkit.evals.record import Cell
+from patchkit.errors import PatchkitError
+from patchkit.evals.record import BASELINE, Cell, Throughput, Trial
 from patchkit.files import read_as
 from patchkit.gates.evidence import Circumstances
+
+MOST_SAMPLES = 10_000  # of a problem; the statistics hold a figure for every k and every count in memory
 
 
 class AccuracyEvidence(Circumstances, kw_only=True):
@@ -29,5 +34,77 @@ class AccuracyEvidence(Circumstances, kw_only=True):
 
 
 def read_accuracy(path: Path) -> AccuracyEvidence:
-    """Read it back; a file that is something else is one line."""
-    return read_as(AccuracyEvidence, path, "evidence of an accuracy run")
+    """Read it back, with curves and judgements worked out from its counts again, whatever the file says of them.
+
+    Raises:
+        PatchkitError: the file is something else, or has counts that cannot be.
+    """
+    evidence = read_as(AccuracyEvidence, path, "evidence of an accuracy run")
+    for cell in evidence.cells:
+        for wrong in _contradictions(cell):
+            what = f"{path}: {cell.model} on {cell.task}: {wrong}"
+            raise PatchkitError(what, "restore the file as it was written, or measure again")
+    for cell in evidence.cells:
+        _judge_again(cell)
+    return evidence
+
+
+def _judge_again(cell: Cell) -> None:
+    from patchkit.evals.judge import curves, judge  # scipy is behind it
+
+    cell.modes = {BASELINE: cell.modes[BASELINE], **cell.modes}
+    cell.curves = curves(cell)
+    cell.judgements = [judge(cell, mode) for mode in cell.modes if mode != BASELINE]
+
+
+def _contradictions(cell: Cell) -> Iterator[str]:
+    """What no run leaves behind."""
+    if not 1 <= cell.n <= MOST_SAMPLES or not cell.problems:
+        yield f"{len(cell.problems)} problems with {cell.n} samples cannot be judged"
+        return
+    if len(set(cell.problems)) < len(cell.problems):
+        yield "a problem is there twice"
+    if not cell.modes.get(BASELINE):
+        yield f"there is no trial of the {BASELINE}"
+        return
+    trials = len(cell.modes[BASELINE])
+    for mode, all_of_it in cell.modes.items():
+        if len(all_of_it) != trials:
+            yield f"{len(all_of_it)} trials of {mode} are not the {trials} of the {BASELINE}"
+        for number, trial in enumerate(all_of_it, 1):
+            yield from (f"{mode}, trial {number}: {wrong}" for wrong in _in_trial(trial, len(cell.problems), cell.n))
+    for mode, ratio in cell.throughput.items():
+        if mode not in cell.modes or mode == BASELINE:
+            yield f"there is a throughput of {mode}, which was not compared"
+        yield from (f"{mode}: {wrong}" for wrong in _in_throughput(ratio, trials))
+
+
+def _in_trial(trial: Trial, problems: int, n: int) -> Iterator[str]:
+    lists: dict[str, Sequence[float | None]] = {
+        "correct": trial.correct,
+        "truncated": trial.truncated,
+        "answers": trial.answers,
+        "approaches": trial.approaches,
+    }
+    for name, values in lists.items():
+        most = n if name in ("correct", "truncated") else 1
+        if len(values) != problems and (values or name == "correct"):  # the others need not have been recorded
+            yield f"{name} has {len(values)} figures for {problems} problems"
+        for value in values:
+            if value is not None and not 0 <= value <= most:
+                yield f"{name} has {value:g}, which is not from 0 to {most}"
+    wrong = problems * n - sum(trial.correct)
+    for name, count in (("ungraded", trial.ungraded), *((f"why: {why}", often) for why, often in trial.why.items())):
+        if not 0 <= count <= wrong:
+            yield f"{name}: {count} of {wrong} wrong samples"
+    if sum(trial.why.values()) > wrong:
+        yield f"why counts {sum(trial.why.values())} of {wrong} wrong samples"
+    if trial.tokens < 0 or trial.sittings < 1 or trial.shards < 1 or not (0 <= trial.seconds < math.inf):
+        yield "tokens, seconds, sittings and shards cannot be what they are"
+
+
+def _in_throughput(ratio: Throughput, trials: int) -> Iterator[str]:
+    if not 0 < ratio.low <= ratio.ratio <= ratio.high < math.inf:
+        yield f"tokens/s of {ratio.ratio:g} x ({ratio.low:g} to {ratio.high:g}) cannot be"
+    if not 1 <= ratio.pairs <= trials:
+        yield f"tokens/s of {ratio.pairs} pairs cannot be, of {trials} trials"
