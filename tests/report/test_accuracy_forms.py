@@ -150,6 +150,23 @@ def test_unproven_comes_before_any_figure(said: Said) -> None:
 
 
 @every_form
+def test_samples_that_were_not_graded_come_before_any_figure(said: Said) -> None:
+    cell = made.by_hand()
+    cell.modes["esamp"][0].ungraded, cell.modes["esamp"][1].ungraded = 1200, 34
+    told = said(made.evidence(cell))
+    sentence = "1,234 samples could not be graded and count as wrong: 1,234 of sums, model, esamp."
+    assert sentence in told
+    assert told.index(sentence) < told.index("31.1%")
+    assert "could not be graded" not in said(made.evidence(made.by_hand()))
+
+
+def test_saturated_does_not_mean_that_nothing_moves() -> None:
+    legend = words_of_page(made.evidence(made.by_hand())).split("How to read it")[1]
+    assert "nothing moves" not in legend.lower()
+    assert "a search has no room for a gain, though pass@1 may rise" in legend
+
+
+@every_form
 def test_one_trial_does_not_pass_for_a_quiet_one(said: Said) -> None:
     told = said(made.evidence(made.by_hand(trials=1)))
     assert "not measured: --trials 2" in told

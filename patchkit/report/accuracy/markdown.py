@@ -24,6 +24,9 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
     if evidence.unproven:
         yield f"> ⚠️ **Unproven.** {escaped(wording.unproven(evidence))}"
         yield ""
+    if ungraded := wording.ungraded(evidence):
+        yield f"> ⚠️ **Not graded.** {escaped(ungraded)}"
+        yield ""
     yield f"## {escaped(verdict.verdict(evidence))}"
     yield ""
     yield escaped(f"pass@k: {wording.headline(evidence)}")

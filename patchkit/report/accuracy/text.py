@@ -31,6 +31,8 @@ def show_text(evidence: AccuracyEvidence, console: Console = out) -> None:
 def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
     if evidence.unproven:
         yield Text(f"! unproven: {wording.unproven(evidence)}", "bold red")
+    if ungraded := wording.ungraded(evidence):
+        yield Text(f"! {ungraded}", "bold red")
     yield Text(verdict.verdict(evidence), "bold")
     yield Text(f"pass@k  {wording.headline(evidence)}", "dim")
     rows = view.comparisons(evidence)

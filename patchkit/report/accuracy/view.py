@@ -148,6 +148,16 @@ def truncated(cell: Cell, mode: str) -> float | None:
     return sum(map(sum, trials)) / (len(trials) * cell.n * len(cell.problems)) if trials else None
 
 
+def ungraded(evidence: AccuracyEvidence) -> list[tuple[Cell, str, int]]:
+    """Where graders failed: cell, mode, and how many samples."""
+    counts = [
+        (cell, mode, sum(trial.ungraded for trial in trials))
+        for cell in evidence.cells
+        for mode, trials in cell.modes.items()
+    ]
+    return [one for one in counts if one[2]]
+
+
 def failures(row: Comparison, most: int = 5) -> list[tuple[str, list[int]]]:
     """The most frequent reasons for failing, with how often in each mode."""
     counts: dict[str, list[int]] = {}

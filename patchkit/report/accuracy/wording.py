@@ -25,7 +25,11 @@ SHAPES: dict[Shape, tuple[str, str]] = {
         "pass@n rises, pass@1 does not: of use where a verifier, a test or a vote picks the right sample.",
     ),
     "harmful": ("▼", "pass@n falls, or pass@1 falls and pass@n does not rise."),
-    "saturated": ("■", "Nothing moves, and the baseline solves nearly everything: there is no room for a gain."),
+    "saturated": (
+        "■",
+        "The baseline solves nearly everything in n samples, and pass@n does not move: "
+        "a search has no room for a gain, though pass@1 may rise.",
+    ),
     "not resolved": (
         "○",
         "The figures do not tell. That is not a proof of no effect: each cell says what it would take to see more.",
@@ -51,6 +55,20 @@ def headline(evidence: AccuracyEvidence) -> str:
 def unproven(evidence: AccuracyEvidence) -> str:
     """Why no figure counts."""
     return f"The gates did not admit this run: {evidence.unproven}. No figure below can be relied on."
+
+
+def ungraded(evidence: AccuracyEvidence) -> str:
+    """How many samples no grader judged, and where; empty if all were."""
+    found = view.ungraded(evidence)
+    if not found:
+        return ""
+    models = short_models(evidence)
+    where = "; ".join(f"{count:,} of {cell.task}, {models[cell.model]}, {mode}" for cell, mode, count in found)
+    whole = sum(count for _, _, count in found)
+    told = (
+        "1 sample could not be graded and counts" if whole == 1 else f"{whole:,} samples could not be graded and count"
+    )
+    return f"{told} as wrong: {where}."
 
 
 def title(evidence: AccuracyEvidence, row: Comparison) -> str:
