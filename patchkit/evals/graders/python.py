@@ -128,9 +128,9 @@ def reason(judge: Outcome, candidate: Outcome) -> str:
     if said.startswith("raised "):
         kind = said.removeprefix("raised ")
         return "memory" if kind == "MemoryError" else kind
-    if candidate.end == "signal":
-        return "killed"
-    return "exit" if said == "gone" else said or "killed"
+    if said not in ("", "gone"):
+        return said
+    return "exit" if said and candidate.end != "signal" else "killed"
 
 
 @cache
