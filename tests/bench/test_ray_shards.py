@@ -16,12 +16,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from made_draws import plan
 
 from patchkit.bench import ray_shards as module
+from patchkit.bench.digests import digest
 from patchkit.bench.drawing import Share, draw
-from patchkit.bench.journal import DrawPlan, Journal
+from patchkit.bench.journal import Journal
 from patchkit.bench.progress import watching
-from patchkit.bench.ray_shards import Interpreter, digest, ray_shards
+from patchkit.bench.ray_shards import Interpreter, ray_shards
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading
@@ -80,9 +82,7 @@ def grading() -> Iterator[Grading]:
 
 @contextmanager
 def journal(home: Path) -> Iterator[Journal]:
-    told: dict[str, Any] = {"release": "0.20.0", "device": "cpu", "model": "m", "model_digest": "", "task": "t"}
-    told |= {"task_digest": "d", "mode": "baseline", "n": N, "trial": 0, "seed": 0, "max_tokens": 8}
-    with Journal(home, DrawPlan(**told, sampling={}, engine={}), [problem.id for problem in PROBLEMS]) as one:
+    with Journal(home, plan(n=N), [problem.id for problem in PROBLEMS]) as one:
         yield one
 
 
