@@ -103,7 +103,7 @@ def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
             raise PatchkitError(f"{option} {text}: not of the form key=value", f"e.g. {option} dtype=bfloat16")
         try:
             found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             found[key] = value
     return found
 

@@ -5,33 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from patchkit.bench.shards import DrawError
+from patchkit.gates.events import Drawn, Progress
 
 
-def check_at_work(counters: Mapping[str, float | None], samples: int, tokens: int, beta: float | None) -> None:
-    """Hold the runtime's counters against the tokens that were drawn.
+def check_at_work(counters: Mapping[str, float | None], said: Progress | Drawn, rows: int, beta: float | None) -> None:
+    """Hold the runtime's counters against what the worker saw, in one process, from its start.
 
-    Every token but a sample's first is drawn from a decode row, and the runtime must have intervened on each. One row a
-    sample may be more or less: asynchronous scheduling runs one step ahead, and a preempted sample goes on from a
-    prefill. So this is asked of each process by itself, and often: what is lost in one must not hide among the others.
+    It must have intervened on every decode row. One row a sample may be more or less: with asynchronous scheduling a
+    step is on its way. This is asked of each process by itself, so that what is lost in one does not hide among the
+    others.
 
     Args:
-        counters: of one process, from its start.
-        samples: that have a token.
-        tokens: of all of them, finished or not.
+        counters: the runtime's.
+        said: what the worker counted.
+        rows: samples that have a token.
         beta: the strength of the intervention; None if it is not known.
 
     Raises:
         DrawError: it was not at work, in one line.
     """
-    rows, expected = counters.get("intervened_rows") or 0, tokens - samples
+    found, expected = counters.get("intervened_rows") or 0, said.decode_rows
+    seen = expected > (0 if isinstance(said, Drawn) else rows)  # decode rows that no step under way explains
     wrong = []
-    if abs(rows - expected) > samples or (expected and not rows):
-        wrong.append(f"it intervened on {rows:,.0f} of {expected:,} decode rows")
+    if not expected and said.tokens > 2 * rows:
+        wrong.append(f"no decode row was seen in {said.tokens:,} tokens")
+    if abs(found - expected) > rows or (seen and not found):
+        wrong.append(f"it intervened on {found:,.0f} of {expected:,} decode rows")
     if counters.get("unmapped_rows"):
         wrong.append(f"{counters['unmapped_rows']:,.0f} rows belonged to nobody")
-    if beta and expected and not counters.get("moved_tokens"):
+    if beta and seen and not counters.get("moved_tokens"):
         wrong.append("it moved no logit")
-    if expected and not counters.get("loss_finite"):
+    if seen and not counters.get("loss_finite"):
         wrong.append("its loss is not finite")
     if wrong:
         raise DrawError(f"the runtime was not at work: {', '.join(wrong)}")

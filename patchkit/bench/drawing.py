@@ -142,9 +142,9 @@ class Clerk:
             drawing.rows += 1
             held.append(sample_of(event, self._sitting.sitting))
         elif isinstance(event, Progress):
-            self._check(event.counters, event.begun, event.tokens)
+            self._check(event, event.begun)
         elif isinstance(event, Drawn):
-            self._check(event.counters, drawing.rows, event.tokens)
+            self._check(event, drawing.rows)
         if isinstance(event, Progress | Drawn) or self._journal.plan.mode == BASELINE:
             self._held[id(drawing)] = []
             return held
@@ -160,12 +160,12 @@ class Clerk:
         self._sitting = replace(self._sitting, shards=self._shards, engine=loaded.engine, revision=loaded.revision)
         self._journal.add_sitting(self._sitting)
 
-    def _check(self, counters: dict[str, Any] | None, samples: int, tokens: int) -> None:
+    def _check(self, said: Progress | Drawn, rows: int) -> None:
         plan = self._journal.plan
         if plan.mode == BASELINE:
             return
         try:
-            check_at_work(counters or {}, samples, tokens, plan.settings.get("beta"))
+            check_at_work(said.counters or {}, said, rows, plan.settings.get("beta"))
         except DrawError:
             self._journal.discard()  # samples drawn without the runtime are worse than none
             raise

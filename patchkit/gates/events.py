@@ -163,7 +163,10 @@ class Sampled(Event, frozen=True):
 
 
 class Progress(Event, frozen=True):
-    """How far a draw is: tokens of all samples so far, samples with at least one, finished, and not yet."""
+    """How far a draw is: tokens of all samples so far, samples with at least one, finished, and not yet.
+
+    ``decode_rows`` is the worker's own count, for the runtime's to be held against.
+    """
 
     run: str
     seconds: float
@@ -172,16 +175,18 @@ class Progress(Event, frozen=True):
     finished: int
     unfinished: int
     steps: int = 0
+    decode_rows: int = 0
     counters: dict[str, Any] | None = None
 
 
 class Drawn(Event, frozen=True):
-    """A draw is over: what ``generate()`` took, and the runtime's counters if it was installed."""
+    """A draw is over: what ``generate()`` took, decode rows, and the runtime's counters if it was installed."""
 
     run: str
     seconds: float
     tokens: int
     steps: int = 0
+    decode_rows: int = 0
     counters: dict[str, Any] | None = None
 
 

@@ -10,8 +10,10 @@ from patchkit_worker.engine import make_engine
 from patchkit_worker.prompts import render
 from patchkit_worker.room import engine_settings
 from patchkit_worker.runtime import describe, install
+from patchkit_worker.steps import StepTracker
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams
+from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 PROGRESS_EVERY = 1.0  # seconds
 
@@ -48,8 +50,9 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     )
     llm = make_engine(request["model"], request["device"], settings)
     warm_up(llm, asks[0], spec["sampling"])
+    rows = DecodeRows()
     runtime = install(request, spec["runtime"]) if spec["patched"] else None
-    telling = Telling(llm, asks, request["run"], channel, runtime)
+    telling = Telling(llm, asks, request["run"], channel, rows, runtime)
     channel.send(
         "loaded",
         run=request["run"],
@@ -72,7 +75,13 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     if runtime is not None:
         counters = runtime.counters()
         runtime.uninstall()
-    return {"seconds": round(seconds, 6), "tokens": telling.tokens, "steps": telling.steps, "counters": counters}
+    return {
+        "seconds": round(seconds, 6),
+        "tokens": telling.tokens,
+        "steps": telling.steps,
+        "decode_rows": rows.count,
+        "counters": counters,
+    }
 
 
 def warm_up(llm: LLM, ask: Ask, sampling: dict[str, Any]) -> None:
@@ -96,6 +105,20 @@ def asks_of(problem: dict[str, Any], token_ids: list[int], n: int) -> list[Ask]:
     return [Ask(problem["id"], token_ids, sample, 1, problem["seed"] + sample) for sample in wanted]
 
 
+class DecodeRows:
+    """Counts decode rows from the scheduler's output, below the runtime and without asking it; in both modes alike."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        tracker, original = StepTracker(), GPUModelRunner.execute_model
+
+        def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
+            self.count += tracker.take(scheduled)[0].decode_rows
+            return original(runner, scheduled, *rest, **named)
+
+        GPUModelRunner.execute_model = execute_model
+
+
 class Telling:
     """Follows the requests of one ``generate()`` from outside: who finished in which step, and how far the others are.
 
@@ -104,9 +127,9 @@ class Telling:
     ``ParentRequest.output_aggregator``, vLLM 0.10 to 0.20).
     """
 
-    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel, runtime: Any) -> None:
+    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel, rows: DecodeRows, runtime: Any) -> None:
         self._engine, self._asks, self._run, self._channel = llm.llm_engine, iter(asks), run, channel
-        self._runtime = runtime
+        self._rows, self._runtime = rows, runtime
         self._states = self._engine.output_processor.request_states
         self._alive: dict[str, tuple[Ask, Any]] = {}
         self._single: dict[str, Ask] = {}
@@ -164,5 +187,6 @@ class Telling:
             begun=self.told + sum(tokens > 0 for tokens in unfinished),
             finished=self.told,
             unfinished=len(unfinished),
+            decode_rows=self._rows.count,
             counters=self._runtime.counters() if self._runtime is not None else None,
         )

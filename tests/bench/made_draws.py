@@ -79,11 +79,12 @@ class MadeShard:
         if self.beats:
             told = len(wanted[:left])
             counters = at_work(told) if self.counters is None else self.counters
-            record.take(
-                Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, counters=counters)
-            )
+            counted: dict[str, Any] = {"decode_rows": 2 * told, "counters": counters}
+            record.take(Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, **counted))
         if left is None:
-            record.take(Drawn(run="r", seconds=2.0, tokens=3 * len(wanted), counters=self.counters))
+            record.take(
+                Drawn("r", seconds=2.0, tokens=3 * len(wanted), decode_rows=2 * len(wanted), counters=self.counters)
+            )
             record.take(Exit(run="r", code=0))
         else:
             record.take(Exit(run="r", signal="SIGKILL"))
