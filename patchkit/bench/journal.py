@@ -141,11 +141,10 @@ class Journal:
         parts = {problem for problem in self.problems if 0 < len(self._drawn(problem)) < self.plan.n}
         if parts:
             self.samples = {key: sample for key, sample in self.samples.items() if key[0] not in parts}
-            self._drop_orphans()  # first: a grade without its sample would be taken for that of the next
             write_atomically(self.folder / "samples.jsonl", b"".join(map(to_line, self.samples.values())))
 
     def _drop_orphans(self) -> None:
-        """Forget grades whose sample is not there."""
+        """Forget grades whose sample is not there: they would be taken for those of the next one."""
         kept = {key: grade for key, grade in self.grades.items() if key in self.samples}
         if len(kept) < len(self.grades):
             lines = (Graded(*key, grade) for key, grade in kept.items())

@@ -52,7 +52,7 @@ def make_task(problems: int, reference: str = "") -> Task:
 
 
 class MadeShard:
-    """Draws in a thread; ``dies_after`` so many samples it is gone, once. ``beats``: it tells of progress before."""
+    """Draws in a thread; ``dies_after`` so many samples it is gone, once. ``beats``: it was seen at work before."""
 
     def __init__(
         self, dies_after: int | None = None, counters: dict[str, Any] | None = None, beats: bool = False, **engine: Any
@@ -78,8 +78,7 @@ class MadeShard:
             )
         if self.beats:
             told = len(wanted[:left])
-            counters = at_work(told) if self.counters is None else self.counters
-            counted: dict[str, Any] = {"decode_rows": 2 * told, "counters": counters}
+            counted: dict[str, Any] = {"decode_rows": 2 * told, "counters": at_work(told)}
             record.take(Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, **counted))
         if left is None:
             record.take(

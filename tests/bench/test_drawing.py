@@ -120,6 +120,18 @@ def test_with_a_runtime_no_sample_is_kept_before_it_is_known_to_be_at_work(tmp_p
             assert len(journal.samples) == kept
 
 
+def test_a_runtime_that_died_takes_with_it_what_was_drawn_before(tmp_path: Path, grading: Grading) -> None:
+    problems, dead = [problem.id for problem in TASK.problems], {**at_work(0), "intervened_rows": 0}
+    with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
+        with pytest.raises(DrawError, match="SIGKILL"):
+            draw(journal, TASK, share_of([MadeShard(dies_after=6, beats=True)]), grading, Watching("", 8, None))
+        assert len(journal.samples) == 6
+        with pytest.raises(DrawError, match="intervened on 0 of 12 decode rows"):
+            draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
+    with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
+        assert not journal.samples and not journal.grades and not journal.sittings
+
+
 def test_a_model_that_changed_on_the_hub_is_not_drawn_on(tmp_path: Path, grading: Grading) -> None:
     problems = [problem.id for problem in TASK.problems]
     with Journal(tmp_path, plan(n=N), problems) as journal:
