@@ -9,7 +9,7 @@ from types import ModuleType
 from hypothesis import given
 from hypothesis import strategies as st
 
-SOURCE = Path(__file__).resolve().parents[2] / "patches" / "esamp" / "upstream" / "esamp" / "requests.py"
+SOURCE = Path(__file__).resolve().parents[2] / "patches" / "esamp" / "upstream" / "esamp" / "engine" / "requests.py"
 
 
 def load() -> ModuleType:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from esamp.requests import Owner, RequestBook
+from esamp.engine.requests import Owner, RequestBook
 
 
 @dataclass
@@ -23,12 +23,14 @@ class Located:
         positions: ``[rows]`` place of each decode row's request in the batch.
         owners: whose row it is, in the same order.
         unmapped: decode rows whose request nobody registered.
+        strangers: requests of the batch that nobody registered, those that do not decode yet among them.
     """
 
     requests: int
     positions: np.ndarray
     owners: list[Owner]
     unmapped: int
+    strangers: int
 
     def same_rows(self, other: "Located") -> bool:
         """The same requests decode in the same places."""
@@ -61,6 +63,7 @@ def locate(batch: Any, scheduled_tokens: dict[str, int], book: RequestBook) -> L
         positions=np.array([position for position, _ in mapped], dtype=np.int64),
         owners=[owner for _, owner in mapped],
         unmapped=len(found) - len(mapped),
+        strangers=sum(book.owner(request_id) is None for request_id in request_ids),
     )
 
 
@@ -88,11 +91,3 @@ class RowIndex:
         self.buffer[:count].copy_(rows)
         self.count = count
         self.owners = owners
-
-
-def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copy a small host array to the device without waiting for it."""
-    host = torch.from_numpy(values)
-    if device.type != "cuda":
-        return host
-    return host.pin_memory().to(device, non_blocking=True)

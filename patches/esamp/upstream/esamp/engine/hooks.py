@@ -1,18 +1,25 @@
-"""Where vLLM is hooked: five methods, each calls the original and tells the runtime."""
+"""Where vLLM is hooked: five methods, each calls the original and tells the runtime; and those that are refused."""
 
 from functools import partial
 from typing import Any
 
 import torch
-from vllm import envs
+from vllm import LLM, envs
+from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.llm_engine import LLMEngine
 from vllm.v1.sample.sampler import Sampler
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
-from esamp.config import Config
+from esamp.config import make_config
 from esamp.runtime import Runtime
 
 _installed: list[Runtime] = []
+# Ways to generate text that do not pass the hooks: without a word they would run as if nothing were installed.
+REFUSED = (
+    (AsyncLLM, "__init__", "AsyncLLM (and vllm serve) runs the model in another process"),
+    (AsyncLLM, "add_request", "AsyncLLM (and vllm serve) runs the model in another process"),
+    (LLM, "beam_search", "beam search samples by itself and decodes no row"),
+)
 
 
 class Hook:
@@ -22,30 +29,43 @@ class Hook:
         self._owner, self._name, self._original = owner, name, owner.__dict__[name]
         setattr(owner, name, make(self._original))
 
+    @property
+    def symbol(self) -> str:
+        """``LLMEngine.step``."""
+        return f"{self._owner.__name__}.{self._name}"
+
     def remove(self) -> None:
         setattr(self._owner, self._name, self._original)
 
 
-def install(**settings: Any) -> Runtime:
-    """Hook vLLM in this process, before or after the engine is made; ``settings`` are those of :class:`Config`.
+def install(preset: str = "paper", **settings: Any) -> Runtime:
+    """Hook vLLM in this process, before or after the engine is made.
+
+    Args:
+        preset: ``paper`` or ``release``.
+        settings: those of :class:`esamp.config.Config`, on top of the preset.
 
     Raises:
+        ValueError: no such preset or setting.
         RuntimeError: it is installed already, or the engine would run in another process, where hooks never fire.
     """
-    if any(runtime._hooks for runtime in _installed):
+    config = make_config(preset, settings)
+    if any(runtime.hooks for runtime in _installed):
         raise RuntimeError("esamp: already installed; call uninstall() first")
     if envs.VLLM_ENABLE_V1_MULTIPROCESSING:
         raise RuntimeError("esamp: set VLLM_ENABLE_V1_MULTIPROCESSING=0; the engine must run in this process")
-    runtime = Runtime(Config(**settings))
+    runtime = Runtime(config)
     try:
-        runtime._hooks.append(hook_add_request(runtime))
+        runtime.hooks.append(hook_add_request(runtime))
         for owner, name, make in (
             (LLMEngine, "step", hooked_step),
             (GPUModelRunner, "execute_model", hooked_execute_model),
             (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),
             (Sampler, "sample", hooked_sample),
         ):
-            runtime._hooks.append(Hook(owner, name, partial(make, runtime)))
+            runtime.hooks.append(Hook(owner, name, partial(make, runtime)))
+        for owner, name, why in REFUSED:
+            runtime.hooks.append(Hook(owner, name, partial(refusing, why)))
     except BaseException:  # a method has moved: leave no hook behind
         runtime.uninstall()
         raise
@@ -53,13 +73,23 @@ def install(**settings: Any) -> Runtime:
     return runtime
 
 
+def refusing(why: str, original: Any) -> Any:
+    """A method that would generate text without the runtime."""
+
+    def refuse(self: Any, *rest: Any, **named: Any) -> Any:
+        raise RuntimeError(f"esamp: {why}, where it cannot intervene; use LLM.generate, or call uninstall() first")
+
+    return refuse
+
+
 def hook_add_request(runtime: Runtime) -> Hook:
     """Learn of each prompt as it enters the engine, and of the requests that the engine makes of it."""
 
     def wrap(original: Any) -> Any:
         def add_request(self: Any, request_id: str, prompt: Any, params: Any, *rest: Any, **named: Any) -> Any:
+            runtime.admit(self)
             result = original(self, request_id, prompt, params, *rest, **named)
-            runtime.requests.add_prompt(request_id, params.n)
+            runtime.requests.add_prompt(request_id, getattr(params, "n", 1))
             return result
 
         return add_request
@@ -68,15 +98,13 @@ def hook_add_request(runtime: Runtime) -> Hook:
 
 
 def hooked_step(runtime: Runtime, original: Any) -> Any:
-    """This runs in the caller's process in any case: notice that the hooks of the model runner never fire."""
+    """This runs in the caller's process in any case: notice that a hook below it does not fire."""
 
     def step(self: Any, *rest: Any, **named: Any) -> Any:
+        busy = self.has_unfinished_requests()
+        runtime.guards.begin_engine_step()
         outputs = original(self, *rest, **named)
-        if outputs and not runtime.bound:
-            raise RuntimeError(
-                "esamp: the engine made tokens and no hook fired: its model runner is another one, or in another process; "
-                "unset VLLM_USE_V2_MODEL_RUNNER, pass the class UniProcExecutor as distributed_executor_backend"
-            )
+        runtime.guards.end_engine_step(outputs, busy)
         return outputs
 
     return step
@@ -86,7 +114,7 @@ def hooked_execute_model(runtime: Runtime, original: Any) -> Any:
     """Every step starts here, also one that has nothing to run: learn which requests have ended."""
 
     def execute_model(self: Any, scheduler_output: Any, *rest: Any, **named: Any) -> Any:
-        runtime.end_requests(scheduler_output.finished_req_ids)
+        runtime.begin_execution(self, scheduler_output)
         return original(self, scheduler_output, *rest, **named)
 
     return execute_model

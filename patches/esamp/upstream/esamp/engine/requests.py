@@ -45,6 +45,11 @@ class RequestBook:
         self._owners[request_id] = Owner(prompt, sample)
         self._alive[prompt] = self._alive.get(prompt, 0) + 1
 
+    @property
+    def prompts(self) -> int:
+        """Prompts that are in the engine, waiting or running."""
+        return len(self._alive)
+
     def owner(self, request_id: str) -> Optional[Owner]:
         return self._owners.get(request_id)
 

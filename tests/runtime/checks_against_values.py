@@ -1,6 +1,6 @@
 """Run inside an environment: every look of the guards passes what vLLM hands over, and refuses what looks otherwise.
 
-Usage: ``python shapes_against_values.py SHAPES.py``; says nothing and exits with 0 if that is so.
+Usage: ``python shapes_against_values.py CHECKS.py``; says nothing and exits with 0 if that is so.
 """
 
 import importlib.util
@@ -13,9 +13,9 @@ import torch
 
 # Loaded by its path, with a vLLM that has a version and nothing else: importing the real one takes long.
 sys.modules["vllm"] = SimpleNamespace(__version__="0.99.0+cpu")
-spec = importlib.util.spec_from_file_location("shapes", sys.argv[1])
-shapes = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(shapes)
+spec = importlib.util.spec_from_file_location("checks", sys.argv[1])
+checks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(checks)
 
 Owner = namedtuple("Owner", "prompt sample")
 TOKENS = {"a": 3, "b": 1, "c": 4}
@@ -23,7 +23,7 @@ LAST = torch.tensor([2, 3, 7], dtype=torch.int32)
 
 
 def batch(**changes):
-    columns = {name: np.array([0, 5, 0, 0], dtype=np.int32) for name in shapes.COLUMNS}
+    columns = {name: np.array([0, 5, 0, 0], dtype=np.int32) for name in checks.COLUMNS}
     return SimpleNamespace(**({"num_reqs": 3, "req_ids": ["a", "b", "c", None], **columns} | changes))
 
 
@@ -35,7 +35,7 @@ def refuses(naming, look, *given):
     """The look must fail, in one line that names release and symbol."""
     try:
         look(*given)
-    except shapes.Drifted as error:
+    except checks.Drifted as error:
         line = str(error)
         assert line.startswith(f"esamp on vLLM 0.99.0: {naming} "), line
         assert "\n" not in line
@@ -43,29 +43,29 @@ def refuses(naming, look, *given):
     raise AssertionError(f"{look.__name__} took {given}")
 
 
-shapes.check_batch(batch(), TOKENS)
+checks.check_batch(batch(), TOKENS)
 TOKENS_OF = "SchedulerOutput.num_scheduled_tokens"
-refuses(TOKENS_OF, shapes.check_batch, batch(), list(TOKENS.items()))
-refuses(TOKENS_OF, shapes.check_batch, batch(), TOKENS | {"d": 1})
-refuses(TOKENS_OF, shapes.check_batch, batch(), {"a": 3, "b": 1})
-refuses(TOKENS_OF, shapes.check_batch, batch(), TOKENS | {"a": (3, 0)})
-for name in shapes.COLUMNS:
+refuses(TOKENS_OF, checks.check_batch, batch(), list(TOKENS.items()))
+refuses(TOKENS_OF, checks.check_batch, batch(), TOKENS | {"d": 1})
+refuses(TOKENS_OF, checks.check_batch, batch(), {"a": 3, "b": 1})
+refuses(TOKENS_OF, checks.check_batch, batch(), TOKENS | {"a": (3, 0)})
+for name in checks.COLUMNS:
     for column in (None, [0, 5, 0], np.zeros(3), np.zeros(2, dtype=np.int32), np.zeros((3, 1), dtype=np.int32)):
-        refuses(f"InputBatch.{name}", shapes.check_batch, batch(**{name: column}), TOKENS)
+        refuses(f"InputBatch.{name}", checks.check_batch, batch(**{name: column}), TOKENS)
 
 OWNERS = {"a": Owner(0, 0), "b": Owner(0, 1), "c": Owner(1, 0)}
-shapes.check_owners(batch(), book(OWNERS), "OutputProcessor")
 ADDED = "OutputProcessor.add_request"
-refuses(ADDED, shapes.check_owners, batch(), book({"a": Owner(0, 0)}), "OutputProcessor")
-refuses(ADDED, shapes.check_owners, batch(), book(OWNERS | {"b": Owner(0, 0)}), "OutputProcessor")
-refuses(ADDED, shapes.check_owners, batch(), book(OWNERS | {"b": Owner(0, "1")}), "OutputProcessor")
+checks.check_owners(batch(), book(OWNERS), ADDED)
+refuses(ADDED, checks.check_owners, batch(), book({"a": Owner(0, 0)}), ADDED)
+refuses(ADDED, checks.check_owners, batch(), book(OWNERS | {"b": Owner(0, 0)}), ADDED)
+refuses(ADDED, checks.check_owners, batch(), book(OWNERS | {"b": Owner(0, "1")}), ADDED)
 
-assert shapes.check_indices(batch(), TOKENS, LAST) == 8
+assert checks.check_indices(batch(), TOKENS, LAST) == 8
 for indices in (LAST.flip(0), LAST + 1, LAST[:2], LAST.float() + 0.5, LAST.unsqueeze(1), torch.tensor([3, 1, 4])):
-    refuses("GPUModelRunner._prepare_inputs", shapes.check_indices, batch(), TOKENS, indices)
+    refuses("GPUModelRunner._prepare_inputs", checks.check_indices, batch(), TOKENS, indices)
 
-assert shapes.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 6, 9])), TOKENS)
-assert not shapes.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 7, 9])), TOKENS)
+assert checks.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 6, 9])), TOKENS)
+assert not checks.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 7, 9])), TOKENS)
 
 
 class Norm(torch.nn.Module):
@@ -89,10 +89,14 @@ def in_place(x, residual):
 def watched(made, *given, tokens=8, dtype=torch.float32):
     tap = SimpleNamespace(norm=Norm(made), buffer=torch.zeros(4, 16), _forward=None)
     tap._forward = tap.norm.forward
-    shapes.watch_norm(tap, tokens)
+    sums = []
+    checks.watch_norm(tap, tokens, sums)
     given = [torch.randn(8, 16, generator=torch.Generator().manual_seed(seed)).to(dtype) for seed in range(len(given))]
     tap._forward(*given)
     assert tap._forward == tap.norm.forward, "it looks once"
+    for name, wrong in sums:
+        if wrong:
+            checks.fail(name, "returned something else than (normalised, x + residual)")
 
 
 for dtype in (torch.float32, torch.bfloat16):
@@ -111,11 +115,11 @@ for made, *given in (
     refuses("Norm.forward", watched, made, *given)
 refuses("Norm.forward", lambda: watched(lambda x, _: x, "x", tokens=9))
 
-RUNNER = SimpleNamespace(input_batch=batch(), model_config=SimpleNamespace(get_vocab_size=lambda: 32))
+RUNNER = SimpleNamespace(input_batch=batch(), model_config=SimpleNamespace(get_vocab_size=lambda: 32, get_hidden_size=lambda: 16))
 
 
 def sampled(logits, temperature=None):
-    shapes.check_logits(logits, SimpleNamespace(all_greedy=temperature is None, temperature=temperature), RUNNER)
+    checks.check_logits(logits, SimpleNamespace(all_greedy=temperature is None, temperature=temperature), RUNNER)
 
 
 sampled(torch.zeros(3, 32))
@@ -125,10 +129,14 @@ for logits in (torch.zeros(2, 32), torch.zeros(3, 31), torch.zeros(96), torch.ze
 for temperature in (torch.ones(4), torch.ones(3, 1), 0.8):
     refuses("SamplingMetadata.temperature", sampled, torch.zeros(3, 32), temperature)
 
+checks.check_head(torch.zeros(3, 16), RUNNER)
+for rows in (None, torch.zeros(2, 16), torch.zeros(3, 15), torch.zeros(3)):
+    refuses("compute_logits", checks.check_head, rows, RUNNER)
+
 IDS = torch.tensor([4, 5, 6])
-assert shapes.check_draw("S.sample", (IDS, None), 3) and shapes.check_draw(
+assert checks.check_draw("S.sample", (IDS, None), 3) and checks.check_draw(
     "S.sample", (IDS.int(), torch.zeros(3, 32)), 3
 )
-assert not shapes.check_draw("S.sample", IDS, 3)
+assert not checks.check_draw("S.sample", IDS, 3)
 for drawn in ((None, IDS), (IDS, None, None), (IDS,), IDS[:2], IDS.float(), IDS.unsqueeze(1), [4, 5, 6], None):
-    refuses("S.sample", shapes.check_draw, "S.sample", drawn, 3)
+    refuses("S.sample", checks.check_draw, "S.sample", drawn, 3)

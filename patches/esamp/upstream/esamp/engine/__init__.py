@@ -1,0 +1,1 @@
+"""How the method sits in vLLM 0.10.1.1: its hooks, the rows of a step, the taps, sampling, and what is refused."""

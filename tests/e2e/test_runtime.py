@@ -1,0 +1,43 @@
+"""The pinned runtime by itself: its method against torch, and its life in real vLLM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from patchkit.environments import ensure, ensure_model
+from patchkit.project import find_project
+from patchkit.series import patched_tree
+
+from .conftest import CHECKOUT, RELEASE
+
+SCRIPTS = CHECKOUT / "tests" / "runtime"
+
+
+def run_inside(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = ensure(RELEASE, "cpu")
+    command = [str(environment.python), str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment.variables})
+
+
+@pytest.fixture(scope="module")
+def tree() -> Path:
+    return patched_tree(find_project(CHECKOUT), "esamp", RELEASE).path
+
+
+def test_the_method_agrees_with_torch(tree: Path) -> None:
+    done = run_inside("method_alone.py", tree / "esamp")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_value_must_look_like(tree: Path) -> None:
+    done = run_inside("checks_against_values.py", tree / "esamp" / "engine" / "checks.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_it_refuses_and_what_it_leaves_behind(tree: Path) -> None:
+    done = run_inside("lifecycle_in_vllm.py", tree, ensure_model("tiny"))
+    assert done.returncode == 0, done.stderr
