@@ -1,0 +1,64 @@
+"""How far apart are two tensors that should be the same, and how far may they be."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """The largest difference of each quantity that is rounding and no mistake; see ``unlike`` and ``apart``."""
+
+    predicted: float
+    losses: float
+    logits: float
+    state: float
+
+
+def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """``[rows]``: for each row of two ``[rows, n]``, the largest difference of a number.
+
+    Each number is measured by its own size plus the typical (median) one of its row, so that the few enormous numbers
+    that a residual stream has hide nothing. Where both are the same infinity, or no number, they are equal; where only
+    one is, the difference is infinite.
+    """
+    if found.shape != expected.shape:
+        raise ValueError(f"{list(found.shape)} cannot be compared with {list(expected.shape)}")
+    if not expected.numel():
+        return expected.new_zeros(expected.shape[0], dtype=torch.float32)
+    found, expected = found.float(), expected.float()
+    size = expected.abs() + expected.abs().median(dim=1, keepdim=True).values
+    difference = (found - expected).abs() / size.clamp_min(1e-30)
+    same = (found == expected) | (found.isnan() & expected.isnan())
+    return settled(difference, same).amax(1)
+
+
+def unlike_logits(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """``[rows]``: the largest difference of a logit by ``size`` ``[rows]``; infinite where other tokens survive."""
+    difference = (found - expected).abs() / size.clamp_min(1e-30).unsqueeze(1)
+    return settled(difference, found == expected).amax(1)
+
+
+def settled(difference: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """0 where two numbers are the same, and infinite where their difference is no number."""
+    return torch.where(same, 0.0, difference.nan_to_num(float("inf"), posinf=float("inf")))
+
+
+def apart(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> float:
+    """How far ``found`` is from ``expected``, by the way from ``start`` to ``expected``; all flat, of one size.
+
+    By the lengths of the whole: an optimiser that divides by the root of the squares makes a step of full size out of a
+    gradient that is nothing but rounding, so that single numbers may differ by anything.
+    """
+    if found.shape != expected.shape:
+        return float("inf")
+    difference, way = (found - expected).norm().item(), (expected - start).norm().item()
+    if difference == 0:
+        return 0.0
+    share = difference / way if way else float("inf")
+    return share if share == share else float("inf")
+
+
+def number(value: float, digits: int = 4) -> float:
+    """Rounded for the way to the invariants."""
+    return float(f"{value:.{digits}g}")

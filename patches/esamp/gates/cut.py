@@ -1,0 +1,64 @@
+"""Source and target rows, cut out of the engine by hooks of the gates' own on the tapped layers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+class Cut:
+    """What a tap named by the method sees of one step: a forward hook on the norm module it is about.
+
+    ``output:K``: the residual stream behind block K, which is the sum that the norm after that block makes.
+    ``input_norm:K``: what block K's input norm returns. ``lm_head`` is no tap; the sampler's hidden states are.
+    """
+
+    def __init__(self, model: Any, tap: str) -> None:
+        kind, _, number = tap.partition(":")
+        if kind not in ("output", "input_norm"):
+            raise ValueError(f"the gates know no tap {tap!r}, only output:K and input_norm:K")
+        self._kind = kind
+        self._rows: Callable[[], list[int]] = list
+        self._kept: torch.Tensor | None = None
+        self._hook = find_norm(model, kind, int(number)).register_forward_hook(self._keep)
+
+    def begin(self, rows: Callable[[], list[int]]) -> None:
+        """A step begins; ``rows()``: packed row numbers of its decode rows, asked for during the forward pass."""
+        self._rows, self._kept = rows, None
+
+    def rows(self) -> torch.Tensor | None:
+        """``[decode rows, hidden]`` of this step in the model's type; None if the layer was not reached."""
+        return self._kept
+
+    def remove(self) -> None:
+        """Take the hook away."""
+        self._hook.remove()
+
+    def _keep(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        if self._kind == "input_norm":
+            tensor = output[0] if isinstance(output, tuple) else output
+        else:  # without a residual to add, the norm's input is the stream itself
+            tensor = output[1] if isinstance(output, tuple) else inputs[0]
+        # Indexing copies: later layers may write into the same memory.
+        self._kept = tensor[torch.tensor(self._rows(), dtype=torch.int64, device=tensor.device)]
+
+
+def find_norm(model: Any, kind: str, number: int) -> Any:
+    """The norm module that a tap is about; ``number`` counts blocks, from the end if it is negative."""
+    name, blocks = find_blocks(model)
+    if not -len(blocks) <= number < len(blocks):
+        raise ValueError(f"{type(model).__name__} has {len(blocks)} blocks, there is no {kind}:{number}")
+    number %= len(blocks)
+    if kind == "input_norm":
+        return blocks[number].input_layernorm
+    if number + 1 < len(blocks):
+        return blocks[number + 1].input_layernorm
+    return model.get_submodule(name.removesuffix("layers") + "norm")
+
+
+def find_blocks(model: Any) -> tuple[str, Any]:
+    """The decoder's blocks and their name in the model, found without the runtime's help."""
+    for name, module in model.named_modules():
+        if name.endswith("layers") and len(module) and hasattr(module[0], "input_layernorm"):
+            return name, module
+    raise ValueError(f"{type(model).__name__} has no decoder blocks with an input_layernorm")
