@@ -16,7 +16,16 @@ from patchkit import __version__
 from patchkit.errors import PatchkitError
 
 release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
-runtime_option = click.option("--runtime", default="esamp", show_default=True, help="Runtime under patches/.")
+
+
+def _runtime(context: click.Context, option: click.Parameter, name: str | None) -> str:
+    """The runtime that was named, or the project's only one."""
+    from patchkit.project import find_project
+
+    return name or find_project().only_runtime()
+
+
+runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
 device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 python_option = click.option(
@@ -159,7 +168,7 @@ def throughput(as_json: bool, **options: Any) -> int:
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer; the task says if not given.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="All samples are seeded from it.")
 @click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, e.g. dtype=bfloat16 (repeatable).")
-@click.option("--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime, e.g. beta=0.4.")
+@click.option("--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime (repeatable).")
 @device_option
 @runtime_option
 @measured

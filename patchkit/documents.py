@@ -10,10 +10,26 @@ import yaml
 from patchkit.errors import PatchkitError
 
 
+class PlainLoader(yaml.SafeLoader):
+    """Plain values only, as ``yaml.SafeLoader``; but a key is a text, also ``off``, which YAML 1.1 takes for false."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if key.tag == "tag:yaml.org,2002:bool":
+                    key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain values in a text; a ``yaml.YAMLError`` if it is no YAML."""
+    return yaml.load(text, Loader=PlainLoader)
+
+
 def read_yaml(path: Path) -> Any:
     """The plain values in a file; one that cannot be read, or is no YAML, is one line that names the place."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

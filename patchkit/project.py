@@ -32,6 +32,19 @@ class Project:
         """Names of the runtimes that have a manifest, sorted."""
         return sorted(manifest.parent.name for manifest in self.patches.glob("*/runtime.yaml"))
 
+    def only_runtime(self) -> str:
+        """The runtime that is meant where none is named: the only one.
+
+        Raises:
+            PatchkitError: there is none, or there are several.
+        """
+        names = self.runtimes()
+        if not names:
+            raise PatchkitError(f"no runtime in {self.patches}", "a runtime is a folder with a runtime.yaml")
+        if len(names) > 1:
+            raise PatchkitError(f"several runtimes in {self.patches}", f"say --runtime {' or --runtime '.join(names)}")
+        return names[0]
+
 
 def find_project(start: Path | None = None) -> Project:
     """The nearest folder at or above ``start`` that holds ``patches/`` and ``scenarios/``, else the bundled copy."""

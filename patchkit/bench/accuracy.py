@@ -155,7 +155,7 @@ class Campaign:
             "device": self._plan.device,
             "draw": spec,
         }
-        return Share(request, self._shards, tree.runtime.prompts_at_once if patched else "")
+        return Share(request, self._shards, "")
 
     def _called(self, model: str) -> str:
         """A model's name: a folder's own, unless another folder of the plan is called so too."""

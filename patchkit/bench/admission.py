@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
+from patchkit.gates.loading import load_scenarios
 from patchkit.gates.rig import Rig, runtime_used
-from patchkit.gates.scenario import load_scenarios, select
+from patchkit.gates.scenario import select
 
 
 def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
@@ -16,7 +17,7 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
-    wanted = [scenario.name for scenario in select(load_scenarios(settings.project.scenarios), "gate")]
+    wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
         verdicts = {**of_evidence(rig, command), **verdicts}

@@ -62,7 +62,7 @@ def remarks(drift: Drift) -> list[str]:
 
 
 def headline(drift: Drift) -> Text:
-    """``drift  vLLM 0.20.2 → 0.28.0, esamp 878f027b20b2 + 8 patches``."""
+    """``drift  vLLM 0.20.2 → 0.28.0, RUNTIME 878f027b20b2 + 8 patches``."""
     series = f"{drift.runtime} {drift.pin[:12]} + {len(drift.patches)} patches"
     return Text.assemble(
         ("drift", "bold"), f"  vLLM {drift.old.release} → ", (drift.new.release, "bold"), f", {series}"

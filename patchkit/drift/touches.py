@@ -43,7 +43,7 @@ class Touch:
 
     Attributes:
         symbol: full name, by the class through which it is reached.
-        place: ``esamp/hooks.py:62``.
+        place: ``package/hooks.py:62``.
         call: for ``calls`` what is passed, for ``wraps`` what the replacement takes.
     """
 

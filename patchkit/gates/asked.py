@@ -10,9 +10,11 @@ from typing import Literal
 
 from patchkit.console import err
 from patchkit.files import check_place
+from patchkit.gates.caught_by import check_caught_by
 from patchkit.gates.evidence import Evidence, default_path, to_json, write_evidence
+from patchkit.gates.loading import load_scenarios
 from patchkit.gates.rig import Rig, Settings
-from patchkit.gates.scenario import Scenario, load_scenarios, select
+from patchkit.gates.scenario import Scenario, select
 from patchkit.gates.summary import headline
 from patchkit.project import find_project
 
@@ -46,8 +48,10 @@ class Asked:
 
     def choose(self, settings: Settings, kind: str) -> list[Scenario]:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
-        chosen = select(load_scenarios(settings.project.scenarios), kind, self.only)
+        scenarios = load_scenarios(settings.project, settings.runtime)
+        chosen = select(scenarios, kind, self.only)
         check_place(self.evidence or settings.project.state)
+        check_caught_by(settings.project, settings.runtime, scenarios)
         return chosen
 
     def begin(self, rig: Rig, kind: Literal["gate", "knockout", "bench"]) -> Evidence:

@@ -23,17 +23,6 @@ class Shape(msgspec.Struct, frozen=True):
         return f"{count(self.requests, 'request')}: {rows}, {count(self.prefill_tokens, 'prefill token')}{recomputed}"
 
 
-class Gold(msgspec.Struct, frozen=True):
-    """Captured rows against the layers' own tensors, and what they were credited to."""
-
-    compared: int
-    mismatched: int
-    miscredited: int
-    first_mismatch: dict[str, Any] | None = None
-    first_miscredit: dict[str, Any] | None = None
-    identity_loss: float | None = None
-
-
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
     """One line from the worker. Fields it does not know are left aside, so that a worker may say more."""
 
@@ -58,20 +47,21 @@ class Started(Event, frozen=True):
     pid: int
 
 
-class Intervention(msgspec.Struct, frozen=True):
-    """The logits that a step's tokens were drawn from, against the worker's own."""
+class Sampling(msgspec.Struct, frozen=True):
+    """How a step's tokens were drawn, row by row: ``checked`` rows, of which ``greedy`` took their highest logit and
+    the others what vLLM's sampler drew for them; ``lone`` rows had one token to choose from. ``unlike``: the first row that
+    is not as it must be, as ``{"row", "what"}``.
+    """
 
     checked: int
-    exact: int
-    exact_greedy: int
-    exact_tempered: int
-    exact_beside_prefill: int
-    untouched: int
-    first_wrong: dict[str, Any] | None = None
+    greedy: int
+    drawn: int
+    lone: int = 0
+    unlike: dict[str, Any] | None = None
 
 
 class Step(Event, frozen=True, rename={"pass_": "pass"}):
-    """One model step."""
+    """One model step; ``observed``: what the runtime's probe says of it, ``poisoned``: whether it poisoned behind it."""
 
     run: str
     pass_: str
@@ -79,9 +69,11 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
     shape: Shape
     call: int = 0
     repeat: int = 0
-    runtime: dict[str, float | None] | None = None
-    gold: Gold | None = None
-    intervention: Intervention | None = None
+    install: int = 0
+    runtime: dict[str, float | bool | None] | None = None
+    sampling: Sampling | None = None
+    observed: dict[str, Any] | None = None
+    poisoned: bool = False
 
     def of(self, counter: str) -> float:
         """A counter of the runtime over this step; one it does not have counts as zero."""
@@ -91,23 +83,32 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
         return f"at step {self.step} of call {self.call} ({self.shape})"
 
 
+Logprobs = list[list[tuple[int, float | None]] | None]
+
+
 class Output(msgspec.Struct, frozen=True):
-    """One sample of one prompt."""
+    """One sample of one prompt; ``logprobs``: of each of its tokens and ``prompt_logprobs``: of each of the prompt's,
+    pairs of a token and its log-probability (null where that is not finite), if they were asked for.
+    """
 
     prompt: int
     sample: int
     token_ids: list[int]
     text: str = ""
     finish: str | None = None
+    stopped_by: str | int | None = None
     correct: bool | None = None
+    logprobs: Logprobs | None = None
+    prompt_logprobs: Logprobs | None = None
 
 
 class CallResult(msgspec.Struct, frozen=True):
-    """One ``generate()``."""
+    """One ``generate()``; ``skipped``: group by number whose feature this environment has not, and why."""
 
     outputs: list[Output]
     seconds: float = 0.0
     generated_tokens: int = 0
+    skipped: dict[int, str] = {}
 
 
 class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
@@ -118,7 +119,9 @@ class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     generated_tokens: int
     calls: list[CallResult]
     repeat: int = 0
+    install: int = 0
     counters: dict[str, Any] | None = None
+    observed: dict[str, Any] | None = None
 
 
 class Independence(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
@@ -191,7 +194,10 @@ class Drawn(Event, frozen=True):
 
 
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
-    """An exception inside the run."""
+    """An exception inside the run; ``faulted_at``: the step after which the last fault came in, if that was in mid-run.
+
+    ``returned_tokens`` were handed to the caller since the pass began, or since that fault.
+    """
 
     run: str
     type: str
@@ -202,6 +208,7 @@ class Error(Event, frozen=True, rename={"pass_": "pass"}):
     step: int | None = None
     shape: Shape | None = None
     returned_tokens: int | None = None
+    faulted_at: int | None = None
     traceback: str = ""
 
 
@@ -220,7 +227,7 @@ AnyEvent = Ready | Started | RunEvent
 
 
 def read_event(line: str) -> AnyEvent:
-    """One line as an event, ``ValueError`` for anything else. Losses may be NaN, which strict JSON would refuse."""
+    """One line as an event, ``ValueError`` for anything else. Figures may be NaN, which strict JSON would refuse."""
     event: AnyEvent = msgspec.convert(json.loads(line), AnyEvent)
     return event
 

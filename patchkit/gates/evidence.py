@@ -134,7 +134,7 @@ def default_path(state: Path, name: str, release: str, device: str) -> Path:
 
 
 def to_json(evidence: Circumstances) -> str:
-    """Indented JSON; a loss that is not a number becomes null."""
+    """Indented JSON; a figure that is not a number becomes null."""
     return msgspec.json.format(msgspec.json.encode(evidence), indent=2).decode() + "\n"
 
 

@@ -14,9 +14,12 @@ from _pytest._io import TerminalWriter
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.plugin import sitting_of
-from patchkit.gates.scenario import Scenario, load_scenario, running_order
+from patchkit.gates.loading import scenario_at
+from patchkit.gates.plugin import runtime_of, sitting_of
+from patchkit.gates.scenario import Scenario, running_order
+from patchkit.project import Project, find_project
 
+# Of a scenario, or of what a runtime adds to one.
 LOOKS_LIKE_OURS = re.compile(r"^guards:.*^parts:|^parts:.*^guards:", re.MULTILINE | re.DOTALL)
 LAST_LINES = 12
 
@@ -29,9 +32,19 @@ class GateRedError(Exception):
         super().__init__(reason)
 
 
+def project_of(path: Path) -> Project | None:
+    """The project that a file in ``scenarios/`` beside ``patches/``, or in ``patches/NAME/gates/``, is of."""
+    folder = path.parent
+    if folder.name == "scenarios" and (folder.parent / "patches").is_dir():
+        return Project(folder.parent, folder.parent / ".patchkit")
+    if folder.name == "gates" and (folder.parent / "runtime.yaml").is_file() and folder.parents[1].name == "patches":
+        return Project(folder.parents[2], folder.parents[2] / ".patchkit")
+    return None
+
+
 def is_scenario_file(path: Path, explicit: bool) -> bool:
-    """``scenarios/`` beside ``patches/`` is ours; elsewhere it must be asked for, and look like a scenario."""
-    if path.parent.name == "scenarios" and (path.parent.parent / "patches").is_dir():
+    """A project's files are ours; elsewhere one must be asked for, and look like a scenario."""
+    if project_of(path):
         return True
     if not explicit and path.parent.name != "scenarios":
         return False
@@ -61,14 +74,22 @@ def cards() -> list[str]:
 
 
 class ScenarioFile(pytest.File):
-    """A scenario file; one that cannot be read is one line."""
+    """A scenario file, with what the runtime adds to it; one that cannot be read is one line."""
 
     def collect(self) -> Iterator[pytest.Item]:
         try:
-            scenario = load_scenario(self.path)
+            scenario = self._scenario()
         except PatchkitError as error:
             raise self.CollectError(str(error)) from None
-        yield ScenarioItem.from_parent(self, name=scenario.name, scenario=scenario)
+        if scenario is not None:
+            yield ScenarioItem.from_parent(self, name=scenario.name, scenario=scenario)
+
+    def _scenario(self) -> Scenario | None:
+        """The scenario; None for an overlay, and for what another runtime than this session's brings."""
+        project, runtime = project_of(self.path) or find_project(self.config.rootpath), runtime_of(self.config)
+        if self.path.parent.name == "gates" and self.path.parent.parent.name != runtime and project_of(self.path):
+            return None
+        return scenario_at(self.path, project, runtime)
 
 
 class ScenarioItem(pytest.Item):

@@ -22,11 +22,13 @@ def run_items(rig: Rig, scenarios: Sequence[Scenario], quiet: bool = False) -> l
     """Run these scenarios of the rig's project as pytest items and return their verdicts."""
     listener = Listener(rig, scenarios, quiet)
     folder = rig.settings.project.scenarios
+    own = rig.settings.project.patches / rig.settings.runtime / "gates"
+    folders = [str(folder), *([str(own)] if own.is_dir() else [])]
     quietly = ["-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist", "--capture=no", "-o", "addopts="]
     users = os.environ.pop("PYTEST_ADDOPTS", None)  # meant for the user's own tests: -n 4 would be a usage error here
     try:
         with listener.progress:
-            arguments = [*quietly, f"--rootdir={folder.parent}", "-p", "patchkit", str(folder)]
+            arguments = [*quietly, f"--rootdir={folder.parent}", "-p", "patchkit", *folders]
             code = pytest.main(arguments, plugins=[listener])
     finally:
         if users is not None:

@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="vLLM release (default: $PATCHKIT_VLLM, else the newest proven one, if possible one that is built).",
     )
     group.addoption("--device", choices=["cpu", "cuda"], default="cpu", help="Where vLLM runs (default: cpu).")
-    group.addoption("--runtime", default="esamp", help="Runtime under patches/ (default: esamp).")
+    group.addoption("--runtime", metavar="NAME", help="Runtime under patches/ (default: the only one).")
     group.addoption("--python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")
     group.addoption("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
     group.addoption(
@@ -96,6 +96,15 @@ def sitting_of(config: pytest.Config) -> Sitting:
     return config.stash[SITTING]
 
 
+def runtime_of(config: pytest.Config) -> str:
+    """The runtime of this session: the one that was named, or the project's only one."""
+    from patchkit.project import find_project
+
+    if SITTING in config.stash:
+        return config.stash[SITTING].rig.settings.runtime
+    return config.getoption("--runtime") or find_project(config.rootpath).only_runtime()
+
+
 @pytest.fixture(scope="session")
 def patched_runtime(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The rig: ``.tree`` is the patched runtime, ``.environment`` the interpreter with vLLM it runs in."""
@@ -107,13 +116,18 @@ def patched_runtime(request: pytest.FixtureRequest) -> Iterator[Rig]:
 @pytest.fixture(scope="session")
 def run_scenario(patched_runtime: Rig) -> Callable[[str | Path | dict[str, Any]], Verdict]:
     """Run a scenario (a path, the name of one in ``scenarios/``, or a mapping) and return its verdict."""
-    from patchkit.gates.scenario import load_scenario, load_scenarios, select
+    from patchkit.gates.invariants.own import own_invariants
+    from patchkit.gates.loading import load_scenarios
+    from patchkit.gates.scenario import load_scenario, select
+
+    settings = patched_runtime.settings
 
     def run(source: str | Path | dict[str, Any]) -> Verdict:
         if isinstance(source, str) and not source.endswith((".yaml", ".yml")) and os.sep not in source:
-            known = load_scenarios(patched_runtime.settings.project.scenarios)
+            known = load_scenarios(settings.project, settings.runtime)
             kind = known[source].kind if source in known else "gate"
             return patched_runtime.run(select(known, kind, [source])[0])
-        return patched_runtime.run(load_scenario(Path(source) if isinstance(source, str) else source))
+        own = own_invariants(settings.project.patches / settings.runtime / "gates")
+        return patched_runtime.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
 
     return run

@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from patchkit.gates.events import Error, Exit, Pass, Result, RunEvent, Step
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from patchkit.gates.scenario import Part
+
+
+class Counted(Protocol):
+    """What a runtime declares of one of its counters; see ``patchkit.series.manifest.Counter``."""
+
+    @property
+    def must_be(self) -> str: ...
+    @property
+    def means(self) -> str: ...
+
+
+class Declares(Protocol):
+    """What a run needs to know of a runtime: a manifest says it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def start(self) -> str: ...
+    @property
+    def defaults(self) -> Mapping[str, Any]: ...
+    @property
+    def off(self) -> Mapping[str, Any] | None: ...
+    @property
+    def counters(self) -> Mapping[str, Counted]: ...
+    @property
+    def probe(self) -> Path | None: ...
 
 
 @dataclass
 class Run:
-    """The events of one run, and what the client itself saw go wrong (``trouble``)."""
+    """The events of one run, and what the client itself saw go wrong (``trouble``).
+
+    Attributes:
+        installs: for each install of the runtime, every setting that it is given.
+        unfit: why there was nothing to run.
+    """
 
     part: Part
-    settings: dict[str, Any] = field(default_factory=dict)
+    runtime: Declares | None = None
+    installs: Sequence[Mapping[str, Any]] = ()
     steps: list[Step] = field(default_factory=list)
     result: Result | None = None
     error: Error | None = None
     exit: Exit | None = None
     trouble: str = ""
+    unfit: str = ""
     seconds: float = 0.0
 
     def take(self, event: RunEvent) -> None:
@@ -37,6 +72,29 @@ class Run:
             self.exit = event
 
     @property
+    def counters(self) -> Mapping[str, Counted]:
+        """The counters that the runtime declares."""
+        return self.runtime.counters if self.runtime else {}
+
+    def declared(self, *kinds: str) -> list[str]:
+        """The counters that must be of one of these kinds, in the manifest's order."""
+        return [name for name, counter in self.counters.items() if counter.must_be in kinds]
+
+    def undeclared(self, what: str) -> str:
+        """One line for an invariant that needs more than the runtime says of itself."""
+        name = self.runtime.name if self.runtime else "the runtime"
+        return f"{name} declares no {what}: say it under `counters` in patches/{name}/runtime.yaml"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the runtime was told, at its first install."""
+        return self.installs[0] if self.installs else {}
+
+    def settings_of(self, seen: Step | Pass) -> Mapping[str, Any]:
+        """What the runtime was told in the pass that a step belongs to."""
+        return self.installs[seen.install] if seen.install < len(self.installs) else {}
+
+    @property
     def patched(self) -> list[Step]:
         """Steps of the passes with the runtime."""
         return [step for step in self.steps if step.pass_ == "patched"]
@@ -46,16 +104,25 @@ class Run:
         """Steps of the passes with the runtime that had at least one decode row."""
         return [step for step in self.patched if step.shape.decode_rows > 0]
 
+    def steps_of(self, done: Pass) -> list[Step]:
+        """The steps of one pass with the runtime."""
+        return [step for step in self.patched if (step.repeat, step.install) == (done.repeat, done.install)]
+
     def passes(self, kind: str) -> list[Pass]:
         """The finished passes of one kind."""
         return [done for done in self.result.passes if done.pass_ == kind] if self.result else []
 
     def pairs(self) -> Iterator[tuple[Pass, Pass]]:
-        """Plain and patched passes of the same repeat."""
-        patched = {done.repeat: done for done in self.passes("patched")}
+        """Plain and patched passes of the same repeat; a plain one with each install."""
         for plain in self.passes("plain"):
-            if plain.repeat in patched:
-                yield plain, patched[plain.repeat]
+            for patched in self.passes("patched"):
+                if patched.repeat == plain.repeat:
+                    yield plain, patched
+
+    @property
+    def pairs_due(self) -> int:
+        """How many pairs there must be."""
+        return self.part.repeat * len(self.part.installs())
 
     @property
     def last_words(self) -> str:

@@ -1,8 +1,9 @@
-"""A scenario: a workload and what must hold under it, as declared in ``scenarios/*.yaml``."""
+"""A scenario: a workload and what must hold under it, as a YAML file declares it; see also loading.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
-from patchkit.gates.invariants.base import Params
+from patchkit.gates.invariants.base import Params, Table, knowing
 
 
 class Prompts(Declared, frozen=True):
@@ -69,7 +70,7 @@ class Call(Declared, frozen=True):
         self.not_empty("groups")
 
 
-Doctoring = Literal[
+Fault = Literal[
     "runner_replaced",
     "prepare_inputs_bypassed",
     "prepare_inputs_reordered",
@@ -79,7 +80,22 @@ Doctoring = Literal[
 ]
 
 
-class Part(Declared, frozen=True):
+class Injection(Declared, frozen=True):
+    """A fault that comes in once, in mid-run: before a call, or after so many of its steps."""
+
+    fault: Fault
+    call: int
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        self.at_least(0, "call")
+        self.at_least(1, "step")
+
+
+Settings = dict[str, Any]
+
+
+class Part(Declared, frozen=True, dict=True):
     """One engine of a scenario, from load to result; see docs/worker-protocol.md."""
 
     name: str
@@ -87,38 +103,57 @@ class Part(Declared, frozen=True):
     invariants: list[str | dict[str, dict[str, Any] | None]]
     model: str = "tiny"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
-    runtime: dict[str, Any] = msgspec.field(default_factory=dict)
+    runtime: Settings | list[Settings] = msgspec.field(default_factory=dict)
     environ: dict[str, str] = msgspec.field(default_factory=dict)
-    doctor: tuple[Doctoring, ...] = ()
+    faults: tuple[Fault | Injection, ...] = ()
     passes: tuple[Literal["plain", "patched"], ...] = ("patched",)
     repeat: int = 1
-    watch: tuple[Literal["gold", "poison", "distributions", "intervention", "timing"], ...] = ()
+    watch: tuple[Literal["poison", "distributions", "timing"], ...] = ()
+    off: bool = False
 
     def __post_init__(self) -> None:
         self.named()
         self.not_empty("calls", "passes")
         self.at_least(1, "repeat")
+        if self.runtime == []:
+            raise ValueError("runtime is empty")
+        if "timing" in self.watch and len(self.watch) > 1:
+            raise ValueError("watch: timing stands alone: whatever else is watched takes time")
+        for fault in self.faults:
+            if isinstance(fault, Injection) and fault.call >= len(self.calls):
+                raise ValueError(f"faults: there is no call {fault.call}, only {len(self.calls)}")
+            if isinstance(fault, Injection) and fault.step and "timing" in self.watch:
+                raise ValueError("faults: steps are not counted where only timing is watched")
         if not self.invariants:
             raise ValueError("a part without invariants proves nothing")
-        rules = self.rules()
-        for rule, _ in rules:
-            rule.check_fits(self)
-        if len(rules) > 1 and any(rule.name == "refused" for rule, _ in rules):
+        judged = self.judged
+        for one, _ in judged:
+            one.check_fits(self)
+        names = {one.name for one, _ in judged}
+        if "refused" in names and "refused_or_right" not in names and len(judged) > 1:
             raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
 
     def for_worker(self) -> dict[str, Any]:
         """What the worker is told: everything but what must hold."""
         told: dict[str, Any] = msgspec.to_builtins(self)
         told.pop("invariants", None)
-        return told
+        return told | {"runtime": self.installs()}
 
-    def rules(self) -> list[tuple[Invariant, Params]]:
-        """The invariants with their parameters; how the run ended is always judged, and first."""
-        named = [*map(_single, self.invariants)]
-        if not any(name == "refused" for name, _ in named):
-            named.insert(0, ("finished", {}))
-        found = [(find_invariant(name), given) for name, given in named]
-        return [(rule, rule.read(given)) for rule, given in found]
+    def installs(self) -> list[Settings]:
+        """What each install of the runtime is given; most parts have one."""
+        return self.runtime if isinstance(self.runtime, list) else [self.runtime]
+
+    @cached_property
+    def judged(self) -> list[tuple[Invariant, Params]]:
+        """The invariants with their parameters; how the run ended is always judged, and first.
+
+        Looked up when the part is made, while its runtime's own invariants are known.
+        """
+        found = [(find_invariant(name), given) for name, given in map(_single, self.invariants)]
+        if not any(one.ending for one, _ in found):
+            found.insert(0, (find_invariant("finished"), {}))
+        found.sort(key=lambda both: not both[0].ending)
+        return [(one, one.read(given)) for one, given in found]
 
 
 class Scenario(Declared, frozen=True):
@@ -150,27 +185,21 @@ class Scenario(Declared, frozen=True):
         return self.alone or self.kind == "benchmark"
 
 
-def load_scenario(source: Path | dict[str, Any]) -> Scenario:
-    """Read one scenario; anything wrong with it is one line that names the file and the field."""
-    name = str(source) if isinstance(source, Path) else "scenario"
+def load_scenario(source: Path | Any, own: Table | None = None, where: str = "") -> Scenario:
+    """Read one scenario as it stands; anything wrong with it is one line that names the file and the field.
+
+    Args:
+        source: a file, or what one would hold.
+        own: the invariants of a runtime that may be named beside the shared ones.
+        where: what to call the source.
+    """
+    name = where or (str(source) if isinstance(source, Path) else "scenario")
     raw = read_yaml(source) if isinstance(source, Path) else source
     try:
-        return msgspec.convert(raw, Scenario)
+        with knowing(own or {}):
+            return msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
         raise PatchkitError(f"{name}: {field_first(str(error))}", "see docs/worker-protocol.md") from None
-
-
-def load_scenarios(folder: Path) -> dict[str, Scenario]:
-    """Every scenario of a folder by name: gates first, then benchmarks, each in their own order."""
-    scenarios: dict[str, Scenario] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        scenario = load_scenario(path)
-        if scenario.name in scenarios:
-            raise PatchkitError(f"{path}: there is a second scenario named {scenario.name!r}", "rename one of them")
-        scenarios[scenario.name] = scenario
-    if not scenarios:
-        raise PatchkitError(f"no scenario in {folder}", "a scenario is a YAML file; see docs/worker-protocol.md")
-    return {scenario.name: scenario for scenario in sorted(scenarios.values(), key=running_order)}
 
 
 def select(scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = ()) -> list[Scenario]:
@@ -190,10 +219,10 @@ def running_order(scenario: Scenario) -> tuple[bool, int, str]:
     return scenario.kind == "benchmark", scenario.order, scenario.name
 
 
-def _single(rule: str | dict[str, dict[str, Any] | None]) -> tuple[str, dict[str, Any]]:
-    if isinstance(rule, str):
-        return rule, {}
-    if len(rule) != 1:
-        raise ValueError(f"an invariant is a name or one `name: {{parameters}}`, not {sorted(rule)}")
-    ((name, given),) = rule.items()
+def _single(invariant: str | dict[str, dict[str, Any] | None]) -> tuple[str, dict[str, Any]]:
+    if isinstance(invariant, str):
+        return invariant, {}
+    if len(invariant) != 1:
+        raise ValueError(f"an invariant is a name or one `name: {{parameters}}`, not {sorted(invariant)}")
+    ((name, given),) = invariant.items()
     return name, given or {}

@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import AnyEvent, Exit, Ready, RunEvent, Started, read_event
 from patchkit.gates.invariants.finished import signal_name
-from patchkit.gates.run import Run
+from patchkit.gates.run import Declares, Run
 from patchkit.gates.scenario import Part
 
 WORKER = Path(__file__).parent.parent / "worker"
@@ -114,23 +114,19 @@ class WorkerServer:
         scenario: str,
         model: str,
         tree: Path | None,
-        start: str = "",
-        defaults: Mapping[str, Any] | None = None,
+        runtime: Declares | None = None,
         device: str = "cpu",
         limit: float = 120.0,
         alone: bool = False,
     ) -> Future[Run]:
         """Queue a part of a scenario, see :meth:`enqueue`."""
-        request = {
-            "scenario": scenario,
-            "part": part.for_worker(),
-            "model": model,
-            "tree": str(tree) if tree else None,
-            "start": start,
-            "defaults": dict(defaults or {}),
-            "device": device,
-        }
-        return self.enqueue(request, Run(part, {**(defaults or {}), **part.runtime}), limit=limit, alone=alone)
+        request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
+        request, record = asked_of(part, runtime, request)
+        if record.unfit:
+            refused: Future[Run] = Future()
+            refused.set_result(record)
+            return refused
+        return self.enqueue(request, record, limit=limit, alone=alone)
 
     def enqueue(
         self,
@@ -409,6 +405,29 @@ class WorkerServer:
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b".")
+
+
+def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
+    """What the worker is told of a part and a runtime, and the record of it.
+
+    The record is unfit, and there is nothing to ask for, where the part wants the runtime off and it does not say
+    how that is done.
+    """
+    defaults = dict(runtime.defaults) if runtime else {}
+    off = dict(runtime.off or {}) if runtime and part.off else {}
+    given = [{**one, **off} for one in part.installs()]
+    record = Run(part, runtime, [{**defaults, **one} for one in given])
+    if part.off and (runtime is None or runtime.off is None):
+        name = runtime.name if runtime else "the runtime"
+        record.unfit = f"{name} does not say how it is off: declare `off`, its settings, in patches/{name}/runtime.yaml"
+    told = {
+        "part": part.for_worker() | {"runtime": given},
+        "start": runtime.start if runtime else "",
+        "defaults": defaults,
+        "counters": {name: counter.must_be for name, counter in runtime.counters.items()} if runtime else {},
+        "probe": str(runtime.probe) if runtime and runtime.probe else None,
+    }
+    return request | told, record
 
 
 def default_workers(device: str) -> int:

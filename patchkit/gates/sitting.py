@@ -35,7 +35,7 @@ class Sitting:
         spread = hasattr(config, "workerinput")
         project = find_project(config.rootpath)
         python = config.getoption("--python")
-        runtime = config.getoption("--runtime")
+        runtime = config.getoption("--runtime") or project.only_runtime()
         settings = Settings(
             project=project,
             runtime=runtime,

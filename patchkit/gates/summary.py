@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
 
 from rich.markup import escape
 
 from patchkit.gates.events import count
 from patchkit.gates.evidence import Evidence, Figure, Knockout, Verdict
+from patchkit.gates.invariants import REGISTRY
+from patchkit.gates.invariants.own import tells_of_runtimes
 
 WHOLE = "nothing"
 LEGEND = "✓ green   ✗ red   [✗] the gate that the patch's header names   · not run".replace("[", "\\[")
 GREEN, RED = "[green]✓[/green]", "[red]✗[/red]"
-COUNTS = {
-    "gold_rows": "{} rows equal gold",
-    "credited_rows": "{} rows credited",
-    "compared_tokens": "{} tokens equal plain vLLM's",
-    "shrinks": "{} shrinking steps",
-    "mixed_steps": "{} mixed steps",
-    "prefills_after_decode": "{} prefills after decodes",
-    "refusals": "{} drifts refused",
-    "decode_rows": "{} decode rows",
-}
 
 
 def headline(evidence: Evidence) -> str:
@@ -47,38 +38,11 @@ def verdict_line(verdict: Verdict, width: int) -> str:
 
 
 def highlights(figures: dict[str, Figure], most: int = 3) -> str:
-    """The few figures that say most; parts' figures of the same name are added up."""
-    told = [f"{plain(name)} {value:.2f}" for name, value in figures.items() if "pass@" in name and is_number(value)]
-    told += ratio_of(figures)
-    told += learning_of(figures)
-    distances = [value for name, value in figures.items() if plain(name) == "max_total_variation" and is_number(value)]
-    told += [f"total variation ≤ {max(distances):.1g}"] if distances else []
-    for counted, words in COUNTS.items():
-        total = sum(value for name, value in figures.items() if plain(name) == counted and is_number(value))
-        if total:
-            told.append(words.format(f"{total:,.0f}"))
-    return ", ".join(told[:most])
-
-
-def ratio_of(figures: dict[str, Figure]) -> list[str]:
-    """``0.71 x plain vLLM [0.68, 0.74]`` for every paired measurement."""
-    told = []
-    for name, value in figures.items():
-        low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-        if plain(name) == "ratio" and is_number(value) and is_number(low) and is_number(high):
-            part = f"{name.rpartition('.')[0]} " if "." in name else ""
-            told.append(f"{part}{value:.2f} x plain vLLM's tokens/s [{low:.2f}, {high:.2f}]")
-    return told
-
-
-def learning_of(figures: dict[str, Figure]) -> list[str]:
-    """``loss against identity 1.02 → 0.41`` for every part that learns."""
-    told = []
-    for name, first in figures.items():
-        last = figures.get(name.replace("ratio_first", "ratio_last"))
-        if plain(name) == "ratio_first" and is_number(first) and is_number(last):
-            told.append(f"loss against identity {first:.2f} → {last:.2f}")
-    return told
+    """The few figures that say most, in the words of the invariants that found them."""
+    shared = [tell for one in REGISTRY.values() for tell in one.tells]
+    tells = sorted([*shared, *tells_of_runtimes()], key=lambda tell: tell.rank)
+    told = dict.fromkeys(phrase for tell in tells for phrase in tell.of(figures))
+    return ", ".join(list(told)[:most])
 
 
 def closing_line(evidence: Evidence, expected: int, where: str) -> str:
@@ -116,13 +80,3 @@ def cell(row: Knockout, gate: str, named: bool) -> str:
     mark = "✓" if row.verdicts[gate].passed else "✗"
     colour = "green" if row.verdicts[gate].passed else "red"
     return f"[bold {colour}]\\[{mark}][/bold {colour}]" if named else f"[{colour}] {mark} [/{colour}]"
-
-
-def plain(name: str) -> str:
-    """A figure's name without its part's."""
-    return name.rpartition(".")[2]
-
-
-def is_number(value: Figure) -> TypeGuard[float | int]:
-    """A figure to do sums with."""
-    return isinstance(value, int | float)

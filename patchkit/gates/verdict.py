@@ -51,10 +51,12 @@ def judge_part(run: Run) -> tuple[PartVerdict, list[Broken]]:
     """Every invariant of one part. A run that did not finish is judged by that alone."""
     figures: dict[str, Figure] = {}
     broken: list[Broken] = []
-    for rule, params in run.part.rules():
-        broken += rule.check(run, params, figures)
-        if rule.name == "finished" and broken:
+    ended_well = True
+    for one, params in run.part.judged:  # those that judge the ending come first
+        if not one.ending and not ended_well:
             break
+        broken += one.check(run, params, figures)
+        ended_well = ended_well and not (one.ending and (broken or not came_to_its_end(run)))
     verdict = PartVerdict(
         name=run.part.name,
         passed=not broken,
@@ -66,6 +68,11 @@ def judge_part(run: Run) -> tuple[PartVerdict, list[Broken]]:
         last_words=run.last_words if broken else "",
     )
     return verdict, broken
+
+
+def came_to_its_end(run: Run) -> bool:
+    """Whether there is a result to judge; a run that was refused, as it should be, has none."""
+    return run.error is None and run.result is not None
 
 
 def merged(parts: Sequence[PartVerdict]) -> dict[str, Figure]:

@@ -11,7 +11,7 @@ NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
 
 def headline(evidence: Evidence) -> str:
-    """What was judged, on what: ``gate: esamp 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
+    """What was judged, on what: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
     runtime = evidence.runtime
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
     patches = counted(len(runtime.patches), "patch", "patches")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
+from patchkit.documents import parse_yaml
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 
@@ -89,8 +90,45 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+class Counter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A number that ``counters()`` returns.
+
+    Attributes:
+        must_be: ``decode_rows``: at every step as many as the worker counted. ``decode_steps``: one in a step with
+            decode rows, else none. ``zero``: never anything else. ``positive``: above zero, summed over the decode
+            steps. ``any``: nothing is asked of it; it is told as it stands instead of as a difference over the step.
+        means: what it counts, in a few words.
+    """
+
+    must_be: Literal["decode_rows", "decode_steps", "zero", "positive", "any"]
+    means: str
+
+
+class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+    """A figure of ``bench accuracy`` without which a verdict says little.
+
+    Attributes:
+        figure: its name among what the runtime's probe figures out of a draw.
+        above: what it must be above.
+        means: what it is, in a few words.
+        otherwise: one sentence of advice for when it is not.
+    """
+
+    figure: str
+    above: float
+    means: str
+    otherwise: str
+
+
 class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The fields of ``runtime.yaml``; ``prompts_at_once`` names the setting that bounds how many prompts it follows."""
+    """The fields of ``runtime.yaml``.
+
+    Attributes:
+        defaults: settings that every run gets, under its own.
+        off: settings with which the runtime must change nothing; None if it does not say.
+        counters: what ``counters()`` returns, by name.
+        figures: what ``bench accuracy`` needs to see of it.
+    """
 
     name: str
     package: str
@@ -99,7 +137,9 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     proven: list[str]
     start: str
     defaults: dict[str, Any] = {}
-    prompts_at_once: str = ""
+    off: dict[str, Any] | None = None
+    counters: dict[str, Counter] = {}
+    figures: list[Wanted] = []
     surface: Surface = Surface()
 
 
@@ -116,6 +156,16 @@ class Manifest(Declared, frozen=True, kw_only=True):
     @property
     def upstream_folder(self) -> Path:
         return self.folder / (self.upstream.path or "upstream")
+
+    @property
+    def gates(self) -> Path:
+        """The runtime's own scenarios, invariants and probe; the folder need not be there."""
+        return self.folder / "gates"
+
+    @property
+    def probe(self) -> Path | None:
+        """The folder that the worker loads the runtime's probe from, if it has one."""
+        return self.gates if (self.gates / "probe.py").is_file() else None
 
 
 def load_manifest(project: Project, runtime: str) -> Manifest:
@@ -134,7 +184,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest in ``folder``; see :func:`load_manifest`."""
     path = folder / "runtime.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
     except UnicodeDecodeError as error:
@@ -177,6 +227,9 @@ def _check(declared: Declared, path: Path) -> None:
         )
     if upstream.path is not None and (Path(upstream.path).is_absolute() or {"..", "."} & {*upstream.path.split("/")}):
         raise PatchkitError(f"{path}: upstream.path: `{upstream.path}` leaves the folder", "write `path: upstream`")
+    for name in declared.counters:
+        if not name.isidentifier():
+            raise PatchkitError(f"{path}: counters: `{name}` is no name", "write letters, digits and _")
     for key, release in [("developed_on", declared.developed_on), *(("proven", one) for one in declared.proven)]:
         try:
             Version(release)

@@ -1,6 +1,6 @@
 """The pin: the git tree hash of the upstream's files as they lie on disk, with or without a repository around them.
 
-``python -m patchkit.series.pin patches/esamp`` prints it, for ``upstream.tree`` in ``runtime.yaml``.
+``python -m patchkit.series.pin patches/NAME`` prints it, for ``upstream.tree`` in ``runtime.yaml``.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from patchkit.console import err, out
 from patchkit.errors import PatchkitError
-from patchkit.project import find_project
+from patchkit.project import Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin
 from patchkit.series.series import Choice, Series
@@ -47,6 +47,7 @@ def status(runtime: str, as_json: bool) -> int:
     project = find_project()
     manifest = load_manifest(project, runtime)
     series = Series.load(manifest.folder)
+    _check_gates_named(project, series, runtime)
     edited = _edited(manifest)
     trees = applied_trees(project, runtime)
     if as_json:
@@ -65,6 +66,15 @@ def status(runtime: str, as_json: bool) -> int:
     return 0
 
 
+def _check_gates_named(project: Project, series: Series, runtime: str) -> None:
+    """Refuse a patch whose Caught-By names no gate; a project without scenarios has none to name."""
+    from patchkit.gates.caught_by import check_named
+    from patchkit.gates.loading import load_scenarios
+
+    if any(project.scenarios.glob("*.yaml")):
+        check_named(series.patches, load_scenarios(project, runtime))
+
+
 def _edited(manifest: Manifest) -> str:
     """Why the upstream is not what was pinned; empty if it is."""
     try:
@@ -77,7 +87,8 @@ def _edited(manifest: Manifest) -> str:
 def _unproven(tree: Tree) -> list[str]:
     if Version(tree.release) in map(Version, tree.runtime.proven):
         return []
-    command = f"patchkit gate --vllm {tree.release} --runtime {tree.runtime.name}".removesuffix(" --runtime esamp")
+    named = f" --runtime {tree.runtime.name}" if len(find_project().runtimes()) > 1 else ""
+    command = f"patchkit gate --vllm {tree.release}{named}"
     return [
         f"the series was never proven on vLLM {tree.release}; run `{command}` before you trust a figure: "
         "it would show whether every hook still fires, on the right rows"

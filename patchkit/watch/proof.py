@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from packaging.version import Version
 
 from patchkit.gates.evidence import Evidence
-from patchkit.gates.scenario import load_scenarios, select
+from patchkit.gates.loading import load_scenarios
+from patchkit.gates.scenario import select
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
 from patchkit.series.series import Series
@@ -23,7 +24,7 @@ def _shortcomings(record: Evidence, project: Project, manifest: Manifest, releas
     if red:
         yield f"red: {', '.join(red)}"
     ran = {verdict.scenario for verdict in record.verdicts}
-    gates = select(load_scenarios(project.scenarios), "gate")
+    gates = select(load_scenarios(project, manifest.name), "gate")
     missing = [gate.name for gate in gates if gate.name not in ran]
     if record.kind != "gate":
         yield f"it is of a {record.kind}, not of the gates"

@@ -1,15 +1,18 @@
 """One part of a scenario, in the forked child: one engine, its passes and calls, and what came of them."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
-from patchkit_worker.doctor import doctor
 from patchkit_worker.engine import make_engine
-from patchkit_worker.prompts import Prompt, is_correct, make_prompts
+from patchkit_worker.faults import Faults
+from patchkit_worker.observe import NOBODY, Observer, Owners, engine_of
+from patchkit_worker.probe import Guarded, load_probe, where_in
+from patchkit_worker.prompts import Prompt, make_prompts
 from patchkit_worker.runtime import describe, install
-from patchkit_worker.watch import Watcher
 from vllm import LLM
 
 
@@ -27,27 +30,39 @@ def run_part(request: dict[str, Any], channel: Channel) -> int:
 class Part:
     def __init__(self, request: dict[str, Any], channel: Channel) -> None:
         self._request, self._spec, self._channel = request, request["part"], channel
-        self._place: dict[str, Any] = {"pass": None, "repeat": 0, "call": None}
-        self._watcher: Watcher | None = None
+        self._place: dict[str, Any] = {"pass": None, "repeat": 0, "install": 0, "call": None}
+        self._observer: Observer | None = None
         self._kept: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
         self._independence: list[dict[str, Any]] = []
+        self._faulted_at: int | None = None
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
-        doctor(self._spec.get("doctor") or [])
+        self._faults = Faults(self._spec.get("faults") or [])
         self._llm: LLM = make_engine(self._request["model"], self._request["device"], self._spec.get("engine") or {})
         loaded = time.monotonic() - began
+        self._engine = engine_of(self._llm)
         self._caller_ids = CallerIds(self._llm)
         watch = self._spec.get("watch") or []
         if "timing" not in watch:
-            self._watcher = Watcher(watch, self._emit_step)
+            self._observer = Observer(self._engine, watch, self._request.get("counters") or {}, self._emit_step)
+        self._faults.attend(self._engine)
         passes = []
         for repeat in range(self._spec.get("repeat", 1)):
-            order = self._spec.get("passes") or ["patched"]
-            for name in order if repeat % 2 == 0 else reversed(order):
-                self._place = {"pass": name, "repeat": repeat, "call": None}
+            order = self._order()
+            for name, install_ in order if repeat % 2 == 0 else reversed(order):
+                self._place = {"pass": name, "repeat": repeat, "install": install_, "call": None}
                 passes.append(self._run_pass())
         return {"passes": passes, "independence": self._independence, "load_seconds": round(loaded, 3)}
+
+    def _order(self) -> list[tuple[str, int]]:
+        """The passes of a repeat; one with the runtime for each of its installs."""
+        installs = range(len(self._installs()))
+        named = self._spec.get("passes") or ["patched"]
+        return [(name, number) for name in named for number in (installs if name == "patched" else [0])]
+
+    def _installs(self) -> list[dict[str, Any]]:
+        return self._spec.get("runtime") or [{}]
 
     def _emit_step(self, **fields: Any) -> None:
         self._channel.send("step", run=self._request["run"], **self._place, **fields)
@@ -57,40 +72,50 @@ class Part:
         self._llm.reset_prefix_cache()
         torch.manual_seed(0)
         patched = self._place["pass"] == "patched"
-        runtime = install(self._request, self._spec.get("runtime") or {}) if patched else None
-        if self._watcher is not None:
-            self._watcher.begin_pass(runtime, self._settings().get("beta", 0.0))
+        settings = self._installs()[self._place["install"]]
+        runtime = install(self._request, settings) if patched else None
+        probe = self._probe(runtime, settings)
+        if self._observer is not None:
+            self._observer.begin_pass(runtime, probe, bool(self._spec.get("off")))
         self._prompts_before = self._caller_ids.returned_tokens = 0
         self._kept.clear()
         calls = []
         for number, call in enumerate(self._spec["calls"]):
             self._place["call"] = number
             calls.append(self._run_call(call))
-        counters = None
+        counters = observed = None
         if runtime is not None:
-            counters = runtime.counters()
+            counters = runtime.counters() if self._request.get("counters") else None
+            observed = probe.end_pass()
+            probe.remove()
             runtime.uninstall()
         if "distributions" in (self._spec.get("watch") or []):
             self._independence += self._compare_first_and_last_call()
         return {
-            **{key: self._place[key] for key in ("pass", "repeat")},
+            **{key: self._place[key] for key in ("pass", "repeat", "install")},
             "seconds": sum(call["seconds"] for call in calls),
             "generated_tokens": sum(call["generated_tokens"] for call in calls),
             "counters": counters,
+            "observed": observed,
             "calls": calls,
         }
 
-    def _settings(self) -> dict[str, Any]:
-        """What the runtime's start function is given."""
-        return {**(self._request.get("defaults") or {}), **(self._spec.get("runtime") or {})}
+    def _probe(self, runtime: Any | None, settings: dict[str, Any]) -> Guarded:
+        """The runtime's own observer, if it has one and the part is watched."""
+        folder = self._request.get("probe")
+        if runtime is None or self._observer is None or folder is None:
+            return NOBODY
+        given = {**(self._request.get("defaults") or {}), **settings}
+        return Guarded(load_probe(folder).Probe(runtime, given, self._engine), folder)
 
     def _run_call(self, call: dict[str, Any]) -> dict[str, Any]:
         vocabulary = self._llm.llm_engine.model_config.get_vocab_size()
-        prompts = make_prompts(call["groups"], self._llm.get_tokenizer(), vocabulary)
-        if self._watcher is not None:
-            self._watcher.begin_call(expected_owners(prompts, self._prompts_before))
+        prompts, skipped = make_prompts(call["groups"], self._llm.get_tokenizer(), vocabulary)
+        if self._observer is not None:
+            self._observer.begin_call(expected_owners(prompts, self._prompts_before))
         self._prompts_before += len(prompts)
-        self._caller_ids.begin_call(call.get("abort"), self._watcher)
+        self._caller_ids.begin_call(call.get("abort"), self._after_step)
+        self._inject(0)
         began = time.monotonic()
         finished = self._llm.generate(
             [{"prompt_token_ids": prompt.token_ids} for prompt in prompts],
@@ -98,30 +123,26 @@ class Part:
             use_tqdm=False,
         )
         seconds = time.monotonic() - began
-        outputs = self._outputs(prompts, finished)
-        if self._watcher is not None:
-            self._watcher.end_call()
-            self._kept.append((prompts, outputs, self._watcher.distributions))
+        outputs = answers_of(prompts, self._caller_ids.ids, finished)
+        if self._observer is not None:
+            self._observer.flush()
+            self._kept.append((prompts, outputs, self._observer.distributions))
         tokens = sum(len(output["token_ids"]) for output in outputs)
-        return {"seconds": round(seconds, 6), "generated_tokens": tokens, "outputs": outputs}
+        return {"seconds": round(seconds, 6), "generated_tokens": tokens, "outputs": outputs, "skipped": skipped}
 
-    def _outputs(self, prompts: list[Prompt], finished: list[Any]) -> list[dict[str, Any]]:
-        outputs = []
-        for request in finished:
-            number = self._caller_ids.ids.index(request.request_id)
-            answer = prompts[number].answer
-            for sample in request.outputs:
-                outputs.append(
-                    {
-                        "prompt": number,
-                        "sample": sample.index,
-                        "token_ids": list(sample.token_ids),
-                        "text": sample.text,
-                        "finish": sample.finish_reason,
-                        "correct": None if answer is None else is_correct(sample.text, answer),
-                    }
-                )
-        return sorted(outputs, key=lambda output: (output["prompt"], output["sample"]))
+    def _after_step(self) -> int:
+        """A step of the engine is over; returns how many the call has had."""
+        if self._observer is None:
+            return 0
+        self._observer.flush()
+        self._inject(self._observer.steps_of_call)
+        return self._observer.steps_of_call
+
+    def _inject(self, step: int) -> None:
+        """Let the faults come in that are due after so many steps of this call; tokens count from then on."""
+        if self._faults.inject(self._place["call"], step):
+            self._caller_ids.returned_tokens = 0
+            self._faulted_at = self._observer.step if self._observer is not None else None
 
     def _compare_first_and_last_call(self) -> list[dict[str, Any]]:
         """Each watched prompt of the first call against the same prompt in the last call."""
@@ -138,12 +159,14 @@ class Part:
 
     def describe(self, error: Exception) -> dict[str, Any]:
         """What broke, where in the runtime (else in vLLM, else here), and in which step."""
-        watcher = self._watcher
+        observer, told = self._observer, describe(error, self._request.get("tree"))
         return {
-            **describe(error, self._request.get("tree")),
-            "step": watcher.step if watcher else None,
-            "shape": vars(watcher.shape) if watcher else None,
+            **told,
+            "where": where_in(self._request.get("probe"), error) or told["where"],
+            "step": observer.step if observer else None,
+            "shape": vars(observer.shape) if observer else None,
             "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
+            "faulted_at": self._faulted_at,
             **{key: self._place[key] for key in ("pass", "call")},
         }
 
@@ -155,11 +178,12 @@ class CallerIds:
         self._engine = llm.llm_engine
         self.returned_tokens = 0
         self._engine.add_request, self._engine.step = self._record, self._step_after_abort
-        self.begin_call(None, None)
+        self.begin_call(None, lambda: 0)
 
-    def begin_call(self, abort: dict[str, Any] | None, watcher: Watcher | None) -> None:
+    def begin_call(self, abort: dict[str, Any] | None, after_step: Callable[[], int]) -> None:
+        """A call starts; ``after_step`` is told of each step of the engine, and says how many there were."""
         self.ids: list[str] = []
-        self._abort, self._watcher = abort, watcher
+        self._abort, self._after_step, self._steps = abort, after_step, 0
 
     def _record(self, request_id: str, *rest: Any, **named: Any) -> Any:
         self.ids.append(request_id)
@@ -167,27 +191,29 @@ class CallerIds:
         return type(self._engine).add_request(self._engine, request_id, *rest, **named)
 
     def _step_after_abort(self) -> Any:
-        if self._abort is not None and self._watcher is not None and self._watcher.steps_of_call >= self._abort["step"]:
+        if self._abort is not None and self._steps >= self._abort["step"]:
             self._engine.abort_request([self.ids[number] for number in self._abort["prompts"]])
             self._abort = None
         outputs = type(self._engine).step(self._engine)
         self.returned_tokens += sum(len(sample.token_ids) for output in outputs for sample in output.outputs)
+        self._steps = self._after_step()
         return outputs
 
 
-def expected_owners(prompts: list[Prompt], before: int) -> dict[Any, tuple[int, int | None]]:
+def expected_owners(prompts: list[Prompt], before: int) -> Owners:
     """(prompt tokens, seed) of each request that the engine will make, to its (prompt, sample).
 
-    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be told apart.
+    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be told apart, nor can two prompts of
+    the same tokens and seed.
     """
-    owners: dict[Any, tuple[int, int | None]] = {}
+    owners: Owners = {}
     for number, prompt in enumerate(prompts):
         seed, n = prompt.params.seed, prompt.params.n
         for sample in range(n):
-            owners[prompt.key, None if seed is None else seed + sample] = (
-                before + number,
-                sample if seed is not None or n == 1 else None,
-            )
+            key = prompt.key, None if seed is None else seed + sample
+            known = owners.get(key, (before + number, None))
+            told = seed is not None or n == 1
+            owners[key] = (before + number, sample if told else None) if known[0] == before + number else (None, None)
     return owners
 
 

@@ -1,11 +1,13 @@
 """The requests of a call: prompts as token ids, sampling parameters, and answers to check where there are any."""
 
+import importlib
 import random
 import re
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from vllm import SamplingParams
+from vllm import SamplingParams, sampling_params
 
 # Ids below this are special tokens or single bytes in the embedded models.
 FIRST_ORDINARY_TOKEN = 16
@@ -26,22 +28,47 @@ class Prompt:
         return tuple(self.token_ids)
 
 
-def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) -> list[Prompt]:
-    """The prompts of all groups of a call, in order."""
+def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) -> tuple[list[Prompt], dict[int, str]]:
+    """The prompts of all groups of a call, in order; and by group, why it is sampled without what it asks for."""
     prompts: list[Prompt] = []
-    for group in groups:
+    skipped: dict[int, str] = {}
+    for place, group in enumerate(groups):
         texts = make_texts(group["prompts"], tokenizer, vocabulary)
         limits = spread(group["max_tokens"], len(texts))
+        sampling, missing = sampling_of(group.get("sampling", {}))
+        if missing:
+            skipped[place] = missing
         for number, ((token_ids, answer), limit) in enumerate(zip(texts, limits, strict=True)):
             seed = group.get("seed")
             params = SamplingParams(
                 n=group.get("n", 1),
                 max_tokens=limit,
                 seed=None if seed is None else seed + PROMPT_SEED_STRIDE * number,
-                **group.get("sampling", {}),
+                **deepcopy(sampling),
             )
             prompts.append(Prompt(token_ids, params, group.get("watched", False), answer))
-    return prompts
+    return prompts, skipped
+
+
+def sampling_of(asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Keyword arguments of this release's ``SamplingParams``, and what is missing for structured output, or nothing.
+
+    ``structured`` is ``{regex: …}`` or ``{choice: […]}``, whatever the release calls it; JSON made texts of
+    ``logit_bias``'s token ids.
+    """
+    sampling = dict(asked)
+    if "logit_bias" in sampling:
+        sampling["logit_bias"] = {int(token): bias for token, bias in sampling["logit_bias"].items()}
+    wanted = sampling.pop("structured", None)
+    if wanted is None:
+        return sampling, ""
+    try:
+        importlib.import_module("xgrammar")
+        if hasattr(sampling_params, "StructuredOutputsParams"):
+            return sampling | {"structured_outputs": sampling_params.StructuredOutputsParams(**wanted)}, ""
+        return sampling | {"guided_decoding": sampling_params.GuidedDecodingParams(**wanted)}, ""  # up to 0.11
+    except (ImportError, AttributeError) as error:
+        return sampling, str(error)
 
 
 def make_texts(spec: dict[str, Any], tokenizer: Any, vocabulary: int) -> list[tuple[list[int], int | None]]:

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 SHAPE = {"requests": 2, "decode_rows": 2, "prefill_tokens": 0, "recomputed_tokens": 0, "decode_rows_before": 2}
-COUNTED = {"decode_rows": 2, "captured_rows": 2, "intervened_rows": 2, "unmapped_rows": 0, "port_hits": 1}
-RUNTIME = {**COUNTED, "distiller_steps": 1, "candidate_tokens": 9, "moved_tokens": 9, "loss": 0.5}
+RUNTIME = {"decode_rows": 2, "seen_rows": 2, "hits": 1, "candidates": 9, "lost_rows": 0, "score": 0.5}
+SAMPLING = {"checked": 2, "greedy": 1, "drawn": 1, "lone": 0, "unlike": None}
+SEEN = {"shape": SHAPE, "runtime": RUNTIME, "sampling": SAMPLING, "observed": {"rows": 2}, "poisoned": True}
 lock = threading.Lock()
 
 
@@ -24,7 +25,7 @@ def send(event, **fields):
 
 def steps(run, number):
     for step in range(number):
-        send("step", run=run, repeat=0, call=0, step=step, shape=SHAPE, runtime=RUNTIME, **{"pass": "patched"})
+        send("step", run=run, repeat=0, call=0, step=step, **SEEN, **{"pass": "patched"})
 
 
 def result(run, number):
@@ -41,6 +42,17 @@ def good(run):
     send("exit", run=run, code=0, seconds=0.1, last_words="")
 
 
+def asked(run):
+    """What the request held, as the answer's text."""
+    steps(run, 1)
+    told = json.dumps({name: requests[run][name] for name in ("part", "defaults", "counters", "probe", "start")})
+    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1], "finish": "length", "text": told}]
+    calls = [{"seconds": 0.1, "generated_tokens": 1, "outputs": outputs}]
+    done = {"pass": "patched", "repeat": 0, "seconds": 0.1, "generated_tokens": 1, "calls": calls}
+    send("result", run=run, load_seconds=0.1, passes=[done])
+    send("exit", run=run, code=0, seconds=0.1, last_words="")
+
+
 def slow(run):
     time.sleep(0.4)
     good(run)
@@ -48,7 +60,7 @@ def slow(run):
 
 def error(run):
     steps(run, 2)
-    where = {"where": "esamp/taps.py:61 in gather", "pass": "patched", "call": 0, "step": 2, "shape": SHAPE}
+    where = {"where": "made_up/taps.py:61 in gather", "pass": "patched", "call": 0, "step": 2, "shape": SHAPE}
     send("error", run=run, type="IndexError", message="index 7 is out of bounds", traceback="Traceback …", **where)
     send("exit", run=run, code=1, seconds=0.1, last_words="")
 
@@ -71,7 +83,7 @@ def almost(run):
 
 
 def nan(run):
-    step = {"repeat": 0, "call": 0, "step": 0, "shape": SHAPE, "runtime": {**RUNTIME, "loss": float("nan")}}
+    step = {"repeat": 0, "call": 0, "step": 0, "shape": SHAPE, "runtime": {**RUNTIME, "score": float("nan")}}
     send("step", run=run, **step, **{"pass": "patched"})
     result(run, 1)
     send("exit", run=run, code=0, seconds=0.1, last_words="")
@@ -98,7 +110,7 @@ def cancel(run):
         send("exit", run=run, signal="SIGKILL", seconds=0.1, last_words="")
 
 
-acts = {}
+acts, requests = {}, {}
 if os.environ.get("FAKE_START") == "die":
     sys.exit("ImportError: libcudart.so.13: cannot open shared object file")
 if os.environ.get("FAKE_START") == "hang":
@@ -112,7 +124,7 @@ for line in sys.stdin:
         continue
     engine = request["part"].get("engine", {})
     act = engine.get(Path(request["tree"] or ".").name, engine.get("act", "good"))
-    acts[request["run"]] = act
+    acts[request["run"]], requests[request["run"]] = act, request
     if act != "deaf":
         send("started", run=request["run"], pid=0)
     threading.Thread(target=globals()[act], args=(request["run"],), daemon=True).start()

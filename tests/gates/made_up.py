@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from runs import make_runtime
+
 SCENARIO = """\
 name: {name}
 title: The {name} scenario
@@ -36,7 +38,7 @@ def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str
     left = [(one, "left out") for one in PATCHES if one.name in without]
     return SimpleNamespace(
         path=Path("/trees") / ("-".join(["without", *without]) if without else "whole"),
-        runtime=SimpleNamespace(name=runtime, start="made_up:install", defaults={"beta": 0.8}),
+        runtime=make_runtime(name=runtime),
         taken=[one for one in PATCHES if one.name not in without],
         left=left,
         pin="0123456789abcdef",
@@ -45,12 +47,20 @@ def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str
 
 
 class MadeUp:
-    """A folder with ``patches/`` and ``scenarios/``."""
+    """A folder with ``patches/``, in which one runtime says nothing but its name, and ``scenarios/``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "patches").mkdir()
+        self.gates = root / "patches" / "made_up" / "gates"
+        self.gates.mkdir(parents=True)
+        (self.gates.parent / "runtime.yaml").write_text("name: made_up\n")
         (root / "scenarios").mkdir()
+
+    def add(self, name: str, text: str) -> Path:
+        """Add a file to what the runtime brings of its own."""
+        path = self.gates / name
+        path.write_text(text)
+        return path
 
     def scenario(
         self, name: str, engine: str = "{}", kind: str = "gate", order: int = 1, invariant: str = "alive"

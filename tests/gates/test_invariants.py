@@ -1,4 +1,4 @@
-"""Every invariant goes red on a doctored run, for the stated reason; missing data is red too."""
+"""Every invariant goes red on a run that is changed, for the stated reason; missing data is red too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from doctored import make_part, make_pass, make_run, make_step
+from runs import COUNTERS, make_part, make_pass, make_run, make_runtime, make_step
 
 from patchkit.gates.events import Error, Exit, Shape, Step
 from patchkit.gates.run import Run
@@ -14,7 +14,6 @@ from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
 
 BOTH = {"passes": ["patched", "plain"]}
-GOLD = {"watch": ["gold"]}
 
 
 def reasons(run: Run) -> list[str]:
@@ -29,25 +28,26 @@ def steps_with(**changes: Any) -> list[Step]:
 WHERE = ", at step 8 of call 0 (4 requests: 4 decode rows after 4, 0 prefill tokens)"
 
 
-@pytest.mark.parametrize("name", ["alive", "counts_equal", "gold_rows", "credited", "learning", "moved", "exercised"])
+@pytest.mark.parametrize("name", ["alive", "counts_equal", "sampled", "poisoned", "exercised"])
 def test_a_faultless_run_is_green_and_one_without_steps_is_red(name: str) -> None:
-    rule = {"exercised": {"decode_steps": 20}} if name == "exercised" else name
-    part = make_part(rule, **GOLD)
+    params = {"exercised": {"decode_steps": 20}, "sampled": {"drawn": 4}}
+    part = make_part({name: params[name]} if name in params else name, watch=["poison"])
     assert reasons(make_run(part)) == []
     assert reasons(make_run(part, steps=[])), "no steps prove nothing"
-    assert reasons(make_run(part, steps=[make_step(0, 0)])), "a prefill alone proves nothing"
+    if name != "poisoned":
+        assert reasons(make_run(part, steps=[make_step(0, 0)])), "a prefill alone proves nothing"
 
 
 def test_finished_tells_an_error_with_step_shape_and_place() -> None:
     run = make_run(make_part())
     shape = Shape(requests=5, decode_rows=5, decode_rows_before=8)
     run.error = Error(
-        "r", "IndexError", "index 7 is\nout of bounds", "esamp/taps.py:61 in gather", "patched", 0, 12, shape
+        "r", "IndexError", "index 7 is\nout of bounds", "made_up/taps.py:61 in gather", "patched", 0, 12, shape
     )
     (broken,) = judge_part(run)[1]
     assert broken.reason == (
         "IndexError: index 7 is out of bounds, at step 12 of call 0 "
-        "(5 requests: 5 decode rows after 8, 0 prefill tokens), in esamp/taps.py:61 gather"
+        "(5 requests: 5 decode rows after 8, 0 prefill tokens), in made_up/taps.py:61 gather"
     )
     assert (broken.step, broken.shape) == (12, shape)
 
@@ -78,22 +78,38 @@ def test_finished_wants_passes_in_the_result() -> None:
 
 
 def test_alive_names_the_counters_that_are_dead() -> None:
-    steps = [make_step(number, port_hits=0, candidate_tokens=0) for number in range(63)]
-    assert reasons(make_run(make_part("alive"), steps)) == ["port hits 0, candidate tokens 0 over 63 decode steps"]
+    steps = [make_step(number, hits=0, candidates=0) for number in range(63)]
+    assert reasons(make_run(make_part("alive"), steps)) == ["hits 0, candidates 0 over 63 decode steps"]
     silent = [make_step(number, runtime=None) for number in range(3)]
-    assert "captured rows 0" in reasons(make_run(make_part("alive"), silent, [make_pass()]))[0]
+    assert "seen rows 0" in reasons(make_run(make_part("alive"), silent, [make_pass()]))[0]
+    assert reasons(make_run(make_part({"alive": {"counters": ["decode_rows"]}}), steps)) == []
+
+
+@pytest.mark.parametrize(
+    ("invariant", "said"),
+    [
+        ("alive", "made_up declares no counter that must be decode_rows, decode_steps or positive: "),
+        ({"alive": {"counters": ["hits"]}}, "made_up declares no counter hits: "),
+        ("counts_equal", "made_up declares no counter that must be decode_rows: "),
+        ("totals", "made_up declares no counter that must be decode_rows or decode_steps: "),
+    ],
+)
+def test_what_a_runtime_does_not_declare_is_said_in_one_line(invariant: Any, said: str) -> None:
+    run = make_run(make_part(invariant))
+    run.runtime = make_runtime(counters={"score": COUNTERS["score"]})
+    assert reasons(run) == [f"{said}say it under `counters` in patches/made_up/runtime.yaml"]
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"captured_rows": 3}, "captured rows 3, the worker counted 4 decode rows"),
-        ({"intervened_rows": 5}, "intervened rows 5, the worker counted 4 decode rows"),
-        ({"unmapped_rows": 4}, "4 decode rows belong to no request"),
-        ({"unmapped_rows": 1}, "1 decode row belongs to no request"),
-        ({"distiller_steps": 2}, "2 distiller steps where 1 was due"),
-        ({"distiller_steps": 0}, "0 distiller steps where 1 was due"),
-        ({"captured_rows": None}, "the runtime does not count captured_rows"),
+        ({"seen_rows": 3}, "seen rows 3, the worker counted 4 decode rows"),
+        ({"seen_rows": 5}, "seen rows 5, the worker counted 4 decode rows"),
+        ({"lost_rows": 4}, "lost rows 4, must be 0: rows of nobody"),
+        ({"hits": 2}, "hits 2 where 1 was due"),
+        ({"hits": 0}, "hits 0 where 1 was due"),
+        ({"seen_rows": None}, "the runtime does not count seen_rows"),
+        ({"lost_rows": None}, "the runtime does not count lost_rows"),
         ({"runtime": None}, "the runtime counted nothing"),
     ],
 )
@@ -103,60 +119,50 @@ def test_counts_equal(changes: dict[str, Any], said: str) -> None:
 
 
 def test_counts_equal_on_a_step_without_decode_rows() -> None:
-    trained = make_step(1, 0, distiller_steps=1)
-    assert reasons(make_run(make_part("counts_equal"), [make_step(0), trained])) == [
-        "1 distiller step where 0 was due, at step 1 of call 0 (1 request: 0 decode rows after 0, 9 prefill tokens)"
+    assert reasons(make_run(make_part("counts_equal"), [make_step(0), make_step(1, 0, hits=1)])) == [
+        "hits 1 where 0 was due, at step 1 of call 0 (1 request: 0 decode rows after 0, 9 prefill tokens)"
     ]
 
 
-def test_counts_equal_compares_the_pass_with_its_steps() -> None:
+def test_counts_equal_compares_each_pass_with_its_own_steps() -> None:
     part, steps = make_part("counts_equal"), [make_step(number) for number in range(2)]
-    totals = {"decode_rows": 8, "captured_rows": 9, "intervened_rows": 8, "distiller_steps": 2, "unmapped_rows": 0}
+    totals = {"decode_rows": 8, "seen_rows": 9, "hits": 2, "lost_rows": 0}
     assert reasons(make_run(part, steps, [make_pass(counters=totals)])) == [
-        "captured rows 9 over the pass, 8 over its steps"
+        "seen rows 9 over the pass, 8 over its steps"
     ]
     assert reasons(make_run(part, steps, [make_pass(counters=None)])) == [
         "decode rows None over the pass, 8 over its steps"
     ]
+    whole = totals | {"seen_rows": 8}
+    installed = [*steps, *(make_step(number, install=1) for number in range(2, 4))]
+    passes = [make_pass(counters=whole), make_pass(install=1, counters=whole)]
+    assert reasons(make_run(part, installed, passes)) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (
-            {"mismatched": 2, "first_mismatch": {"row": 3, "tap": "deep", "difference": 0.5}},
-            "2 of 4 captured rows not the layer's own (row 3, deep tap by 0.5)",
-        ),
-        ({"mismatched": 1}, "1 of 4 captured rows not the layer's own"),
-        ({"compared": 3}, "3 rows captured, 4 decode rows to capture"),
-        ({"compared": 0}, "0 rows captured, 4 decode rows to capture"),
-        ({"gold": None}, "nothing to compare the captured rows with"),
+        ({"unlike": {"row": 2, "what": "its token is not the one that was drawn for it"}}, "row 2: its token is not the"),
+        ({"sampling": None}, "the step's sampling was not seen"),
+        ({"checked": 3}, "3 rows sampled, fewer than decode"),
     ],
 )
-def test_gold_rows(changes: dict[str, Any], said: str) -> None:
-    assert reasons(make_run(make_part("gold_rows", **GOLD), steps_with(**changes))) == [said + WHERE]
+def test_sampled(changes: dict[str, Any], said: str) -> None:
+    (found,) = reasons(make_run(make_part("sampled"), steps_with(**changes)))
+    assert found.startswith(said) and found.endswith(WHERE)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"unmapped_rows": 4}, "4 decode rows belong to no request"),
-        (
-            {"miscredited": 1, "first_miscredit": {"row": 2, "expected": [1, 0], "found": [0, 0]}},
-            "1 row credited to the wrong request (row 2: prompt 0 sample 0, not prompt 1 sample 0)",
-        ),
-        ({"gold": None}, "no gold to tell whose the rows are"),
-    ],
-)
-def test_credited(changes: dict[str, Any], said: str) -> None:
-    assert reasons(make_run(make_part("credited", **GOLD), steps_with(**changes))) == [said + WHERE]
+def test_sampled_wants_rows_of_each_kind() -> None:
+    part = make_part({"sampled": {"greedy": 9, "lone": 1}})
+    assert reasons(make_run(part, steps_with())) == ["0 lone rows sampled, this scenario needs at least 1"]
 
 
-def test_credited_wants_rows() -> None:
-    steps = [make_step(number, compared=0) for number in range(3)]
-    assert reasons(make_run(make_part("credited", **GOLD), steps)) == [
-        "no row was credited to anyone over 3 decode steps"
-    ]
+def test_poisoned() -> None:
+    part = make_part("poisoned", watch=["poison"])
+    assert reasons(make_run(part, steps_with(poisoned=False))) == [f"nothing was poisoned{WHERE}"]
+    run = make_run(part)
+    run.runtime = make_runtime(probe=None)
+    assert reasons(run) == ["made_up has no probe to poison with: write patches/made_up/gates/probe.py"]
 
 
 def outputs(*token_ids: list[int]) -> list[dict[str, Any]]:
@@ -191,55 +197,31 @@ def test_same_tokens_wants_something_to_compare() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"loss": 0.0}, "loss 0.0" + WHERE),
-        ({"loss": float("nan")}, "loss nan" + WHERE),
-        ({"loss": float("inf")}, "loss inf" + WHERE),
-        ({"loss": None}, "no loss" + WHERE),
-        ({"identity_loss": 0.0}, "identity loss 0.0: nothing to measure the loss against" + WHERE),
-        ({"gold": None}, "identity loss None: nothing to measure the loss against" + WHERE),
-    ],
-)
-def test_learning_at_a_step(changes: dict[str, Any], said: str) -> None:
-    part = make_part({"learning": {"min_steps": 9}}, **GOLD)
-    assert reasons(make_run(part, steps_with(**changes))) == [said]
+def test_same_tokens_compares_log_probabilities_text_and_ends() -> None:
+    part = make_part("same_tokens", **BOTH)
+
+    def calls(**more: Any) -> list[dict[str, Any]]:
+        return [{"outputs": [{"prompt": 0, "sample": 0, "token_ids": [5, 6], "text": "ab", "finish": "stop", **more}]}]
+
+    plain = make_pass("plain", calls=calls(logprobs=[[[5, -0.5]], [[6, -0.25]]], prompt_logprobs=[None, [[4, -1.0]]]))
+    good = plain["calls"][0]["outputs"][0]
+    assert reasons(make_run(part, passes=[plain, make_pass(calls=plain["calls"])])) == []
+    for changes, said in (
+        ({"logprobs": [[[5, -0.5]], [[6, -0.250001]]]}, "logprobs at position 1 are not plain vLLM's"),
+        ({"logprobs": None}, "logprobs at position 0 are not plain vLLM's"),
+        ({"prompt_logprobs": [None]}, "prompt_logprobs at position 1 are not plain vLLM's"),
+        ({"text": "ac"}, "its text or end is not plain vLLM's"),
+        ({"finish": "length"}, "its text or end is not plain vLLM's"),
+    ):
+        patched = make_pass(calls=[{"outputs": [good | changes]}])
+        assert reasons(make_run(part, passes=[plain, patched])) == [f"prompt 0 sample 0 of call 0: {said}"]
 
 
-def test_learning_over_the_run() -> None:
-    part = make_part({"learning": {"fall": 0.1}}, **GOLD)
-    constant = [make_step(number, loss=0.7) for number in range(16)]
-    assert reasons(make_run(part, constant)) == ["loss 0.7 at every one of 16 decode steps: nothing is learnt"]
-    lazy = [make_step(number, loss=1.0 - number / 1000) for number in range(16)]
-    assert reasons(make_run(part, lazy)) == [
-        "loss against identity went from 0.499 to 0.493 over 16 decode steps, it must fall by 10%"
-    ]
-    easier = [make_step(number, loss=1.0 / (number + 1), identity_loss=1.0 / (number + 1)) for number in range(16)]
-    assert "from 1.000 to 1.000" in reasons(make_run(part, easier))[0], "easier rows are no learning"
-    assert reasons(make_run(part, constant[:5])) == ["5 decode steps to learn from, 16 needed"]
-
-
-@pytest.mark.parametrize(
-    ("beta", "changes", "said"),
-    [
-        (0.8, {"moved_tokens": 0}, ["moved tokens 0 of 40 candidates over 1 decode step with beta 0.8"]),
-        (0.8, {"candidate_tokens": 0, "moved_tokens": 0}, ["candidate tokens 0 over 1 decode step with beta 0.8"]),
-        (0.0, {}, ["36 tokens moved over 1 decode step with beta 0, none may be"]),
-        (0.0, {"moved_tokens": 0}, []),
-        (0.8, {}, []),
-    ],
-)
-def test_moved(beta: float, changes: dict[str, Any], said: list[str]) -> None:
-    run = make_run(make_part("moved"), [make_step(0, **changes)])
-    run.settings = {"beta": beta}
-    assert reasons(run) == said
-
-
-def test_moved_wants_to_know_beta() -> None:
-    run = make_run(make_part("moved"))
-    run.settings = {}
-    assert reasons(run) == ["no beta to judge by: neither the part nor the runtime's defaults name one"]
+def test_same_tokens_pairs_a_plain_pass_with_every_install() -> None:
+    part = make_part("same_tokens", runtime=[{}, {"strength": 1}], **BOTH)
+    passes = [make_pass("plain"), make_pass(), make_pass(install=1)]
+    assert reasons(make_run(part, passes=passes)) == []
+    assert reasons(make_run(part, passes=passes[:2])) == ["1 of 2 pairs of passes, 2 requests to compare"]
 
 
 @pytest.mark.parametrize(
@@ -352,9 +334,9 @@ def test_throughput_wants_every_pair() -> None:
     ]
 
 
-DRIFTED = "esamp on vLLM 0.20.0: Sampler.sample was not called"
+DRIFTED = "made_up on vLLM 0.20.0: Sampler.sample was not called"
 KNOWN = {"run": "r", "type": "Drifted", "message": DRIFTED, "step": 1, "returned_tokens": 0, "pass": "patched"}
-SAID = "Drifted: esamp on vLLM 0.20.0: Sampler.sample was not called, at step 1 of call 0"
+SAID = "Drifted: made_up on vLLM 0.20.0: Sampler.sample was not called, at step 1 of call 0"
 
 
 @pytest.mark.parametrize(
@@ -373,19 +355,21 @@ SAID = "Drifted: esamp on vLLM 0.20.0: Sampler.sample was not called, at step 1 
             ["refused before there was a step: " + SAID.replace("at step 1 of call 0", "before the first step")],
         ),
         ({"returned_tokens": None}, [f"refused before there was a step: {SAID}"]),
+        ({"step": 9, "faulted_at": 7}, ["refused at step 9, it could be known at step 1 after the fault at step 7: *"]),
     ],
 )
 def test_refused(changes: dict[str, Any], said: list[str]) -> None:
     run = make_run(make_part({"refused": {"naming": "Sampler"}}), steps=[])
     run.exit = Exit("r", code=1)
     run.result, run.error = None, msgspec.convert({**KNOWN, **changes}, Error)
-    assert reasons(run) == said
+    assert len(reasons(run)) == len(said)
+    assert all(found.startswith(one.removesuffix("*")) for found, one in zip(reasons(run), said, strict=True))
     if not said:
         assert judge_part(run)[0].figures == {"refusals": 1, "said": DRIFTED}
 
 
 def test_refused_is_red_on_a_run_that_came_to_its_end() -> None:
-    part = make_part({"refused": {"naming": "Sampler"}}, doctor=["sampler_bypassed"])
+    part = make_part({"refused": {"naming": "Sampler"}}, faults=["sampler_bypassed"])
     assert reasons(make_run(part)) == ["not refused with sampler_bypassed: 6 tokens returned in 24 steps"]
 
 
@@ -397,10 +381,35 @@ def test_refused_is_red_on_a_run_that_died() -> None:
     assert reasons(run)[0].startswith("hung: no event for 9 s")
 
 
-def test_every_invariant_is_tested_here() -> None:
+def test_refused_or_right_takes_a_refusal_or_a_run_that_holds_all_else() -> None:
+    part = make_part("refused_or_right", "alive", faults=["norm_swapped"])
+    assert reasons(make_run(part)) == []
+    dead = [make_step(number, hits=0) for number in range(3)]
+    assert reasons(make_run(part, dead)) == ["hits 0 over 3 decode steps"]
+    run = make_run(part, dead)
+    run.result, run.exit, run.error = None, Exit("r", code=1), msgspec.convert(KNOWN, Error)
+    assert reasons(run) == []
+    assert judge_part(run)[0].figures["refusals"] == 1
+    run.error = msgspec.convert(KNOWN | {"message": "out of memory"}, Error)
+    assert reasons(run) == [
+        "refused, but not naming '\\\\bvLLM \\\\d': Drifted: out of memory, at step 1 of call 0"
+    ]
+    run.error, run.exit = None, Exit("r", signal=9)
+    assert reasons(run)[0].startswith("the run was killed by SIGKILL")
+
+
+def test_refused_may_be_asked_on_top_of_refused_or_right() -> None:
+    part = make_part("refused_or_right", "alive", {"refused": {"naming": "Sampler"}}, faults=["sampler_bypassed"])
+    assert reasons(make_run(part)) == ["not refused with sampler_bypassed: 6 tokens returned in 24 steps"]
+    run = make_run(part)
+    run.result, run.exit, run.error = None, Exit("r", code=1), msgspec.convert(KNOWN, Error)
+    assert reasons(run) == []
+
+
+def test_every_invariant_is_tested() -> None:
     from patchkit.gates.invariants import REGISTRY
 
-    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")} | {"honoured"}
     assert all(any(test.startswith(name) for test in tested) for name in REGISTRY), sorted(REGISTRY)
 
 
@@ -409,57 +418,18 @@ def test_shapes_read_well() -> None:
     assert str(shape) == "1 request: 1 decode row after 0, 1 prefill token, 2 recomputed tokens"
 
 
-def intervention(**changes: Any) -> dict[str, Any]:
-    """A faultless step's ``intervention``, with changes."""
-    rows = dict.fromkeys(("exact", "exact_greedy", "exact_tempered", "exact_beside_prefill", "untouched"), 1)
-    return {"checked": 4, **rows, "first_wrong": None, **changes}
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (intervention(), []),
-        (None, [f"the step's sampling was not seen{WHERE}"]),
-        (
-            intervention(first_wrong={"row": 2, "what": "logits were not moved", "difference": 0.0}),
-            [f"row 2: logits were not moved, off by 0{WHERE}"],
-        ),
-        (
-            intervention(first_wrong={"row": 1, "what": "a greedy row did not take its highest logit"}),
-            [f"row 1: a greedy row did not take its highest logit{WHERE}"],
-        ),
-    ],
-)
-def test_intervened(found: dict[str, Any] | None, said: list[str]) -> None:
-    part = make_part({"intervened": {"exact": 8, "untouched": 8}}, watch=["intervention"])
-    steps = [*(make_step(number, intervention=intervention()) for number in range(8)), make_step(8, intervention=found)]
-    assert reasons(make_run(part, steps)) == said
-
-
-def test_intervened_wants_rows_of_each_kind() -> None:
-    part = make_part({"intervened": {"exact_greedy": 2}}, watch=["intervention"])
-    steps = [make_step(1, intervention=intervention(exact_greedy=0))]
-    assert reasons(make_run(part, steps)) == ["0 exact_greedy rows compared, this scenario needs at least 2"]
-    assert reasons(make_run(make_part("intervened", watch=["intervention"]), [])) != []
-
-
-COUNTED = {
-    **dict.fromkeys(("decode_rows", "captured_rows", "intervened_rows"), 92),
-    **dict.fromkeys(("port_hits", "distiller_steps"), 23),
-    "unmapped_rows": 0,
-    "loss_finite": True,
-    "loss_last": 0.5,
-}
+COUNTED = {"decode_rows": 92, "seen_rows": 92, "hits": 23, "candidates": 920, "lost_rows": 0, "score": None}
 
 
 @pytest.mark.parametrize(
     ("counters", "said"),
     [
         (COUNTED, []),
-        (COUNTED | {"intervened_rows": 91}, ["repeat 0: decode rows 92, captured rows 92, intervened rows 91"]),
-        (COUNTED | {"port_hits": 0, "distiller_steps": 0}, ["repeat 0: port hits 0, distiller steps 0"]),
-        (COUNTED | {"loss_finite": False, "loss_last": None}, ["repeat 0: unmapped rows 0, loss None"]),
-        (None, ["repeat 0: decode rows None, captured rows None, intervened rows None"]),
+        (COUNTED | {"seen_rows": 91}, ["repeat 0: decode rows 92, seen rows 91"]),
+        (COUNTED | {"hits": 0}, ["repeat 0: hits 0"]),
+        (COUNTED | {"lost_rows": 2}, ["repeat 0: lost rows 2"]),
+        (COUNTED | {"candidates": 0, "lost_rows": None}, ["repeat 0: candidates 0, lost rows None"]),
+        (None, ["repeat 0: decode rows None, seen rows None"]),
     ],
 )
 def test_totals(counters: dict[str, Any] | None, said: list[str]) -> None:

@@ -28,7 +28,7 @@ def test_a_red_gate_is_one_line_and_says_what_it_resembles(pytester: pytest.Pyte
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in esamp/taps.py:61 gather "
+            "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in made_up/taps.py:61 gather "
             "(resembles drift 1 (0001-mend))",
             "*last words of p*",
             "FAILED *first.yaml::first - p: IndexError: index 7*",

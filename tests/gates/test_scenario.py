@@ -7,12 +7,26 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from doctored import declare, make_part
+from runs import declare, make_part
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.scenario import Doctoring, load_scenario, load_scenarios, select
+from patchkit.gates.loading import load_scenarios
+from patchkit.gates.scenario import Fault, load_scenario, select
+from patchkit.project import Project
 
 ROOT = Path(__file__).parents[2]
+PROJECT = Project(ROOT, ROOT / ".patchkit")
+SHARED = [
+    "monotonic_bench",
+    "neutrality",
+    "multi_generate",
+    "decode_shrink",
+    "gather_check",
+    "mixed_batch",
+    "features",
+    "identity",
+    "guards",
+]
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -31,9 +45,12 @@ def changed(**changes: Any) -> dict[str, Any]:
         (declare("alive", name="No Name"), "parts[0]: name must be lower-case letters"),
         (declare(), "parts[0]: a part without invariants proves nothing"),
         (declare("alife"), "parts[0]: no invariant is named 'alife'; there are alive, answers"),
-        (declare("gold_rows"), "parts[0]: gold_rows needs `watch: [gold]`"),
+        (declare("poisoned"), "parts[0]: poisoned needs `watch: [poison]`"),
         (declare("same_tokens"), "parts[0]: same_tokens needs a plain pass"),
-        (declare({"learning": {"fall": 2}}, watch=["gold"]), "parts[0]: learning: fall must lie between 0 and 1"),
+        (declare({"sampled": {"drawn": -1}}), "parts[0]: sampled: drawn must be at least 0, not -1"),
+        (declare({"honoured": {"features": ["flu"]}}), "parts[0]: honoured: features: flu cannot be judged; there are"),
+        (declare("alive", watch=["timing", "poison"]), "parts[0]: watch: timing stands alone"),
+        (declare("alive", runtime=[]), "parts[0]: runtime is empty"),
         (declare({"exercised": {}}), "parts[0]: exercised: it asks for nothing"),
         (declare({"exercised": {"jumps": 1}}), "parts[0]: exercised: Object contains unknown field `jumps`"),
         (declare({"refused": {}}), "parts[0]: refused: Object missing required field `naming`"),
@@ -42,9 +59,12 @@ def changed(**changes: Any) -> dict[str, Any]:
         (declare({"refused": {"naming": "a", "by_step": -1}}), "parts[0]: refused: by_step must be at least 0, not -1"),
         (declare({"refused": {"naming": "a"}}, "alive"), "parts[0]: refused stands alone: a run that ends in an error"),
         (declare({"refused": {"naming": "a"}}, passes=["plain"]), "parts[0]: refused needs a patched pass"),
-        (declare("alive", doctor=["flu"]), "parts[0].doctor[0]: Invalid enum value 'flu'"),
-        (declare("alive", doctor="norm_swapped"), "parts[0].doctor: Expected `array`, got `str`"),
-        (declare({"alive": None, "moved": None}), "parts[0]: an invariant is a name or one `name: {parameters}`"),
+        (declare("alive", faults=["flu"]), "parts[0].faults[0]: Invalid enum value 'flu'"),
+        (declare("alive", faults="norm_swapped"), "parts[0].faults: Expected `array`, got `str`"),
+        (declare("alive", faults=[{"fault": "norm_swapped"}]), "parts[0].faults[0]: Object missing required field"),
+        (declare("alive", faults=[{"fault": "norm_swapped", "call": 1}]), "parts[0]: faults: there is no call 1, only 1"),
+        (declare("alive", faults=[{"fault": "norm_swapped", "call": 0, "step": 0}]), "parts[0].faults[0]: step must be at"),
+        (declare({"alive": None, "totals": None}), "parts[0]: an invariant is a name or one `name: {parameters}`"),
         (changed(parts=[]), "parts is empty"),
         (changed(parts=declare("alive")["parts"] * 2), "two parts are named 'p'"),
         (changed(title="two\nlines"), "title must be one line"),
@@ -103,51 +123,47 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PatchkitError, match=r"cannot read .*/none\.yaml: No such file"):
         load_scenario(tmp_path / "none.yaml")
     with pytest.raises(PatchkitError, match="no scenario in"):
-        load_scenarios(tmp_path)
+        load_scenarios(Project(tmp_path, tmp_path), "made_up")
 
 
 def test_the_worker_is_told_everything_but_what_must_hold() -> None:
-    told = make_part("alive", {"moved": {"beta": 0.5}}, runtime={"beta": 0.5}, watch=["gold"]).for_worker()
+    told = make_part("alive", {"exercised": {"shrinks": 1}}, runtime={"strength": 0.5}, off=True).for_worker()
     assert "invariants" not in told
-    assert told["runtime"] == {"beta": 0.5}
+    assert told["runtime"] == [{"strength": 0.5}]
+    assert told["off"] is True
     assert told["calls"][0]["groups"][0]["prompts"] == {"kind": "random", "count": 1, "tokens": 8}
+    assert make_part("alive", runtime=[{}, {"strength": 1}]).for_worker()["runtime"] == [{}, {"strength": 1}]
 
 
 def test_how_a_run_ended_is_always_judged_and_first() -> None:
-    assert [rule.name for rule, _ in make_part("moved", "alive").rules()] == ["finished", "moved", "alive"]
-    assert [rule.name for rule, _ in make_part({"refused": {"naming": "a"}}).rules()] == ["refused"]
+    assert [one.name for one, _ in make_part("totals", "alive").judged] == ["finished", "totals", "alive"]
+    assert [one.name for one, _ in make_part({"refused": {"naming": "a"}}).judged] == ["refused"]
+    both = make_part("alive", "refused_or_right", {"refused": {"naming": "a"}})
+    assert [one.name for one, _ in both.judged] == ["refused_or_right", "refused", "alive"]
 
 
 def test_the_scenarios_of_this_project() -> None:
-    scenarios = load_scenarios(ROOT / "scenarios")
-    gates = ["monotonic_bench", "neutrality", "multi_generate", "decode_shrink"]
-    gates += ["gather_check", "mixed_batch", "identity", "learning", "guards"]
-    assert [scenario.name for scenario in select(scenarios, "gate")] == gates
+    scenarios = load_scenarios(PROJECT, PROJECT.only_runtime())
+    gates = [gate.name for gate in select(scenarios, "gate")]
+    assert [name for name in gates if name in SHARED] == SHARED
+    assert "learning" in gates, "the runtime's own"
     assert [scenario.name for scenario in select(scenarios, "benchmark")] == ["throughput"]
-    assert all((ROOT / "scenarios" / f"{name}.yaml").exists() for name in scenarios)
+    assert sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml")) == sorted([*SHARED, "throughput"])
 
 
-def test_what_a_part_may_name_is_what_the_worker_can_doctor() -> None:
-    tree = ast.parse((ROOT / "patchkit" / "worker" / "doctor.py").read_text())
-    table = next(node for node in tree.body if isinstance(node, ast.AnnAssign))
-    assert table.value is not None
-    made = [node.id for node in ast.walk(table.value) if isinstance(node, ast.Name) and node.id != "make"]
-    assert sorted(made) == sorted(get_args(Doctoring))
-    assert make_part("alive", doctor=["norm_swapped"]).for_worker()["doctor"] == ("norm_swapped",)
+def test_what_a_part_may_name_are_the_faults_of_the_worker() -> None:
+    tree = ast.parse((ROOT / "patchkit" / "worker" / "faults.py").read_text())
+    tables = [node for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict)]
+    (made,) = [[ast.literal_eval(key) for key in table.value.keys if key] for table in tables]  # type: ignore[union-attr]
+    assert sorted(made) == sorted(get_args(Fault))
+    later = {"fault": "norm_swapped", "call": 0, "step": 3}
+    assert make_part("alive", faults=["norm_swapped", later]).for_worker()["faults"] == ("norm_swapped", later)
 
 
 def test_select() -> None:
-    scenarios = load_scenarios(ROOT / "scenarios")
+    scenarios = load_scenarios(PROJECT, PROJECT.only_runtime())
     assert [one.name for one in select(scenarios, "gate", ["identity", "neutrality"])] == ["neutrality", "identity"]
     with pytest.raises(PatchkitError, match="no gate is named 'nope'; there are monotonic_bench, neutrality"):
         select(scenarios, "gate", ["nope"])
     with pytest.raises(PatchkitError, match="throughput is a benchmark, not a gate; run it with `patchkit bench`"):
         select(scenarios, "gate", ["throughput"])
-
-
-def test_two_scenarios_of_one_name(tmp_path: Path) -> None:
-    text = (ROOT / "scenarios" / "learning.yaml").read_text()
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.yaml").write_text(text)
-    with pytest.raises(PatchkitError, match="there is a second scenario named 'learning'"):
-        load_scenarios(tmp_path)

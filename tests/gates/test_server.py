@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from doctored import FAKE_WORKER, make_part, make_scenario
+from runs import FAKE_WORKER, make_part, make_runtime, make_scenario
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
@@ -26,7 +26,8 @@ Start = Callable[..., WorkerServer]
 
 def submit(worker: WorkerServer, act: str, limit: float = 20, alone: bool = False) -> Future[Run]:
     part = make_part("alive", engine={"act": act})
-    return worker.submit(part, scenario="made_up", model="m", tree=None, limit=limit, alone=alone)
+    runtime = make_runtime()
+    return worker.submit(part, scenario="made_up", model="m", tree=None, runtime=runtime, limit=limit, alone=alone)
 
 
 def verdict_of(worker: WorkerServer, act: str, limit: float = 20) -> Verdict:
@@ -45,7 +46,7 @@ def test_a_good_run_is_green(server: Start) -> None:
         (
             "error",
             "p: IndexError: index 7 is out of bounds, at step 2 of call 0 "
-            "(2 requests: 2 decode rows after 2, 0 prefill tokens), in esamp/taps.py:61 gather",
+            "(2 requests: 2 decode rows after 2, 0 prefill tokens), in made_up/taps.py:61 gather",
         ),
         ("killed", "p: the run was killed by SIGKILL, after step 0 of call 0 (2 requests: "),
         ("garbage", "p: the worker printed garbage: 'INFO: vLLM likes to \\x1b[31mprint"),
@@ -60,10 +61,10 @@ def test_a_bad_run_is_red_in_one_line(server: Start, act: str, said: str) -> Non
     assert "\n" not in verdict.reason
 
 
-def test_a_loss_that_is_not_a_number_is_an_event_like_any_other(server: Start) -> None:
+def test_a_figure_that_is_not_a_number_is_an_event_like_any_other(server: Start) -> None:
     run = submit(server(), "nan").result(30)
     assert not run.trouble
-    assert str((run.steps[0].runtime or {})["loss"]) == "nan"
+    assert str((run.steps[0].runtime or {})["score"]) == "nan"
 
 
 def test_a_hanging_run_is_cancelled_and_the_next_one_runs(server: Start) -> None:

@@ -6,7 +6,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from doctored import declare, make_run, make_scenario, make_step
+from runs import declare, make_run, make_scenario, make_step
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, RuntimeUsed, Verdict, read_evidence, to_json, write_evidence
@@ -19,25 +19,25 @@ def patch(number: int, *caught_by: tuple[str, str]) -> SimpleNamespace:
     return SimpleNamespace(name=f"{number:04}-mend", drift=number, caught_by=named)
 
 
-DEAD = [make_step(number, port_hits=0) for number in range(5)]
+DEAD = [make_step(number, candidates=0) for number in range(5)]
 
 
 def test_the_first_broken_thing_is_the_reason() -> None:
     scenario = make_scenario("counts_equal", "alive")
-    verdict = judge(scenario, [make_run(scenario.parts[0], [*DEAD, make_step(5, captured_rows=1, port_hits=0)])])
+    verdict = judge(scenario, [make_run(scenario.parts[0], [*DEAD, make_step(5, seen_rows=1, candidates=0)])])
     assert not verdict.passed
-    assert verdict.reason.startswith("p: captured rows 1, the worker counted 4 decode rows, at step 5")
+    assert verdict.reason.startswith("p: seen rows 1, the worker counted 4 decode rows, at step 5")
     assert (verdict.step, verdict.shape and verdict.shape.decode_rows) == (5, 4)
-    assert verdict.reasons[1] == "p: port hits 0 over 6 decode steps"
+    assert verdict.reasons[1] == "p: candidates 0 over 6 decode steps"
 
 
 @pytest.mark.parametrize(
     ("patches", "resembles"),
     [
-        ([patch(4, ("made_up", "port hits 0"))], "drift 4 (0004-mend)"),
-        ([patch(4, ("elsewhere", "port hits 0"))], "drift 4 (0004-mend)"),
-        ([patch(4, ("elsewhere", "port hits 0")), patch(5, ("made_up", "hits"))], "drift 5 (0005-mend)"),
-        ([patch(4, ("made_up", "hits")), patch(5, ("made_up", "0"))], "drift 4 (0004-mend) or drift 5 (0005-mend)"),
+        ([patch(4, ("made_up", "candidates 0"))], "drift 4 (0004-mend)"),
+        ([patch(4, ("elsewhere", "candidates 0"))], "drift 4 (0004-mend)"),
+        ([patch(4, ("elsewhere", "candidates 0")), patch(5, ("made_up", "candidates"))], "drift 5 (0005-mend)"),
+        ([patch(4, ("made_up", "candidates")), patch(5, ("made_up", "0"))], "drift 4 (0004-mend) or drift 5 (0005-mend)"),
         ([patch(4, ("made_up", "IndexError"))], None),
         ([], None),
     ],
@@ -66,14 +66,14 @@ def evidence(*verdicts: Verdict) -> Evidence:
 def test_evidence_comes_back_as_it_went(tmp_path) -> None:
     scenario = make_scenario("alive")
     left = evidence(judge(scenario, [make_run(scenario.parts[0], DEAD)]))
-    write_evidence(tmp_path / "deep" / "e.json", left)
-    assert read_evidence(tmp_path / "deep" / "e.json") == left
+    write_evidence(tmp_path / "folder" / "e.json", left)
+    assert read_evidence(tmp_path / "folder" / "e.json") == left
     assert not left.passed
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["e.json"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["e.json"]
 
 
 def test_a_figure_that_is_not_a_number_is_null() -> None:
-    assert '"loss": null' in to_json(evidence(Verdict(scenario="a", passed=True, figures={"loss": float("nan")})))
+    assert '"score": null' in to_json(evidence(Verdict(scenario="a", passed=True, figures={"score": float("nan")})))
 
 
 def test_evidence_of_nothing_proves_nothing() -> None:

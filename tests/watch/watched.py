@@ -48,6 +48,8 @@ upstream: {{path: upstream, tree: {tree}}}
 developed_on: "0.18.0"
 proven: ["0.18.0", "0.19.0"]   # by hand
 start: toy:install
+counters:
+  hits: {{must_be: positive, means: steps in which it was called}}
 surface:
   wraps: [vllm.engine.core.Core.step]
   unpacks: [vllm.engine.core.Core.step]

@@ -8,13 +8,13 @@ from patchkit.gates.events import count
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
 from patchkit.gates.run import Run
 
-COUNTERS = ("port_hits", "captured_rows", "intervened_rows", "distiller_steps", "candidate_tokens")
+KINDS = ("decode_rows", "decode_steps", "positive")
 
 
 class Alive(Params, frozen=True):
-    """Which counters must be above zero."""
+    """Which counters must be above zero; by default all that the runtime declares to be at some time."""
 
-    counters: tuple[str, ...] = COUNTERS
+    counters: tuple[str, ...] = ()
 
 
 @invariant(params=Alive)
@@ -24,7 +24,15 @@ def alive(run: Run, params: Alive, figures: Figures) -> Iterator[Broken]:
     if not steps:
         yield Broken("no decode step with the runtime was seen")
         return
-    sums = {counter: sum(step.of(counter) for step in steps) for counter in params.counters}
+    unknown = [name for name in params.counters if name not in run.counters]
+    if unknown:
+        yield Broken(run.undeclared(f"counter {', '.join(unknown)}"))
+        return
+    wanted = params.counters or run.declared(*KINDS)
+    if not wanted:
+        yield Broken(run.undeclared(f"counter that must be {', '.join(KINDS[:-1])} or {KINDS[-1]}"))
+        return
+    sums = {counter: sum(step.of(counter) for step in steps) for counter in wanted}
     figures["decode_steps"] = len(steps)
     dead = [f"{counter.replace('_', ' ')} {total:g}" for counter, total in sums.items() if not total > 0]
     if dead:

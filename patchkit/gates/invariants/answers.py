@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.events import Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant
 from patchkit.gates.run import Run
 
 
@@ -20,7 +20,13 @@ class Answers(Params, frozen=True):
         self.at_least(1, "k", "min_solved")
 
 
-@invariant(params=Answers)
+def rates(figures: Figures) -> list[str]:
+    """``pass@1 0.41``, for every k."""
+    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    return [f"{name.rpartition('.')[2]} {value:.2f}" for name, value in numbers.items() if "pass@" in name]
+
+
+@invariant(params=Answers, tells=(Tell(10, rates),))
 def answers(run: Run, params: Answers, figures: Figures) -> Iterator[Broken]:
     """Enough problems are solved by some sample; Pass@k goes into the figures."""
     from patchkit.evals import pass_at_k

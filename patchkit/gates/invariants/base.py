@@ -1,8 +1,10 @@
-"""What an invariant is, and the table of all of them."""
+"""What an invariant is, the table of those that hold for any runtime, and the tables that runtimes bring."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,19 +38,58 @@ class Broken:
         return cls(f"{what}, {step}", step.step, step.shape)
 
 
+@dataclass(frozen=True)
+class Tell:
+    """How figures read in the one line that sums a green verdict up.
+
+    Attributes:
+        rank: of all that could be told, the smallest few are.
+        of: from a verdict's figures, in which a name that two parts use is ``part.name``, to phrases.
+    """
+
+    rank: int
+    of: Callable[[Figures], list[str]]
+
+
+def counted(rank: int, figure: str, words: str) -> Tell:
+    """``2,000 rows compared``: the figures of this name of all parts, added up; ``words`` has a {} for the sum."""
+
+    def of(figures: Figures) -> list[str]:
+        total = sum(value for _, value in parts_of(figures, figure))
+        return [words.format(f"{total:,.0f}")] if total else []
+
+    return Tell(rank, of)
+
+
+def parts_of(figures: Figures, figure: str) -> Iterator[tuple[str, float]]:
+    """The numbers of this name, each with ``part.`` before it where several parts have it."""
+    for name, value in figures.items():
+        part, dot, plain = name.rpartition(".")
+        if plain == figure and isinstance(value, int | float):
+            yield part + dot, value
+
+
 Check = Callable[["Run", Any, Figures], Iterator[Broken]]
-Rule = TypeVar("Rule", bound=Check)
+Checked = TypeVar("Checked", bound=Check)
 
 
 @dataclass(frozen=True)
 class Invariant:
-    """One thing that must hold. ``check`` yields what does not, and fills in the figures it came upon."""
+    """One thing that must hold. ``check`` yields what does not, and fills in the figures it came upon.
+
+    Attributes:
+        watch, passes: what a part must watch and run for it.
+        ending: it judges how a run ended; the others are judged only where none of these objects and no error ended it.
+        tells: how its figures read in a summary.
+    """
 
     name: str
     check: Check
     params: type[Params]
     watch: str
     passes: tuple[str, ...]
+    ending: bool = False
+    tells: tuple[Tell, ...] = ()
 
     def read(self, given: dict[str, Any]) -> Params:
         """The parameters a scenario gives; ``ValueError`` names the one that is wrong."""
@@ -66,17 +107,38 @@ class Invariant:
                 raise ValueError(f"{self.name} needs a {needed} pass")
 
 
-REGISTRY: dict[str, Invariant] = {}
+Table = dict[str, Invariant]
+
+REGISTRY: Table = {}
+# Where `invariant` registers, and what `find_invariant` knows beside the shared ones: a runtime's own table while its
+# invariants.py is imported and its scenarios are read.
+_OWN: ContextVar[Table | None] = ContextVar("own", default=None)
+
+
+@contextmanager
+def knowing(own: Table | None) -> Iterator[None]:
+    """In here the invariants of one runtime are known too, and new ones become its own."""
+    token = _OWN.set(own)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 def invariant(
-    params: type[Params] = Params, watch: str = "", passes: tuple[str, ...] = ("patched",)
-) -> Callable[[Rule], Rule]:
-    """Register a check under its function's name, with what a part must watch and run for it."""
+    params: type[Params] = Params,
+    watch: str = "",
+    passes: tuple[str, ...] = ("patched",),
+    ending: bool = False,
+    tells: tuple[Tell, ...] = (),
+) -> Callable[[Checked], Checked]:
+    """Register a check under its function's name; see :class:`Invariant`."""
 
-    def register(check: Rule) -> Rule:
-        name = check.__name__
-        REGISTRY[name] = Invariant(name, check, params, watch, passes)
+    def register(check: Checked) -> Checked:
+        name, own = check.__name__, _OWN.get()
+        if own is not None and name in REGISTRY:
+            raise ValueError(f"there is a shared invariant named {name!r} already")
+        (REGISTRY if own is None else own)[name] = Invariant(name, check, params, watch, passes, ending, tells)
         return check
 
     return register
@@ -84,6 +146,7 @@ def invariant(
 
 def find_invariant(name: str) -> Invariant:
     """An invariant by name; ``ValueError`` lists those there are."""
-    if name not in REGISTRY:
-        raise ValueError(f"no invariant is named {name!r}; there are {', '.join(sorted(REGISTRY))}")
-    return REGISTRY[name]
+    known = {**REGISTRY, **(_OWN.get() or {})}
+    if name not in known:
+        raise ValueError(f"no invariant is named {name!r}; there are {', '.join(sorted(known))}")
+    return known[name]

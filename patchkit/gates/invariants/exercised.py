@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from patchkit.gates.events import Pass, Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.run import Run
 
 
@@ -30,7 +30,14 @@ class Exercised(Params, frozen=True):
             raise ValueError("it asks for nothing")
 
 
-@invariant(params=Exercised)
+TELLS = (
+    counted(60, "shrinks", "{} shrinking steps"),
+    counted(62, "mixed_steps", "{} mixed steps"),
+    counted(64, "prefills_after_decode", "{} prefills after decodes"),
+)
+
+
+@invariant(params=Exercised, tells=TELLS)
 def exercised(run: Run, params: Exercised, figures: Figures) -> Iterator[Broken]:
     """Each of the counts a scenario asks for is reached."""
     wanted = {name: least for name in params.__struct_fields__ if (least := getattr(params, name)) is not None}

@@ -10,12 +10,14 @@ from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
 from patchkit.gates.run import Run
 
 
-@invariant(passes=())
+@invariant(passes=(), ending=True)
 def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """An exception, a hang, a death or garbage is one line, with the step and the batch shape if there were any."""
     last = run.steps[-1] if run.steps else None
     after = f", after step {last.step} of call {last.call} ({last.shape})" if last else ", before the first step"
-    if run.error:
+    if run.unfit:
+        yield Broken(run.unfit)
+    elif run.error:
         yield Broken(tell(run.error), run.error.step, run.error.shape)
     elif run.trouble:
         yield Broken(f"{run.trouble}{after}", last.step if last else None, last.shape if last else None)
@@ -26,7 +28,7 @@ def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
 
 
 def tell(error: Error) -> str:
-    """``IndexError: index 7 …, at step 12 of call 0 (5 requests: …), in esamp/taps.py:61 gather``."""
+    """``IndexError: index 7 …, at step 12 of call 0 (5 requests: …), in package/taps.py:61 gather``."""
     message = " ".join(error.message.split())
     if len(message) > 300:
         message = message[:299] + "…"

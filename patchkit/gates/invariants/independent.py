@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
 from patchkit.gates.run import Run
 
 
@@ -28,7 +28,13 @@ class Independent(Params, frozen=True):
             raise ValueError("noise must be 0 or more: how much more than plain vLLM's own is allowed")
 
 
-@invariant(params=Independent, watch="distributions", passes=("plain", "patched"))
+def largest(figures: Figures) -> list[str]:
+    """``total variation ≤ 2e-06``."""
+    distances = [value for _, value in parts_of(figures, "max_total_variation")]
+    return [f"total variation ≤ {max(distances):.1g}"] if distances else []
+
+
+@invariant(params=Independent, tells=(Tell(40, largest),), watch="distributions", passes=("plain", "patched"))
 def independent(run: Run, params: Independent, figures: Figures) -> Iterator[Broken]:
     """Each watched prompt's distributions agree, alone and in company, over enough positions."""
     entries = (run.result.independence if run.result else None) or []

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 
 from patchkit.gates.events import Error, count
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.invariants.finished import finished, tell
 from patchkit.gates.run import Run
 
 
 class Refused(Params, frozen=True):
-    """``naming``: a regular expression that the message must match; ``by_step``: the step by which it must be known."""
+    """``naming``: a regular expression that the message must match.
+
+    ``by_step``: the step by which it must be known, counted from the fault where that came in in mid-run.
+    """
 
     naming: str
     by_step: int = 1
@@ -26,23 +29,32 @@ class Refused(Params, frozen=True):
             raise ValueError(f"naming is no regular expression: {error}") from None
 
 
-@invariant(params=Refused)
+REFUSALS = (counted(70, "refusals", "{} drifts refused"),)
+
+
+@invariant(params=Refused, ending=True, tells=REFUSALS)
 def refused(run: Run, params: Refused, figures: Figures) -> Iterator[Broken]:
     """An exception of one line that matches, in time; a run that came to its end was not refused."""
     error = run.error
     if error is not None:
         figures["refusals"], figures["said"] = 1, error.message
-        for what in wrong(error, params):
+        for what in refusal_is_wrong(error, params):
             yield Broken(f"{what}: {tell(error)}", error.step, error.shape)
     elif run.result is not None and run.result.passes:
         tokens = sum(done.generated_tokens for done in run.passes("patched"))
-        doctored = f" with {', '.join(run.part.doctor)}" if run.part.doctor else ""
-        yield Broken(f"not refused{doctored}: {count(tokens, 'token')} returned in {count(len(run.patched), 'step')}")
+        with_ = f" with {', '.join(faults_of(run))}" if run.part.faults else ""
+        yield Broken(f"not refused{with_}: {count(tokens, 'token')} returned in {count(len(run.patched), 'step')}")
     else:
         yield from finished(run, Params(), figures)
 
 
-def wrong(error: Error, params: Refused) -> Iterator[str]:
+def faults_of(run: Run) -> Iterator[str]:
+    """The faults of a run's part, by name."""
+    for fault in run.part.faults:
+        yield fault if isinstance(fault, str) else fault.fault
+
+
+def refusal_is_wrong(error: Error, params: Refused) -> Iterator[str]:
     """What is wrong with a refusal."""
     if not re.search(params.naming, error.message):
         yield f"refused, but not naming {params.naming!r}"
@@ -52,5 +64,6 @@ def wrong(error: Error, params: Refused) -> Iterator[str]:
         yield f"refused after {count(error.returned_tokens, 'token')} had been returned"
     elif error.step is None or error.returned_tokens is None:
         yield "refused before there was a step"
-    elif error.step > params.by_step:
-        yield f"refused at step {error.step}, it could be known at step {params.by_step}"
+    elif error.step - (error.faulted_at or 0) > params.by_step:
+        after = f" after the fault at step {error.faulted_at}" if error.faulted_at is not None else ""
+        yield f"refused at step {error.step}, it could be known at step {params.by_step}{after}"

@@ -72,7 +72,7 @@ def ungraded(evidence: AccuracyEvidence) -> str:
 
 
 def title(evidence: AccuracyEvidence, row: Comparison) -> str:
-    """``arithmetic-2, SmolLM2-135M, esamp``."""
+    """``arithmetic-2, SmolLM2-135M, RUNTIME``."""
     parts = [row.cell.task, short_models(evidence)[row.cell.model], row.mode]
     return ", ".join(parts if row.judgement else parts[:2])
 

@@ -1,8 +1,9 @@
-"""Runs to be doctored: faultless ones, with any field changed."""
+"""Made-up runs: faultless ones, with any field changed."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -10,9 +11,25 @@ import msgspec
 from patchkit.gates.events import Exit, Result, Step
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part, Scenario, load_scenario
+from patchkit.series.manifest import Counter
 
 FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
 ROWS = 4
+COUNTERS = {
+    "decode_rows": Counter("decode_rows", "rows that it found"),
+    "seen_rows": Counter("decode_rows", "rows that it saw"),
+    "hits": Counter("decode_steps", "steps in which it was called"),
+    "candidates": Counter("positive", "tokens it could choose from"),
+    "lost_rows": Counter("zero", "rows of nobody"),
+    "score": Counter("any", "how it thinks it does"),
+}
+
+
+def make_runtime(**changes: Any) -> SimpleNamespace:
+    """What a manifest says of a made-up runtime."""
+    known: dict[str, Any] = {"name": "made_up", "start": "made_up:install", "defaults": {"strength": 0.8}}
+    known |= {"off": {"strength": 0}, "counters": COUNTERS, "probe": Path("/probe"), **changes}
+    return SimpleNamespace(**known)
 
 
 def declare(*invariants: Any, **part: Any) -> dict[str, Any]:
@@ -33,19 +50,12 @@ def make_scenario(*invariants: Any, **part: Any) -> Scenario:
 
 
 def make_step(number: int, rows: int = ROWS, **changes: Any) -> Step:
-    """A faultless step of ``rows`` decode rows, with ``changes`` to its fields, its runtime's or its gold's."""
-    shape = {
-        "requests": max(rows, 1),
-        "decode_rows": rows,
-        "decode_rows_before": rows,
-        "prefill_tokens": 0 if rows else 9,
-    }
-    shape["recomputed_tokens"] = 0
-    runtime = dict.fromkeys(("decode_rows", "captured_rows", "intervened_rows"), rows)
-    runtime |= {"unmapped_rows": 0, "port_hits": int(rows > 0), "distiller_steps": int(rows > 0)}
-    runtime |= {"candidate_tokens": rows * 10, "moved_tokens": rows * 9, "loss": 2.0 / (number + 1)}
-    gold = {"compared": rows, "mismatched": 0, "miscredited": 0, "identity_loss": 2.0}
-    gold |= {"first_mismatch": None, "first_miscredit": None}
+    """A faultless step of ``rows`` decode rows, with ``changes`` to its fields, its shape, counters or sampling."""
+    shape = {"requests": max(rows, 1), "decode_rows": rows, "decode_rows_before": rows}
+    shape |= {"prefill_tokens": 0 if rows else 9, "recomputed_tokens": 0}
+    runtime = {"decode_rows": rows, "seen_rows": rows, "hits": int(rows > 0), "candidates": rows * 10, "lost_rows": 0}
+    runtime |= {"score": 0.5}
+    sampling = {"checked": max(rows, 1), "greedy": 1, "drawn": max(rows, 1) - 1, "lone": 0, "unlike": None}
     step = {
         "event": "step",
         "run": "r",
@@ -53,10 +63,12 @@ def make_step(number: int, rows: int = ROWS, **changes: Any) -> Step:
         "step": number,
         "shape": shape,
         "runtime": runtime,
-        "gold": gold,
+        "sampling": sampling,
+        "observed": {},
+        "poisoned": True,
     }
     for name, value in changes.items():
-        place = next((place for place in (step, shape, runtime, gold) if name in place), step)
+        place = next((place for place in (step, shape, runtime, sampling) if name in place), step)
         place[name] = value
     return msgspec.convert(step, Step)
 
@@ -78,7 +90,7 @@ def make_run(
     if steps is None:
         steps = [make_step(0, 0), *(make_step(number) for number in range(1, 24))]
     if passes is None:
-        names = ("decode_rows", "captured_rows", "intervened_rows", "distiller_steps", "unmapped_rows")
-        passes = [make_pass(counters={name: sum(step.of(name) for step in steps) for name in names})]
+        passes = [make_pass(counters={name: sum(step.of(name) for step in steps) for name in COUNTERS})]
     told = {"event": "result", "run": "r", "passes": passes, **result}
-    return Run(part, {"beta": 0.8}, list(steps), msgspec.convert(told, Result), exit=Exit("r", code=0))
+    result_ = msgspec.convert(told, Result)
+    return Run(part, make_runtime(), [{"strength": 0.8}], list(steps), result_, exit=Exit("r", code=0))

@@ -1,0 +1,47 @@
+"""Whether the gates that patches name are there: a patch that no gate can miss is not proven by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.scenario import Scenario, select
+
+if TYPE_CHECKING:
+    from patchkit.project import Project
+
+
+class Catches(Protocol):
+    """A patch: where it lies, and the gates in its header."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def caught_by(self) -> Iterable[tuple[str, object]]: ...
+
+
+def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scenario]) -> None:
+    """Refuse a series of the runtime in which a patch names a gate that is not there; reads headers only.
+
+    Raises:
+        PatchkitError: one line with the file, the name, and the gates that there are.
+    """
+    from patchkit.series import Series
+
+    folder = project.patches / runtime
+    if (folder / "series").is_file():
+        check_named(Series.load(folder).patches, scenarios)
+
+
+def check_named(patches: Iterable[Catches], scenarios: Mapping[str, Scenario]) -> None:
+    """See :func:`check_caught_by`."""
+    gates = [gate.name for gate in select(dict(scenarios), "gate")]
+    for patch in patches:
+        for name, _ in patch.caught_by:
+            if name not in gates:
+                raise PatchkitError(
+                    f"{patch.path}: Caught-By: no gate is named {name!r}",
+                    f"name one of {', '.join(gates)}, or write the scenario first",
+                )

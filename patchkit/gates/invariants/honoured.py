@@ -1,0 +1,210 @@
+"""What users ask of vLLM through ``SamplingParams`` is done, with the runtime at work.
+
+The requests of a call say what they ask for in ``sampling``; every answer is held against that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from patchkit.gates.events import CallResult, Output, Pass
+from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
+from patchkit.gates.requests import Asked, requests_of
+from patchkit.gates.run import Run
+
+FORBIDDEN, FORCED = -100, 100  # logit_bias at which a token cannot be drawn, or no other can
+PENALTIES = ("presence_penalty", "frequency_penalty", "repetition_penalty")
+
+
+class Honoured(Params, frozen=True):
+    """``features``: those of which at least one answer must have been held against what it asked for.
+
+    ``repeats``: how often a token may be in an answer that has a penalty; by default that is not judged.
+    """
+
+    features: tuple[str, ...] = ()
+    repeats: int | None = None
+
+    def __post_init__(self) -> None:
+        self.at_least(1, "repeats")
+        known = {*CHECKS, "n", "seed"}
+        unknown = [name for name in self.features if name not in known]
+        if unknown:
+            raise ValueError(f"features: {unknown[0]} cannot be judged; there are {', '.join(sorted(known))}")
+
+
+def skipped_of(figures: Figures) -> list[str]:
+    """``skipped structured: No module named 'xgrammar'``."""
+    return [f"skipped {value}" for name, value in figures.items() if name.rpartition(".")[2] == "skipped" and value]
+
+
+@invariant(params=Honoured, tells=(Tell(5, skipped_of), Tell(56, lambda figures: honoured_of(figures))))
+def honoured(run: Run, params: Honoured, figures: Figures) -> Iterator[Broken]:
+    """Every answer is as its request asked; a feature that this environment has not is skipped, and said to be."""
+    seen: Counter[str] = Counter()
+    skipped: dict[str, str] = {}
+    for done in run.passes("patched"):
+        for number, (call, asked) in enumerate(zip(done.calls, map(requests_of, run.part.calls), strict=False)):
+            for group, why in call.skipped.items():
+                skipped.update(dict.fromkeys(asked_features(asked, group), why))
+            for prompt, one in enumerate(asked):
+                for feature, what in judged(call, prompt, one, params):
+                    seen[feature] += 1
+                    if what:
+                        yield Broken(f"{feature} is not honoured: {what}, prompt {prompt} of call {number}")
+                        return
+    yield from seeds_that_change(run, seen)
+    figures["honoured_features"], figures["honoured_answers"] = len(seen), sum(seen.values())
+    figures["skipped"] = "; ".join(f"{feature}: {why}" for feature, why in sorted(skipped.items())) or None
+    missing = [feature for feature in params.features if not seen[feature] and feature not in skipped]
+    if missing:
+        yield Broken(f"no answer shows whether {', '.join(missing)} is honoured")
+
+
+def honoured_of(figures: Figures) -> list[str]:
+    """``12 features honoured``."""
+    most = max((value for _, value in parts_of(figures, "honoured_features")), default=0)
+    return [f"{most:g} of vLLM's features honoured"] if most else []
+
+
+def asked_features(asked: list[Asked], group: int) -> Iterator[str]:
+    """What the skipped group of a call asked for that only it can show."""
+    yield from ("structured" for one in asked if one.group == group and "structured" in one.sampling)
+
+
+def judged(call: CallResult, prompt: int, asked: Asked, params: Honoured) -> Iterator[tuple[str, str]]:
+    """Each feature that a prompt asked for, and what is wrong with its answers or nothing."""
+    answers = [output for output in call.outputs if output.prompt == prompt]
+    if asked.n > 1 or not answers:
+        samples = sorted(output.sample for output in answers)
+        yield "n", "" if samples == list(range(asked.n)) else f"{len(samples)} samples of {asked.n}"
+    for feature, check in CHECKS.items():
+        if feature in asked.sampling and not (feature == "structured" and asked.group in call.skipped):
+            yield from ((feature, check(output, asked)) for output in answers)
+    if params.repeats is not None and any(name in asked.sampling for name in PENALTIES):
+        yield from (("penalty", repeated(output, params.repeats)) for output in answers)
+
+
+def allowed(output: Output, asked: Asked) -> str:
+    """Every token is an allowed one."""
+    other = [token for token in output.token_ids if token not in asked.sampling["allowed_token_ids"]]
+    return f"token {other[0]} is not allowed" if other else ""
+
+
+def not_bad(output: Output, asked: Asked) -> str:
+    """No bad word is in the text."""
+    bad = [word for word in asked.sampling["bad_words"] if word in output.text]
+    return f"the text holds {bad[0]!r}" if bad else ""
+
+
+def biased(output: Output, asked: Asked) -> str:
+    """A token that is pushed down all the way is never drawn, one that is pushed up all the way always."""
+    bias = {int(token): value for token, value in asked.sampling["logit_bias"].items()}
+    forced = {token for token, value in bias.items() if value >= FORCED}
+    for token in output.token_ids:
+        if bias.get(token, 0) <= FORBIDDEN:
+            return f"token {token} was drawn, whose bias is {bias[token]:g}"
+        if forced and token not in forced:
+            return f"token {token} was drawn, though {min(forced)} has a bias of {FORCED}"
+    return ""
+
+
+def long_enough(output: Output, asked: Asked) -> str:
+    """No answer stopped before its least length."""
+    least, found = asked.sampling["min_tokens"], len(output.token_ids)
+    return f"{found} tokens of at least {least}" if found < least else ""
+
+
+def stopped(output: Output, asked: Asked) -> str:
+    """A stop string is where the text ends, and nowhere else."""
+    words = asked.sampling["stop"]
+    words = [words] if isinstance(words, str) else words
+    kept = asked.sampling.get("include_stop_str_in_output", False)
+    body = output.text
+    if output.finish == "stop" and isinstance(output.stopped_by, str):
+        if kept and not body.endswith(output.stopped_by):
+            return f"the text does not end with {output.stopped_by!r}"
+        body = body.removesuffix(output.stopped_by) if kept else body
+    inside = [word for word in words if word in body]
+    return f"the text goes on behind {inside[0]!r}" if inside else ""
+
+
+def has_logprobs(output: Output, asked: Asked) -> str:
+    """Each token has its log-probability, and those of as many others as were asked for."""
+    found = output.logprobs or []
+    if len(found) != len(output.token_ids):
+        return f"{len(found)} log-probabilities for {len(output.token_ids)} tokens"
+    for token, pairs in zip(output.token_ids, found, strict=True):
+        what = not_probable(pairs or [], asked.sampling["logprobs"], token)
+        if what:
+            return what
+    return ""
+
+
+def has_prompt_logprobs(output: Output, asked: Asked) -> str:
+    """Each token of the prompt has them but the first, before which there is nothing."""
+    found = output.prompt_logprobs or []
+    if len(found) < 2 or found[0] is not None:
+        return f"{len(found)} log-probabilities of the prompt, the first {found[0] if found else 'missing'}"
+    return next(filter(None, (not_probable(one or [], asked.sampling["prompt_logprobs"]) for one in found[1:])), "")
+
+
+def not_probable(pairs: list[tuple[int, float | None]], least: int, token: int | None = None) -> str:
+    """What is wrong with the log-probabilities of one position, or nothing."""
+    if len(pairs) < max(least, 1) or (token is not None and token not in dict(pairs)):
+        return f"log-probabilities of {len(pairs)} tokens, {least} and the one that was drawn were asked for"
+    wrong = [value for _, value in pairs if value is not None and not (math.isfinite(value) and value <= 1e-6)]
+    return f"a log-probability of {wrong[0]}" if wrong else ""
+
+
+def structured(output: Output, asked: Asked) -> str:
+    """The text is what was asked for: the whole regular expression, or one of the choices; or a start of it."""
+    wanted = asked.sampling["structured"]
+    if output.finish == "length":
+        return ""
+    if "choice" in wanted:
+        return "" if output.text in wanted["choice"] else f"{output.text!r} is none of the choices"
+    return "" if re.fullmatch(wanted["regex"], output.text) else f"{output.text!r} does not match"
+
+
+def penalised(output: Output, asked: Asked) -> str:
+    """That it was asked for; whether it was heeded is judged by :func:`repeated`."""
+    return ""
+
+
+def repeated(output: Output, most: int) -> str:
+    """No token is in the answer more often than a penalty leaves likely."""
+    token, times = Counter(output.token_ids).most_common(1)[0] if output.token_ids else (0, 0)
+    return f"token {token} is in the answer {times} times" if times > most else ""
+
+
+CHECKS = {
+    "allowed_token_ids": allowed,
+    "bad_words": not_bad,
+    "logit_bias": biased,
+    "min_tokens": long_enough,
+    "stop": stopped,
+    "logprobs": has_logprobs,
+    "prompt_logprobs": has_prompt_logprobs,
+    "structured": structured,
+    **dict.fromkeys(PENALTIES, penalised),
+}
+
+
+def seeds_that_change(run: Run, seen: Counter[str]) -> Iterator[Broken]:
+    """Where a part is repeated, every answer with a seed is the same each time that the settings are."""
+    first: dict[int, Pass] = {}
+    for done in run.passes("patched"):
+        before = first.setdefault(done.install, done)
+        if before is done:
+            continue
+        for call, ours, theirs in zip(run.part.calls, done.calls, before.calls, strict=False):
+            for one, other in zip(ours.outputs, theirs.outputs, strict=False):
+                if requests_of(call)[one.prompt].seeded:
+                    seen["seed"] += 1
+                    if one.token_ids != other.token_ids:
+                        yield Broken(f"seed is not honoured: prompt {one.prompt} sample {one.sample} changes")
+                        return

@@ -1,0 +1,28 @@
+"""The requests of a call, one a prompt, in the order in which the worker makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patchkit.gates.scenario import Call
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one prompt asks for; ``group`` is the number of its group in the call."""
+
+    group: int
+    n: int
+    sampling: dict[str, Any]
+    seeded: bool
+
+
+def requests_of(call: Call) -> list[Asked]:
+    """Every prompt of a call; outputs refer to them by their place."""
+    return [
+        Asked(number, group.n, group.sampling, group.seed is not None)
+        for number, group in enumerate(call.groups)
+        for _ in range(group.prompts.count)
+    ]

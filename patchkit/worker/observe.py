@@ -1,0 +1,251 @@
+"""Observes every step of the engine from below the runtime: what was in it, how its tokens were drawn, what it counted.
+
+All of it hooks vLLM before the runtime does, so that it sees what vLLM is really asked for and what really comes out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from patchkit_worker.probe import Guarded
+from patchkit_worker.sampling import check_sampling, filters
+from patchkit_worker.steps import Shape, Span, StepTracker
+from patchkit_worker.views import Engine, Row, Sampling, StepView
+from vllm import LLM
+from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
+from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+Owners = dict[tuple[tuple[int, ...], Any], tuple[int | None, int | None]]
+NOBODY = Guarded(None, None)
+
+
+def engine_of(llm: LLM) -> Engine:
+    """The parts of an engine that runs in this process."""
+    (runner,) = llm.collective_rpc(lambda worker: worker.model_runner)
+    return Engine(runner, runner.model, runner.device)
+
+
+class Observer:
+    """Hooks vLLM for one engine; ``emit`` gets every step as soon as it is over."""
+
+    def __init__(
+        self, engine: Engine, watch: list[str], counters: Mapping[str, str], emit: Callable[..., None]
+    ) -> None:
+        self._engine, self._watch, self._counters, self._emit = engine, set(watch), counters, emit
+        self._batch = Batch(engine.runner)
+        self._draws = Draws(engine, self._sampled, wanted=self._wanted)
+        self._runtime: Any | None = None
+        self._probe = NOBODY
+        self._off = False
+        self._counted: dict[str, Any] = {}
+        self._sampling: dict[str, Any] | None = None
+        self._pending = self._begun = False
+        self.step = self.steps_of_call = 0
+        self.distributions: dict[tuple[tuple[int, ...], int], torch.Tensor] = {}
+        engine.model.register_forward_pre_hook(self._before_forward)
+        original, observer = GPUModelRunner.execute_model, self
+
+        def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
+            observer._begin(scheduled)
+            return original(runner, scheduled, *rest, **named)
+
+        GPUModelRunner.execute_model = execute_model
+
+    @property
+    def shape(self) -> Shape:
+        """Of the step begun last."""
+        return self._batch.shape
+
+    def begin_pass(self, runtime: Any | None, probe: Guarded = NOBODY, off: bool = False) -> None:
+        """A pass starts, without a runtime, or with one that is on or off and whose probe observes."""
+        self._runtime, self._probe, self._off = runtime, probe, off
+        self._counted = self._counters_now()
+        self._batch.owners.clear()
+        self._draws.attach()
+
+    def begin_call(self, owners: Owners) -> None:
+        """A call starts; ``owners``: (prompt tokens, seed) of a request to its (prompt, sample)."""
+        self._batch.owners.update(owners)
+        self.distributions = {}
+        self.steps_of_call = 0
+
+    # One step: execute_model, the forward, compute_logits, Sampler.sample, and the engine's step is over.
+
+    def _begin(self, scheduled: Any) -> None:
+        self.flush()
+        self._batch.take(scheduled)
+        self._draws.begin_step()
+        self._sampling, self._begun = None, False
+        if scheduled.total_num_scheduled_tokens:
+            self._pending = True
+            self.step += 1
+            self.steps_of_call += 1
+
+    def _before_forward(self, module: Any, inputs: tuple[Any, ...]) -> None:
+        """Only here do the requests stand in their final order."""
+        if self._pending and not self._begun:
+            self._begun = True
+            if self._probe:
+                self._probe.begin_step(self._batch.view())
+
+    def _wanted(self) -> bool:
+        return self._pending and (self._runtime is not None or "distributions" in self._watch)
+
+    def _sampled(self, sampling: Sampling) -> None:
+        if "distributions" in self._watch and sampling.after is not None:
+            self._keep_distributions(sampling.after)
+        if self._runtime is not None:
+            self._sampling = check_sampling(sampling, self._off)
+            self._probe.sampled(sampling)
+
+    def flush(self) -> None:
+        """The step begun last is over: report it, and poison what the runtime left behind."""
+        if not self._pending:
+            return
+        self._pending = False
+        fields: dict[str, Any] = {"step": self.step, "shape": asdict(self.shape)}
+        if self._runtime is not None:
+            fields["runtime"], fields["sampling"] = self._count(), self._sampling
+            if self._begun and self._probe:
+                fields["observed"] = self._probe.end_step()
+                if "poison" in self._watch:
+                    self._probe.poison()
+                    fields["poisoned"] = True
+        self._emit(**fields)
+
+    def _counters_now(self) -> dict[str, Any]:
+        return dict(self._runtime.counters()) if self._runtime is not None and self._counters else {}
+
+    def _count(self) -> dict[str, Any]:
+        """The declared counters: differences over the step, but ``any`` as they stand; null where there is none."""
+        before, self._counted = self._counted, self._counters_now()
+        return {
+            name: self._counted.get(name)
+            if must_be == "any" or not is_number(self._counted.get(name))
+            else self._counted[name] - (before.get(name) or 0)
+            for name, must_be in self._counters.items()
+        }
+
+    def _keep_distributions(self, after: torch.Tensor) -> None:
+        for row, request_id in enumerate(self._batch.order()):
+            key = self._batch.position(request_id)
+            if key is not None:
+                self.distributions[key] = after[row].softmax(-1).float().cpu()
+
+
+class Batch:
+    """The requests of a step, from the scheduler's output, and their order, from the runner."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self._tracker = StepTracker()
+        self._spans: dict[str, Span] = {}
+        self.shape = Shape()
+        self.owners: Owners = {}
+
+    def take(self, scheduled: Any) -> None:
+        """A step was scheduled."""
+        self.shape, self._spans = self._tracker.take(scheduled)
+
+    def order(self) -> list[str]:
+        """Request ids in the order in which the runner packed them."""
+        batch = self._runner.input_batch
+        return list(batch.req_ids[: batch.num_reqs])
+
+    def view(self) -> StepView:
+        """The step, row by row."""
+        rows: list[Row] = []
+        end = 0
+        for request_id in self.order():
+            span, request = self._spans[request_id], self._tracker.requests[request_id]
+            end += span.tokens
+            prompt, sample = self.owners.get((request.prompt_token_ids, request.seed), (None, None))
+            rows.append(
+                Row(request_id, prompt, sample, span.start, span.tokens, span.decode, span.samples, last=end - 1)
+            )
+        return StepView(rows, self.shape)
+
+    def position(self, request_id: str) -> tuple[tuple[int, ...], int] | None:
+        """Prompt tokens, and how many tokens of its answer a request has before the one it draws; None if none is."""
+        span, request = self._spans[request_id], self._tracker.requests[request_id]
+        if not span.samples:
+            return None
+        return request.prompt_token_ids, span.start + span.tokens - request.prompt_length
+
+
+class Draws:
+    """Sees what goes into ``compute_logits`` and ``Sampler.sample``, what is drawn from and what comes out."""
+
+    def __init__(self, engine: Engine, tell: Callable[[Sampling], None], wanted: Callable[[], bool]) -> None:
+        self._model, self._sampler, self._tell, self._wanted = engine.model, engine.runner.sampler, tell, wanted
+        self._compute: Any = self._compute_logits
+        self.begin_step()
+        inner = self._sampler.topk_topp_sampler
+        inner.register_forward_pre_hook(self._before_draw, with_kwargs=True)
+        inner.register_forward_hook(self._after_draw)
+        # Looked up each time: the runtime may have replaced the methods of the classes since.
+        self._sampler.sample = self._sample
+        self.attach()
+
+    def attach(self) -> None:
+        """See ``compute_logits`` before the runtime does, also after one that has cleaned up behind itself."""
+        if self._model.__dict__.get("compute_logits") is not self._compute:
+            self._model.compute_logits = self._compute
+
+    def begin_step(self) -> None:
+        """Forget the step before."""
+        self._hidden: torch.Tensor | None = None
+        self._after: torch.Tensor | None = None
+        self._drawn: torch.Tensor | None = None
+        self._calls, self._generators = 0, None
+
+    def _compute_logits(self, hidden: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        if self._hidden is None and self._wanted():  # later calls of a step are for log-probabilities of prompts
+            self._hidden = hidden.clone()
+        return type(self._model).compute_logits(self._model, hidden, *rest, **named)
+
+    def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
+        if not self._wanted():
+            return type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
+        before, hidden = logits.clone(), self._hidden
+        temperature, greedy, filtered = filters(before, metadata)
+        self._after, self._drawn, self._calls = None, None, 0
+        result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
+        self._tell(
+            Sampling(
+                before=before,
+                filtered=filtered,
+                temperature=temperature,
+                greedy=greedy,
+                after=logits if metadata.all_greedy else self._after,
+                tokens=token_ids_of(result),
+                drawn=self._drawn,
+                draws=self._calls,
+                same_generators=self._generators == metadata.generators,
+                hidden=hidden,
+                metadata=metadata,
+            )
+        )
+        return result
+
+    def _before_draw(self, module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if not self._wanted():
+            return
+        logits, self._generators, top_k, top_p = (*inputs, *named.values())
+        self._after = apply_top_k_top_p(logits.clone(), top_k, top_p)
+        self._calls += 1
+
+    def _after_draw(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        if self._wanted():
+            self._drawn = token_ids_of(output).clone()
+
+
+def token_ids_of(output: Any) -> torch.Tensor:
+    """Token ids, alone or (since vLLM 0.10.2) with processed log-probabilities."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def is_number(value: Any) -> bool:
+    """Something to subtract."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

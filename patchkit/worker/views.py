@@ -1,0 +1,79 @@
+"""What a step looks like to whoever observes it: the engine, its rows, and how its tokens were drawn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from patchkit_worker.steps import Shape
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The parts of vLLM that the model runs in; ``runner`` is its ``GPUModelRunner``."""
+
+    runner: Any
+    model: torch.nn.Module
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request's tokens in a step.
+
+    Attributes:
+        request_id: as the engine's core knows it.
+        prompt: the caller's number of the prompt, counted over the pass; None if two are alike and it cannot be told.
+        sample: which of the prompt's samples; None if it cannot be told.
+        start, tokens: positions ``start .. start + tokens - 1`` of the request are computed.
+        decode: its only token of the step, behind the prompt, at a position never computed before.
+        samples: the step computes its newest token, so that the next one is drawn and kept.
+        last: where its last token stands among all tokens of the step, as the runner packed them.
+    """
+
+    request_id: str
+    prompt: int | None
+    sample: int | None
+    start: int
+    tokens: int
+    decode: bool
+    samples: bool
+    last: int
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step before its forward: its rows in the order in which the runner packed them, and its shape."""
+
+    rows: list[Row]
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How one step's tokens were drawn; ``[requests, …]`` in packed order, also for requests whose token is dropped.
+
+    Attributes:
+        before: ``[requests, vocabulary]`` the logits that ``Sampler.sample`` was given, a copy.
+        filtered: ``[requests, vocabulary]`` the worker's own temperature, min-p, top-k and top-p of them.
+        temperature: ``[requests]`` what they are divided by, 1 for greedy rows.
+        greedy: ``[requests]`` bool.
+        after: ``[requests, vocabulary]`` what tokens were drawn from, a copy; None if vLLM's sampler was not called.
+        tokens: ``[requests]`` what ``Sampler.sample`` returned.
+        drawn: ``[requests]`` what vLLM's ``topk_topp_sampler`` returned; None if it was not called.
+        draws: how often it was called.
+        same_generators: whether it was given the generators of the batch.
+        hidden: ``[requests, hidden]`` what vLLM handed to ``compute_logits``, a copy; None if nobody observes it.
+        metadata: vLLM's ``SamplingMetadata``.
+    """
+
+    before: torch.Tensor
+    filtered: torch.Tensor
+    temperature: torch.Tensor
+    greedy: torch.Tensor
+    after: torch.Tensor | None
+    tokens: torch.Tensor
+    drawn: torch.Tensor | None
+    draws: int
+    same_generators: bool
+    hidden: torch.Tensor | None
+    metadata: Any
