@@ -184,9 +184,21 @@ def _patch_set(diff: str, first: int, path: Path, form: Form) -> PatchSet:
         raise PatchkitError(f"{path}:{first}: malformed diff ({error})", form.rewrite) from error
     if form.whole and any(file and not re.search(r"^index ", str(file), re.MULTILINE) for file in patch_set):
         raise PatchkitError(f"{path}:{first}: a file without an index line", form.rewrite)
+    lines = [_counted(line) for line in lines]
     rest = str(patch_set).split("\n")
     if rest != lines:
         pairs = (at for at, (ours, theirs) in enumerate(zip(rest, lines, strict=False)) if ours != theirs)
         at = first + next(pairs, min(len(rest), len(lines)) - 1)
         raise PatchkitError(f"{path}:{at}: text that belongs to no hunk", form.rewrite)
     return patch_set
+
+
+def _counted(line: str) -> str:
+    """A hunk's head with both its counts, which git leaves out where they are 1; any other line as it is."""
+    if not line.startswith("@@ -"):
+        return line
+    return re.sub(r"^@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@", _with_counts, line)
+
+
+def _with_counts(match: re.Match[str]) -> str:
+    return f"@@ -{match[1]}{match[2] or ',1'} +{match[3]}{match[4] or ',1'} @@"

@@ -48,7 +48,11 @@ def sentences(evidence: MutantsEvidence) -> Iterator[str]:
     yield f"{of_all}, {found.as_stated} as their headers say"
     if wrong := [f"{name} {number}" for name, number in _not_fine(evidence)]:
         yield ", ".join(wrong)
-    aside = f", {found.equivalent} equivalent ones do not count" if found.equivalent else ""
+    aside = (
+        f", {counted(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
+        if found.equivalent
+        else ""
+    )
     chosen = f", chosen by {evidence.chosen}" if evidence.chosen else ""
     yield f"{found.run} of {found.there_are} run{chosen}{aside}"
 
