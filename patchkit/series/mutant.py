@@ -16,7 +16,7 @@ from patchkit.series.patch import Catch
 
 FAMILIES = {
     "rows": "rows that are left out, doubled, shifted, or not the ones meant",
-    "slot": "the wrong place in a buffer or a bank",
+    "slot": "the wrong place in a buffer",
     "owner": "a row credited to another prompt or sample",
     "stale": "state of an earlier step, call or request used again",
     "formula": "another sum than the method's",

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from made_up import PATCHES, MadeUp
+from made_up import PATCHES, MadeUp, made_up_tree
 
 from patchkit import cli
 from patchkit.gates.mutants import telling_first, trouble_of
@@ -44,19 +44,20 @@ class Project(MadeUp):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.place = root / ".patchkit/trees/esamp/0.20.0"
+        self.runtime = next((path.parent.name for path in root.glob("patches/*/runtime.yaml")), "esamp")
+        self.place = root / ".patchkit/trees" / self.runtime / "0.20.0"
         self.place.mkdir(parents=True)
         (self.place / "code.py").write_text(CODE)
 
     def mutant(self, number: int, name: str, *fields: str, family: str = "rows", answer: str = "") -> Path:
-        path = self.root / f"patches/esamp/mutants/{number:03}-{name}.patch"
+        path = self.root / f"patches/{self.runtime}/mutants/{number:03}-{name}.patch"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(MUTANT.format(family=family, fields="\n".join(fields), answer=answer or number))
         return path
 
     def tree(self, project: Any, runtime: str, release: str, without: Sequence[str] = ()) -> Tree:
         choices = tuple(Choice(patch, True, "") for patch in PATCHES)  # type: ignore[arg-type]
-        manifest: Any = SimpleNamespace(name=runtime, start="made_up:install", defaults={"beta": 0.8})
+        manifest: Any = made_up_tree(project, runtime, release).runtime
         return Tree(self.place, manifest, release, choices, "0123456789abcdef", "", {}, False)
 
     def evidence(self, name: str = "mutants") -> MutantsEvidence:

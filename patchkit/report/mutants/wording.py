@@ -29,7 +29,7 @@ class Family(NamedTuple):
 
 
 def headline(evidence: MutantsEvidence) -> str:
-    """What was judged, on what: ``mutants: esamp 07530337 with 8 patches on vLLM 0.20.0, cpu``."""
+    """What was judged, on what: ``mutants: RUNTIME 07530337 with 8 patches on vLLM 0.20.0, cpu``."""
     runtime = evidence.runtime
     series = f"{runtime.name} {runtime.pin[:8]} with {counted(len(runtime.patches), 'patch', 'patches')}"
     return f"mutants: {series} on vLLM {evidence.release}, {evidence.device}"
