@@ -108,6 +108,38 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
     return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
 
 
+@commands.command()
+@release_option
+@runtime_option
+@device_option
+@python_option
+@click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once.")
+@click.option(
+    "--mutant", "names", multiple=True, metavar="MUTANT", help="Only this one, by number or name (repeatable)."
+)
+@click.option("--family", "families", multiple=True, metavar="FAMILY", help="Only those of this family (repeatable).")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Only so many of them, spread over the families.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which sample.")
+@click.option("--check", is_flag=True, help="Only see that they are proper mutants, and list them; runs no vLLM.")
+@click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
+@json_option
+def mutants(
+    names: tuple[str, ...],
+    families: tuple[str, ...],
+    sample: int | None,
+    seed: int,
+    check: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Make the runtime wrong on purpose, in one place at a time. Exit code 0 only if a gate kills every mutant."""
+    from patchkit.gates import asked, mutants_verbs
+    from patchkit.series.mutants import Chosen
+
+    question = asked.Asked(model=None, only=(), as_json=as_json, **options)
+    return mutants_verbs.mutants(question, Chosen(names, families, sample, seed), check)
+
+
 def measured(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options shared by ``bench accuracy`` and ``bench matrix``: how a plan is carried out."""
     shards = click.option(

@@ -1,4 +1,4 @@
-"""What the command line asks of ``gate``, ``knockout`` and ``bench`` alike, and what all three do with it."""
+"""What the command line asks of every verb that runs scenarios, and what all of them do with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from patchkit.console import err
 from patchkit.files import check_place
 from patchkit.gates.caught_by import check_caught_by
-from patchkit.gates.evidence import Evidence, default_path, to_json, write_evidence
+from patchkit.gates.evidence import Circumstances, Evidence, default_path, to_json, write_evidence
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.rig import Rig, Settings
 from patchkit.gates.scenario import Scenario, select
@@ -21,7 +21,7 @@ from patchkit.project import find_project
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The options that the three verbs share; see ``patchkit gate --help``."""
+    """The options that these verbs share; see ``patchkit gate --help``."""
 
     release: str
     runtime: str
@@ -60,7 +60,7 @@ class Asked:
         err.print(headline(record))
         return record
 
-    def leave(self, record: Evidence, rig: Rig, name: str, tell: Callable[[str], None]) -> None:
+    def leave(self, record: Circumstances, rig: Rig, name: str, tell: Callable[[str], None]) -> None:
         """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is."""
         record.seconds = round(time.monotonic() - rig.made, 1)
         path = self.evidence or default_path(rig.settings.project.state, name, record.release, record.device)

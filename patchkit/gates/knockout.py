@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from patchkit.console import err
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Brief, Knockout, Verdict
+from patchkit.gates.parallel import at_once
 from patchkit.gates.rig import Rig
 from patchkit.gates.scenario import Scenario
 
@@ -32,29 +32,16 @@ class Campaign:
 
     def run(self) -> None:
         """Judge every cell of the matrix, some at once. If the whole series is red there is nothing to compare with."""
-        status = err.status("") if err.is_terminal else None
         began = time.monotonic()
-        with status or nullcontext(), ThreadPoolExecutor(self._rig.workers) as pool:
-            for batch in (self._control_cells(), list(self._cells())):
-                futures = [pool.submit(self._judge, left_out, gate) for left_out, gate in batch]
-                done, waiting = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
-                try:
-                    while waiting:
-                        if status:
-                            cells = (len(self.patches) + 1) * len(self.gates)
-                            took = time.monotonic() - began
-                            status.update(f"{len(self.verdicts)} of {cells} runs, {took:.0f} s")
-                        if any(future.exception() for future in done):
-                            break
-                        done, waiting = wait(futures, timeout=0.5, return_when=FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self._rig.close()
-                    raise
-                if any(not verdict.passed for verdict in self.control()):
-                    return
+        cells = (len(self.patches) + 1) * len(self.gates)
+        for batch in (self._control_cells(), self._cells()):
+            at_once(
+                self._rig,
+                [partial(self._judge, left_out, gate) for left_out, gate in batch],
+                lambda: f"{len(self.verdicts)} of {cells} runs, {time.monotonic() - began:.0f} s",
+            )
+            if any(not verdict.passed for verdict in self.control()):
+                return
 
     def control(self) -> list[Verdict]:
         """The verdicts on the whole series."""

@@ -134,10 +134,14 @@ class Rig:
         """Part after part, up to the first that is red; speed is not measured, so others may run beside it."""
         runs: list[Run] = []
         for part in scenario.parts:
-            runs.append(self._submit(scenario, part, tree, alone=False).result())
+            runs.append(self.run_part(scenario, part, tree))
             if judge_part(runs[-1])[1]:
                 break
         return self.judge(scenario, runs, tree)
+
+    def run_part(self, scenario: Scenario, part: Part, tree: Tree) -> Run:
+        """One part on any tree; others may run beside it."""
+        return self._submit(scenario, part, tree, alone=False).result()
 
     def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
         """The verdict, with this machine's folders named instead of spelt out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from patchkit.gates.evidence import Evidence
+from patchkit.gates.evidence import Circumstances, Evidence
 from patchkit.report import wording
 
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,7 +33,7 @@ def render(evidence: Evidence) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def new_suite(root: ET.Element, name: str, found: list[bool], evidence: Evidence) -> ET.Element:
+def new_suite(root: ET.Element, name: str, found: list[bool], evidence: Circumstances) -> ET.Element:
     """A suite with its sums and with how it came about."""
     counts = {"tests": str(len(found)), "failures": str(found.count(False)), "errors": "0", "skipped": "0"}
     suite = element(root, "testsuite", name=name, timestamp=evidence.began, **counts)

@@ -22,7 +22,8 @@ class Kind(msgspec.Struct):
 def report(evidence: Path, form: str, page: Path | None = None) -> int:
     """Print evidence in one form, or write it as a ``page``.
 
-    Of gates, 0 only if they are all green, and every patch left out was caught; of pass@k, 0.
+    Of gates, 0 only if they are all green, and every patch left out was caught; of mutants, only if each was killed
+    as its header says; of pass@k, 0.
 
     Raises:
         PatchkitError: no such file, it is not evidence, or this kind has no such form.
@@ -30,6 +31,8 @@ def report(evidence: Path, form: str, page: Path | None = None) -> int:
     kind = kind_of(evidence)
     if kind == "accuracy":
         return of_accuracy(evidence, form, page)
+    if kind == "mutants" and page is None:
+        return of_mutants(evidence, form)
     if page is not None:
         raise PatchkitError(f"{evidence} has no page, only pass@k does", "leave --html out, or say --format markdown")
     return of_published(evidence, form) if kind == "published" else of_gates(evidence, form)
@@ -51,6 +54,20 @@ def of_gates(path: Path, form: str) -> int:
     else:
         render = {"markdown": markdown.render, "junit": junit.render, "github": github.render}[form]
         print(render(record), end="")
+    return 0 if record.passed else 1
+
+
+def of_mutants(path: Path, form: str) -> int:
+    """Evidence of ``mutants``."""
+    from patchkit.gates.mutants_evidence import read_mutants_evidence
+    from patchkit.report import mutants
+
+    record = read_mutants_evidence(path)
+    if form == "text":
+        mutants.show_text(record)
+    else:
+        forms = {"markdown": mutants.render_markdown, "junit": mutants.render_junit, "github": mutants.render_github}
+        print(forms[form](record), end="")
     return 0 if record.passed else 1
 
 

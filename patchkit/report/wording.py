@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from patchkit.gates.evidence import Evidence, Figure, Hardware, Knockout, Verdict, Versions
+from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
@@ -35,7 +35,7 @@ def sentences(evidence: Evidence) -> Iterator[str]:
         yield f"{caught} caught" + (f"; not caught: {', '.join(missed)}" if missed else "")
 
 
-def circumstances(evidence: Evidence) -> dict[str, str]:
+def circumstances(evidence: Circumstances) -> dict[str, str]:
     """How it came about: command, time, versions, hardware; what is not known is left out."""
     rows = {
         "command": evidence.command,

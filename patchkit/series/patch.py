@@ -67,14 +67,8 @@ class Patch:
         return self.body.rpartition("\n\n")[0]
 
     def needed_on(self, release: Version) -> bool:
-        """Whether this vLLM needs the patch: a post or local release counts as its base; rc and dev ones precede it."""
-        development = "" if release.dev is None else f".dev{release.dev}"
-        plain = Version(release.base_version + "".join(map(str, release.pre or ())) + development)
-        return all(
-            # PEP 440 keeps 0.11.0rc1 out of <0.11.0 too, which would leave it on neither side of the line.
-            plain < Version(one.version) if one.operator == "<" else one.contains(plain, prereleases=True)
-            for one in self.applies_to
-        )
+        """Whether this vLLM needs the patch."""
+        return holds_for(self.applies_to, release)
 
     def __str__(self) -> str:
         name, address = self.author
@@ -85,3 +79,14 @@ class Patch:
         mime = [] if "".join([*head, self.body]).isascii() else MIME
         lines = [f"From {NO_COMMIT} Mon Sep 17 00:00:00 2001", *head, *mime, "", self.body, "---"]
         return "\n".join([*lines, *([self.stat] if self.stat else []), "", self.diff])
+
+
+def holds_for(releases: SpecifierSet, release: Version) -> bool:
+    """Whether a vLLM is among ``releases``: a post or local one counts as its base; rc and dev ones precede it."""
+    development = "" if release.dev is None else f".dev{release.dev}"
+    plain = Version(release.base_version + "".join(map(str, release.pre or ())) + development)
+    return all(
+        # PEP 440 keeps 0.11.0rc1 out of <0.11.0 too, which would leave it on neither side of the line.
+        plain < Version(one.version) if one.operator == "<" else one.contains(plain, prereleases=True)
+        for one in releases
+    )

@@ -1,0 +1,84 @@
+"""``patchkit mutants``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from msgspec import structs
+from rich.text import Text
+
+from patchkit.console import err, out
+from patchkit.gates.asked import Asked
+from patchkit.gates.mutants import Trials
+from patchkit.gates.mutants_evidence import MutantsEvidence, score
+from patchkit.gates.rig import Rig
+from patchkit.gates.scenario import Scenario
+from patchkit.report.mutants import wording
+from patchkit.report.mutants.text import show_found, show_score
+from patchkit.report.wording import counted
+from patchkit.series.mutant import Mutant
+from patchkit.series.mutant_trees import mutated_trees
+from patchkit.series.mutants import Chosen, check_gates, load_mutants, meant_for
+
+
+def mutants(asked: Asked, chosen: Chosen, check: bool) -> int:
+    """Run the mutants; 0 only if each is killed as its header says. With ``check``, only see that they can be run.
+
+    Raises:
+        PatchkitError: a mutant is no proper one, or what was asked for cannot be run; before anything costly is done.
+    """
+    # Without it a device-side assert surfaces steps after the kernel that caused it.
+    settings = asked.settings((("CUDA_LAUNCH_BLOCKING", "1"),) if asked.device == "cuda" else ())
+    gates = asked.choose(settings, "gate")
+    with Rig(settings) as rig:
+        able = able_mutants(rig, gates)
+        wanted, began = chosen.of(able), time.monotonic()
+        with mutated_trees(rig.tree, wanted) as trees:
+            if check:
+                tell_checked(wanted, time.monotonic() - began, asked.as_json)
+                return 0
+            rig.prepare(gates)
+            record = MutantsEvidence(
+                **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
+            )
+            err.print(Text(wording.headline(record)))
+            trials = Trials(rig, gates, wanted, trees)
+            trials.run()
+        record.control, record.mutants = list(trials.control.values()), trials.records()
+        record.score = score(record.mutants, len(able))
+    # Some of the mutants must not stand where all of them are looked for.
+    name = "mutants" if chosen.all_of_them else "some-mutants"
+    asked.leave(record, rig, name, lambda where: show(record, where))
+    return 0 if record.passed else 1
+
+
+def able_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
+    """Every mutant of the runtime for this release."""
+    every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
+    check_gates(every, [gate.name for gate in gates])
+    return meant_for(every, rig.tree)
+
+
+def show(record: MutantsEvidence, where: str) -> None:
+    """What did not end as it must, the families, the score."""
+    show_found(record)
+    show_score(record)
+    out.print(Text.assemble(f"in {record.seconds:.0f} s  ", (where, "dim")))
+
+
+def tell_checked(wanted: Sequence[Mutant], seconds: float, as_json: bool) -> None:
+    """The mutants that could be run."""
+    if as_json:
+        rows = [
+            {"mutant": one.name, "family": one.family, "what": one.subject, "expected": one.expected}
+            | {"equivalent": one.equivalent}
+            for one in wanted
+        ]
+        print(json.dumps({"mutants": rows}, indent=2, ensure_ascii=False))
+        return
+    for one in wanted:
+        expected = one.expected or f"equivalent: {one.equivalent}"
+        out.print(Text.assemble((one.name, "bold"), f" ({one.family}): {one.subject}\n    ", (expected, "dim")))
+    out.print(f"{counted(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")

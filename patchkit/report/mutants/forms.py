@@ -1,0 +1,71 @@
+"""For CI: Markdown, JUnit XML, GitHub's annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree import ElementTree as ET
+
+from patchkit.gates.mutants_evidence import MutantsEvidence
+from patchkit.report import github, junit, markdown
+from patchkit.report.mutants import wording
+from patchkit.report.wording import circumstances
+
+
+def render_markdown(evidence: MutantsEvidence) -> str:
+    """The score, what did not end as it must, the families; every mutant below a fold."""
+    return "\n".join(_markdown(evidence)) + "\n"
+
+
+def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
+    yield f"## {'✅' if evidence.passed else '❌'} {markdown.escaped(wording.headline(evidence))}"
+    yield ""
+    yield f"**{markdown.escaped('; '.join(wording.sentences(evidence)))}.**"
+    if wrong := wording.not_fine(evidence):
+        rows = [(one.mutant, one.family, one.what, wording.outcome(one)) for one in wrong]
+        yield from markdown.table(("mutant", "family", "what is wrong", "what became of it"), rows)
+    if rows_of_families := wording.families(evidence):
+        yield from markdown.table(wording.COLUMNS, (row.cells() for row in rows_of_families))
+    every = [
+        (one.mutant, one.family, one.what, f"{one.seconds:.1f} s", wording.outcome(one)) for one in evidence.mutants
+    ]
+    body = markdown.table(("mutant", "family", "what is wrong", "took", "what became of it"), every) if every else ()
+    yield from markdown.folded("Every mutant", body)
+    gates = [(gate.gate, f"{gate.seconds:.1f} s", wording.control(gate)) for gate in evidence.control]
+    body = markdown.table(("gate", "took", "without a mutant"), gates) if gates else ()
+    yield from markdown.folded("The series as it is", body)
+    yield from markdown.folded("How it came about", markdown.table(("", ""), circumstances(evidence).items()))
+
+
+def render_junit(evidence: MutantsEvidence) -> str:
+    """A suite for the series without a mutant, one for the mutants."""
+    root = junit.element(None, "testsuites", name=wording.headline(evidence), time=f"{evidence.seconds:.3f}")
+    place = f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}"
+    if evidence.control:
+        passed = [gate.passed for gate in evidence.control]
+        suite = junit.new_suite(root, f"gates without a mutant on {place}", passed, evidence)
+        for gate in evidence.control:
+            junit.add_case(suite, place, gate.gate, gate.seconds, None if gate.passed else gate.reason, gate.reason)
+    if evidence.mutants:
+        fine = [wording.mark(one) == "✓" for one in evidence.mutants]
+        suite = junit.new_suite(root, f"mutants on {place}", fine, evidence)
+        for one, passed_one in zip(evidence.mutants, fine, strict=True):
+            message = None if passed_one else wording.outcome(one)
+            junit.add_case(suite, f"{place}.mutants.{one.family}", one.mutant, one.seconds, message, one.what)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def render_github(evidence: MutantsEvidence) -> str:
+    """A line for every mutant that did not end as it must, and one for the score."""
+    return "".join(f"{line}\n" for line in _annotations(evidence))
+
+
+def _annotations(evidence: MutantsEvidence) -> Iterator[str]:
+    on = f"on vLLM {evidence.release}, {evidence.device}"
+    for gate in evidence.control:
+        if not gate.passed:
+            yield github.command("error", f"{gate.gate} {on}", gate.reason)
+    for one in wording.not_fine(evidence):
+        yield github.command("error", f"mutant {one.mutant} {on}", f"{one.what}: {wording.outcome(one)}")
+    level = "notice" if evidence.passed else "error"
+    yield github.command(level, wording.headline(evidence), "; ".join(wording.sentences(evidence)))

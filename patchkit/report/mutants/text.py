@@ -1,0 +1,49 @@
+"""For a terminal: what is wrong first, the families, the score."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from patchkit.console import out
+from patchkit.gates.mutants_evidence import MutantsEvidence
+from patchkit.report.mutants import wording
+from patchkit.report.text import plain
+from patchkit.report.wording import circumstances
+
+
+def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
+    """Print the whole report, the score first."""
+    show_score(evidence, console)
+    console.print(Text(wording.headline(evidence)), soft_wrap=True)
+    console.print()
+    show_found(evidence, console)
+    for name, value in circumstances(evidence).items():
+        console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)
+
+
+def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
+    """Print every mutant that did not end as it must, whole, and a table of the families."""
+    for one in wording.not_fine(evidence):
+        console.print(
+            Text.assemble(("✗ ", "red"), (one.mutant, "bold"), f" ({one.family}): {one.what}"), soft_wrap=True
+        )
+        console.print(Text(f"    {wording.outcome(one)}"), soft_wrap=True)
+    for gate in evidence.control:
+        if not gate.passed:
+            console.print(Text(f"{gate.gate} is red without a mutant: {gate.reason}", "red"), soft_wrap=True)
+    rows = wording.families(evidence)
+    if rows:
+        table = plain(*wording.COLUMNS)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row.cells())
+        console.print(table)
+        console.print()
+
+
+def show_score(evidence: MutantsEvidence, console: Console = out) -> None:
+    """Print the score with what it is of."""
+    for sentence in wording.sentences(evidence):
+        console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)

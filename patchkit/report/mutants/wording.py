@@ -1,0 +1,118 @@
+"""What every form says of mutants in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
+from patchkit.report.wording import counted
+
+COLUMNS = ("family", "run", "equivalent", "counted", "killed", "as stated", "survived", "unknown")
+
+
+class Family(NamedTuple):
+    """A row of the table: a family's name, then as many as :data:`COLUMNS` say."""
+
+    name: str
+    run: int
+    equivalent: int
+    counted: int
+    killed: int
+    as_stated: int
+    survived: int
+    unknown: int
+
+    def cells(self) -> list[str]:
+        """The row as texts."""
+        return list(map(str, self))
+
+
+def headline(evidence: MutantsEvidence) -> str:
+    """What was judged, on what: ``mutants: RUNTIME 07530337 with 8 patches on vLLM 0.20.0, cpu``."""
+    runtime = evidence.runtime
+    series = f"{runtime.name} {runtime.pin[:8]} with {counted(len(runtime.patches), 'patch', 'patches')}"
+    return f"mutants: {series} on vLLM {evidence.release}, {evidence.device}"
+
+
+def sentences(evidence: MutantsEvidence) -> Iterator[str]:
+    """The score, what was not killed as it must be, and of how many that is said."""
+    found = evidence.score
+    if red := [gate.gate for gate in evidence.control if not gate.passed]:
+        yield f"red without a mutant: {', '.join(red)}"
+    if not evidence.mutants:
+        yield "no mutant was judged"
+        return
+    percent = "" if found.percent is None else f" ({found.percent:g} %)"
+    of_all = f"{found.killed} of {counted(found.counted, 'mutant')} killed{percent}"
+    yield f"{of_all}, {found.as_stated} as their headers say"
+    if wrong := [f"{name} {number}" for name, number in _not_fine(evidence)]:
+        yield ", ".join(wrong)
+    aside = (
+        f", {counted(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
+        if found.equivalent
+        else ""
+    )
+    chosen = f", chosen by {evidence.chosen}" if evidence.chosen else ""
+    yield f"{found.run} of {found.there_are} run{chosen}{aside}"
+
+
+def _not_fine(evidence: MutantsEvidence) -> Iterator[tuple[str, int]]:
+    found = evidence.score
+    numbers = (("survived", found.survived), ("misattributed", found.misattributed), ("unknown", found.unknown))
+    yield from ((name, number) for name, number in numbers if number)
+
+
+def families(evidence: MutantsEvidence) -> list[Family]:
+    """A row a family, in the order of the mutants, and one for all."""
+    names = dict.fromkeys(one.family for one in evidence.mutants)
+    rows = [_family(name, [one for one in evidence.mutants if one.family == name]) for name in names]
+    return [*rows, _family("all", evidence.mutants)] if rows else []
+
+
+def _family(name: str, mutants: list[MutantRun]) -> Family:
+    found = score(mutants, len(mutants))
+    return Family(
+        name,
+        found.run,
+        found.equivalent,
+        found.counted,
+        found.killed,
+        found.as_stated,
+        found.survived,
+        found.unknown,
+    )
+
+
+def not_fine(evidence: MutantsEvidence) -> list[MutantRun]:
+    """Those that did not end as they must, the survivors first."""
+    return [*evidence.of("survived"), *evidence.of("misattributed"), *evidence.of("unknown")]
+
+
+def outcome(one: MutantRun) -> str:
+    """``killed by identity: …``, ``survived 9 gates, its header says …``."""
+    if one.outcome == "killed":
+        return f"killed by {one.by}: {one.reason}"
+    if one.outcome == "equivalent":
+        return f"equivalent: {one.equivalent}"
+    if one.outcome == "misattributed":
+        return f"misattributed: {one.by} is red: {one.reason}; its header says {header(one)}"
+    if one.outcome == "survived":
+        return f"survived {counted(len(one.gates), 'gate')}; its header says {header(one)}"
+    at = f" at {one.by}" if one.by else ""
+    return f"unknown{at}: {one.reason or 'it was not judged'}"
+
+
+def header(one: MutantRun) -> str:
+    """What its header says must happen."""
+    return f"equivalent: {one.equivalent}" if one.equivalent else one.expected
+
+
+def control(gate: GateRun) -> str:
+    """A gate on the series as it is."""
+    return "green" if gate.passed else f"red: {gate.reason}"
+
+
+def mark(one: MutantRun) -> str:
+    """Whether it ended as it must."""
+    return "✓" if one.outcome in ("killed", "equivalent") else "✗"

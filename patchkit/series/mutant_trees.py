@@ -1,0 +1,149 @@
+"""Trees of mutants: the patched tree once, and one wrong patch on top of it in a folder of each mutant's own.
+
+Files that a mutant leaves alone are hard links, so that a hundred trees cost little more than one.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from git.exc import GitCommandError
+
+from patchkit.errors import PatchkitError
+from patchkit.series.mutant import Mutant
+from patchkit.series.pin import upstream_files
+from patchkit.series.repository import complaints, isolated_git, told_in_a_line
+from patchkit.series.worktree import Tree
+
+Changes = tuple[tuple[str, bytes, int], ...]
+"""What a mutant makes of the tree: path, new content (empty where the file is gone) and mode (0 there), by path."""
+
+PREFIX = ".mutants-"
+UNCHANGED = "_unchanged"  # no mutant is called so: their names begin with a number
+
+
+@contextmanager
+def mutated_trees(tree: Tree, mutants: Sequence[Mutant]) -> Iterator[dict[str, Path]]:
+    """The folder of every mutant's tree, by the mutant's name; all of them are gone afterwards.
+
+    Raises:
+        PatchkitError: a mutant does not apply, changes nothing that runs, is no Python any more, or does the same as
+            another; or there is no room.
+    """
+    place = tree.path.parent / f"{PREFIX}{os.getpid()}"
+    _sweep(tree.path.parent)
+    try:
+        with told_in_a_line(f"cannot lay out mutants in {place}"):
+            _copy(tree.path, place / UNCHANGED)
+            with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+                found = list(pool.map(lambda mutant: _lay_out(mutant, place), mutants))
+        _check_different(mutants, found)
+        yield {mutant.name: place / mutant.name for mutant in mutants}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Clear what killed runs left; trees of a run that still goes on stay."""
+    for path in folder.glob(f"{PREFIX}*"):
+        number = path.name.removeprefix(PREFIX)
+        if not number.isdecimal() or not Path(f"/proc/{number}").exists() or int(number) == os.getpid():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _copy(source: Path, into: Path, link: bool = False) -> None:
+    """The files of a tree, without its repository and what Python compiled."""
+    for path in upstream_files(source):
+        copy = into / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not (link and _linked(copy, path)):
+            shutil.copy(path, copy, follow_symlinks=False)
+
+
+def _linked(copy: Path, path: Path) -> bool:
+    """Make ``copy`` a hard link, if the file system has such a thing."""
+    if path.is_symlink():
+        return False
+    try:
+        copy.hardlink_to(path)
+    except OSError:
+        return False
+    return True
+
+
+def _lay_out(mutant: Mutant, place: Path) -> Changes:
+    """One tree, and what is different in it."""
+    folder, unchanged = place / mutant.name, place / UNCHANGED
+    _copy(unchanged, folder, link=True)
+    try:
+        # git writes a file anew before it puts it in the old one's place, so what is linked stays as it was.
+        isolated_git(folder).apply("--whitespace=nowarn", str(mutant.path.resolve()))
+    except GitCommandError as error:
+        said = "; ".join(line.removeprefix("error: ") for line in complaints(error))
+        fix = "redo it on the tree that `patchkit apply` lays out, or narrow its Applies-To or Depends"
+        raise PatchkitError(f"{mutant.path} does not apply: {said}", fix) from error
+    changes = _changes(unchanged, folder)
+    if not _does_something(mutant, changes, unchanged):
+        raise PatchkitError(f"{mutant.path} changes nothing that runs", "drop it, or make it wrong")
+    return changes
+
+
+def _changes(unchanged: Path, folder: Path) -> Changes:
+    """Every file whose content or mode is another than in the unchanged tree."""
+    before, after = _files(unchanged), _files(folder)
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if new is None:
+            found.append((name, b"", 0))
+        elif old is None or (not os.path.samestat(old.lstat(), new.lstat()) and _held(old) != _held(new)):
+            found.append((name, *_held(new)))
+    return tuple(found)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in upstream_files(folder)}
+
+
+def _held(path: Path) -> tuple[bytes, int]:
+    """Content, or where a link leads, and whether it is one or can be run."""
+    if path.is_symlink():
+        return os.fsencode(path.readlink()), 0o120000
+    return path.read_bytes(), path.stat().st_mode & 0o100 | 0o100000
+
+
+def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
+    """Whether more than comments and blanks is different.
+
+    Raises:
+        PatchkitError: a file is no Python any more, which any gate would see: it says nothing about them.
+    """
+    for name, content, _ in changes:
+        old = unchanged / name
+        if not name.endswith(".py") or not content or not old.is_file():
+            return True
+        try:
+            before = ast.dump(ast.parse(old.read_bytes()))
+        except (SyntaxError, ValueError):  # written for a newer Python than this one
+            return True
+        try:
+            if ast.dump(ast.parse(content)) != before:
+                return True
+        except (SyntaxError, ValueError) as error:
+            raise PatchkitError(f"{mutant.path}: {name} is no Python any more: {error}", "mend the mutant") from error
+    return False
+
+
+def _check_different(mutants: Sequence[Mutant], found: Sequence[Changes]) -> None:
+    """Refuse two mutants that make the same tree: each would be counted twice."""
+    seen: dict[Changes, Mutant] = {}
+    for mutant, changes in zip(mutants, found, strict=True):
+        twin = seen.setdefault(changes, mutant)
+        if twin is not mutant:
+            raise PatchkitError(f"{mutant.path} does the same as {twin.path}", "drop one of them")
