@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from patchkit.evals.record import BASELINE, Cell, Change, Shape
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
 from patchkit.evals.shape import told
 
 Advice = Literal["use it", "skip it", "consider it"]
 
 WORTH = 0.05  # a gain, or room for one, of less than this is not worth having
 SAMPLES = 4  # fewer are not much of a search
+MINUS = "\N{MINUS SIGN}"
 VERIFIER = "pass@k is worth something only where something picks the right sample: a verifier, a test, a vote"
 
 
-def advise(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> tuple[Advice, list[str]]:
-    """The advice, and what it rests on."""
+def advise(
+    cell: Cell, mode: str, shape: Shape, changes: list[Change], seen: Sequence[FigureSeen] = ()
+) -> tuple[Advice, list[str]]:
+    """The advice, and what it rests on.
+
+    A figure of the runtime's probe that was not met does not change the advice, which is on the run as it was; it is
+    said first, since it tells what the run was of.
+    """
     advice, reason = _rule(shape, changes, _fluent(cell))
-    return advice, [reason, *_grounds(cell, mode, shape, changes)]
+    unmet = [f"{said(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
+    met = [f"{one.wanted.means}: {shown(one)}" for one in seen if one.met]
+    return advice, [*unmet, reason, *met, *_grounds(cell, mode, shape, changes)]
+
+
+def said(sentence: str) -> str:
+    """A sentence without its full stop, for something to follow."""
+    return sentence.strip().rstrip(".")
+
+
+def shown(seen: FigureSeen) -> str:
+    """``score 0.12 at worst, above 0 in 4 of 4 processes``; or that it is not known."""
+    name, every = seen.wanted.figure, f"{seen.processes} process" + "es" * (seen.processes != 1)
+    if seen.lowest is None:
+        return f"{name} is not known in any of {every}"
+    worst = f"{name} {signed(seen.lowest)}" + " at worst" * (seen.known > 1)
+    unknown = seen.processes - seen.known
+    more = f", not known in {unknown}" if unknown else ""
+    return f"{worst}, above {signed(seen.wanted.above)} in {seen.above} of {every}{more}"
+
+
+def signed(value: float) -> str:
+    """``0.124``, with a real minus where it is below zero."""
+    return f"{MINUS if value < 0 else ''}{abs(value):.3g}"
 
 
 def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
