@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from patchkit.evals.figures import shown
 from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
 from patchkit.evals.shape import told
 
@@ -12,7 +13,6 @@ Advice = Literal["use it", "skip it", "consider it"]
 
 WORTH = 0.05  # a gain, or room for one, of less than this is not worth having
 SAMPLES = 4  # fewer are not much of a search
-MINUS = "\N{MINUS SIGN}"
 VERIFIER = "pass@k is worth something only where something picks the right sample: a verifier, a test, a vote"
 
 
@@ -33,22 +33,6 @@ def advise(
 def said(sentence: str) -> str:
     """A sentence without its full stop, for something to follow."""
     return sentence.strip().rstrip(".")
-
-
-def shown(seen: FigureSeen) -> str:
-    """``score 0.12 at worst, above 0 in 4 of 4 processes``; or that it is not known."""
-    name, every = seen.wanted.figure, f"{seen.processes} process" + "es" * (seen.processes != 1)
-    if seen.lowest is None:
-        return f"{name} is not known in any of {every}"
-    worst = f"{name} {signed(seen.lowest)}" + " at worst" * (seen.known > 1)
-    unknown = seen.processes - seen.known
-    more = f", not known in {unknown}" if unknown else ""
-    return f"{worst}, above {signed(seen.wanted.above)} in {seen.above} of {every}{more}"
-
-
-def signed(value: float) -> str:
-    """``0.124``, with a real minus where it is below zero."""
-    return f"{MINUS if value < 0 else ''}{abs(value):.3g}"
 
 
 def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, str]:

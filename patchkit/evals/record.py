@@ -132,6 +132,11 @@ class FigureSeen(msgspec.Struct, frozen=True, kw_only=True):
         """Whether every process showed it. What is not known is not met."""
         return 0 < self.processes == self.above
 
+    @property
+    def unknown(self) -> bool:
+        """Whether it might be met for all that is known, and not all is."""
+        return self.known < self.processes and self.above == self.known
+
 
 class Rate(msgspec.Struct, frozen=True):
     """pass@k with its 95% interval."""
