@@ -34,6 +34,7 @@ def count(journal: Journal) -> Trial:
         sittings=len({sample.sitting for one in drawn for sample in one}),
         counters=known,
         observed=observed(journal),
+        observing=round(sum(sitting.observing for sitting in journal.sittings.values()), 3),
         why=dict(Counter(why).most_common(MOST_REASONS)),
         ungraded=sum(failed(grade) for one in grades for grade in one),
         engine=last.engine,

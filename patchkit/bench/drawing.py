@@ -129,6 +129,7 @@ class Clerk:
             tokens=sum(one.tokens for one in drawn),
             counters=merge_counters(one.counters or {} for one in drawn),
             observed=[] if self._journal.plan.mode == BASELINE else [one.observed for one in drawn],
+            observing=max(one.observing for one in drawn),
         )
         self._journal.add_sitting(self._sitting)
 

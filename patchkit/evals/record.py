@@ -72,6 +72,7 @@ class Trial(msgspec.Struct, kw_only=True):
         counters: the runtime's own, over the sittings that came to their end; empty for the baseline.
         observed: what the runtime's probe made of it, for each process whose samples are kept; None where a process
             ended before it could say, or has no probe. Empty for the baseline.
+        observing: seconds that this took, of all ``seconds``.
         why: how often a sample failed for which reason, the most frequent first.
         ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
         engine: what ``vllm.LLM`` was given in the last sitting.
@@ -88,6 +89,7 @@ class Trial(msgspec.Struct, kw_only=True):
     sittings: int = 1
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
     observed: list[dict[str, Any] | None] = msgspec.field(default_factory=list)
+    observing: float = 0.0
     why: dict[str, int] = msgspec.field(default_factory=dict)
     ungraded: int = 0
     engine: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -184,7 +184,7 @@ class Progress(Event, frozen=True):
 class Drawn(Event, frozen=True):
     """A draw is over: what ``generate()`` took, decode rows, and the runtime's counters if it was installed.
 
-    ``observed`` is what the runtime's probe saw; the ``observing`` seconds that it took are not among ``seconds``.
+    ``observed`` is what the runtime's probe saw, which took ``observing`` of the ``seconds``.
     """
 
     run: str

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from patchkit.bench.accuracy import load_tasks
 from patchkit.bench.accuracy_verbs import by_mode, chosen, pairs
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.errors import PatchkitError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 LEAST: dict[str, Any] = {"vllm": "0.20.0", "models": ["m"], "tasks": ["humaneval"]}
 
 
@@ -112,6 +114,16 @@ def test_a_file_says_the_same_as_the_command_line(tmp_path: Path) -> None:
     )
     assert read_plan(path).settings == {"lr": 0.001, "betas": [2000.0, 5.0], "x": "e5"}
     assert made(settings=pairs(["lr=1e-3"], "--setting")).settings["lr"] == 0.001
+
+
+@pytest.mark.parametrize(
+    "path", sorted((CHECKOUT / "benchmarks" / "accuracy").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_our_own_matrices_compare_what_the_paper_has_with_what_its_release_runs(path: Path) -> None:
+    plan = read_plan(path)
+    assert plan.all_modes == ["baseline", "paper", "release"]
+    assert [plan.settings_of(mode) for mode in plan.all_modes] == [{}, {"preset": "paper"}, {"preset": "release"}]
+    assert plan.trials > 1 and load_tasks(plan), "one trial does not tell the noise"
 
 
 def test_options_are_read_as_yaml_reads_them() -> None:

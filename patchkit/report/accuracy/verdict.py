@@ -40,8 +40,9 @@ def doubts(evidence: AccuracyEvidence) -> list[str]:
     told = []
     for mode, rows in _by_mode(evidence):
         found: dict[str, list[Comparison]] = {}
-        for row, one in ((row, one) for row in rows for one in row.unmet):
-            found.setdefault(_doubt(one), []).append(row)
+        for row in rows:
+            for doubt in dict.fromkeys(map(_doubt, row.unmet)):
+                found.setdefault(doubt, []).append(row)
         for doubt, where in found.items():
             cells = f" on {_listed(where, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
             told.append(f"{mode}{cells}: {doubt}.")

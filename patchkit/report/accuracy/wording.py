@@ -181,6 +181,8 @@ def work(evidence: AccuracyEvidence) -> list[list[str]]:
             sittings = sum(trial.sittings - 1 for trial in trials)
             seconds = f"{sum(trial.seconds for trial in trials):,.0f}"
             seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
+            observing = sum(trial.observing for trial in trials)
+            seconds += f", of which the probe {lasted(observing)}" if observing else ""
             seeds = ", ".join(str(trial.seed) for trial in trials)
             told.append([_called(evidence, row), mode, f"{sum(trial.tokens for trial in trials):,}", seconds, seeds])
     return told
