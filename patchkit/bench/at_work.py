@@ -60,7 +60,8 @@ def _wrong(counters: Mapping[str, Any], said: Progress | Drawn, rows: int, owed:
     for name, must_be in owed.counters.items():
         found = counters.get(name)
         if found is not None and not math.isfinite(found):
-            yield f"{name} is {found}"
+            if seen:
+                yield f"{name} is {found}"
         elif must_be == "any" or (must_be == "positive" and (owed.idle or not seen)):
             continue
         elif found is None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from patchkit.series.pin import tree_hash, upstream_blobs
+
 from .conftest import CHECKOUT, RELEASE, Patchkit
 
 PROBLEMS, N = 12, 6
@@ -188,16 +190,43 @@ def test_no_draw_before_the_gates(patchkit: Patchkit, project: Path) -> None:
     assert "--unproven" in done.stderr and done.stderr.count("\n") == 1
 
 
+DEAD = """
+class Dead:
+    def counters(self):
+        return {"acted": 0}
+
+    def view(self):
+        return None
+
+    def uninstall(self):
+        pass
+
+
+def install(**settings):
+    return Dead()
+"""
+
+
 def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
-    """Without the patch that learns the engine's request ids, and without the guards, no row has an owner."""
-    shutil.copytree(CHECKOUT / "patches", tmp_path / "patches")
+    """It installs, the text reads well, and it does nothing."""
+    upstream = tmp_path / "patches" / "dead" / "upstream"
+    (upstream / "dead").mkdir(parents=True)
+    (upstream / "dead" / "__init__.py").write_text(DEAD)
+    declared = {
+        "name": "dead",
+        "package": "dead",
+        "upstream": {"path": "upstream", "tree": tree_hash(upstream_blobs(upstream))},
+        "developed_on": RELEASE,
+        "proven": [],
+        "start": "dead:install",
+        "counters": {"acted": {"must_be": "decode_rows", "means": "rows acted on"}},
+    }
+    (tmp_path / "patches" / "dead" / "runtime.yaml").write_text(json.dumps(declared))
+    (tmp_path / "patches" / "dead" / "series").write_text("")
     (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
-    series = tmp_path / "patches" / "esamp" / "series"
-    kept = [line for line in series.read_text().splitlines() if not line.startswith(("0005", "0008"))]
-    series.write_text("\n".join(kept) + "\n")
     shutil.copy(project / "task.jsonl", tmp_path)
-    done = patchkit(*asked(tmp_path, 3, "--unproven"), cwd=tmp_path)
+    done = patchkit(*asked(tmp_path, 3, "--runtime", "dead", "--unproven"), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "the runtime was not at work: " in done.stderr
+    assert "the runtime was not at work: acted is 0 of" in done.stderr
     assert not (tmp_path / "evidence-3.json").exists()
     assert "Traceback" not in done.stderr
