@@ -41,7 +41,7 @@ def test_at_work() -> None:
     check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, beat(3, 8, 1), 5, OWED)  # it has hardly begun
     check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, drawn(0, 10, 0), 10, OWED)  # answers of one token
     check_at_work(GOOD, drawn(100, 500), 10, OWED)  # preempted again and again: what is computed anew is no decode row
-    check_at_work({**GOOD, "figure": float("nan"), "acted": 0}, drawn(0, 10, 0), 10, OWED)  # of nothing
+    check_at_work({**GOOD, "figure": float("nan"), "acted": 0, "trained": 0}, drawn(0, 10, 0), 10, OWED)  # of nothing
     check_at_work({**GOOD, "figure": None}, drawn(100, 110), 10, OWED)  # nothing is asked of it
 
 
