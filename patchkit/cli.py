@@ -195,12 +195,18 @@ def throughput(as_json: bool, **options: Any) -> int:
 @click.option("--data", metavar="FILE", help="Where the task's problems are, if it does not bring them.")
 @click.option("--grader", metavar="MODULE:NAME", help="Who checks the answers of a .jsonl file.")
 @click.option("--n", type=click.IntRange(1), default=16, show_default=True, help="Samples a problem.")
-@click.option("--modes", metavar="MODE,MODE", help="baseline, and the runtime by its name; both if not given.")
+@click.option("--modes", metavar="MODE,MODE", help="baseline, and the runtime or the modes of --setting by name.")
 @click.option("--trials", type=click.IntRange(1), default=1, show_default=True, help="Two or more measure the noise.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer; the task says if not given.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="All samples are seeded from it.")
 @click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, e.g. dtype=bfloat16 (repeatable).")
-@click.option("--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime (repeatable).")
+@click.option(
+    "--setting",
+    "settings",
+    multiple=True,
+    metavar="[MODE:]KEY=VALUE",
+    help="Of the runtime; with MODE:, of a mode of that name, compared with the same baseline (repeatable).",
+)
 @device_option
 @runtime_option
 @measured
@@ -301,7 +307,13 @@ def watch(as_json: bool, **options: Any) -> int:
 
 @commands.command()
 @click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "junit", "github"]), default="text")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "table", "junit", "github"]),
+    default="text",
+    help="table: of pass@k the matrix alone, for a README.",
+)
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
 def report(evidence: Path, form: str, page: Path | None) -> int:
     """Render evidence JSON for people, for CI, or as GitHub annotations."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
+from patchkit.bench.at_work import Owed
 from patchkit.bench.counting import count, sample_lines, throughput
 from patchkit.bench.digests import grader_digest, model_digest
 from patchkit.bench.drawing import Share, draw
@@ -17,10 +20,11 @@ from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import BASELINE, Cell, Trial
+from patchkit.evals.record import BASELINE, Cell, Trial, Wanted
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.rig import Rig
+from patchkit.series.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Campaign:
             max_tokens=asked.max_tokens,
             sampling=self._plan.sampling,
             engine=self._plan.engine,
-            settings={**tree.runtime.defaults, **self._plan.settings} if patched else {},
+            settings={**tree.runtime.defaults, **self._plan.settings_of(mode)} if patched else {},
             tree=tree.head if patched else "",
         )
 
@@ -144,18 +148,19 @@ class Campaign:
             "max_tokens": asked.max_tokens,
             "sampling": self._plan.sampling,
             "engine": self._plan.engine,
-            "runtime": self._plan.settings if patched else {},
+            "runtime": self._plan.settings_of(mode),
             "neighbours": len(self._shards),
         }
         request = {
             "model": self._rig.model(model),
             "tree": str(tree.path) if patched else None,
+            "probe": str(tree.runtime.probe) if patched and tree.runtime.probe else None,
             "start": tree.runtime.start,
             "defaults": tree.runtime.defaults,
             "device": self._plan.device,
             "draw": spec,
         }
-        return Share(request, self._shards, "")
+        return Share(request, self._shards, owed(tree.runtime, self._plan.settings_of(mode)) if patched else Owed())
 
     def _called(self, model: str) -> str:
         """A model's name: a folder's own, unless another folder of the plan is called so too."""
@@ -174,8 +179,27 @@ class Campaign:
             sampling={**self._plan.sampling, "max_tokens": asked.max_tokens},
             engine=self._plan.engine,
             runtime={**self._rig.tree.runtime.defaults, **self._plan.settings},
+            settings=self._plan.settings_by_mode,
+            figures=[Wanted(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
             sandbox=grading.describe(),
         )
+
+
+def owed(runtime: Manifest, settings: Mapping[str, Any]) -> Owed:
+    """What the runtime's counters must be under these settings.
+
+    Raises:
+        PatchkitError: it declares none that could show that it is dead, so that nobody would know.
+    """
+    given = {**runtime.defaults, **settings}
+    idle = bool(runtime.off) and given == {**given, **(runtime.off or {})}
+    found = Owed({name: one.must_be for name, one in runtime.counters.items()}, idle)
+    if not found.tells:
+        raise PatchkitError(
+            f"{runtime.name} has no counter that must be decode_rows or decode_steps: it might be dead unseen",
+            f"declare one under `counters` in {runtime.folder / 'runtime.yaml'}",
+        )
+    return found
 
 
 def judged(cell: Cell, modes: dict[str, list[Trial]]) -> Cell:

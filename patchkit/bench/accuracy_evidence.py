@@ -99,7 +99,8 @@ def _in_trial(trial: Trial, problems: int, n: int) -> Iterator[str]:
             yield f"{name}: {count} of {wrong} wrong samples"
     if sum(trial.why.values()) > wrong:
         yield f"why counts {sum(trial.why.values())} of {wrong} wrong samples"
-    if trial.tokens < 0 or trial.sittings < 1 or trial.shards < 1 or not (0 <= trial.seconds < math.inf):
+    seconds = (trial.seconds, trial.observing)
+    if trial.tokens < 0 or trial.sittings < 1 or trial.shards < 1 or not all(0 <= one < math.inf for one in seconds):
         yield "tokens, seconds, sittings and shards cannot be what they are"
 
 

@@ -18,13 +18,13 @@ from rich.markup import escape
 from patchkit.bench.accuracy import Campaign, Measured, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.bench.admission import admit
-from patchkit.bench.plan import SETTINGS, Plan, make_plan, read_plan
+from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
 from patchkit.bench.shards import DrawError, local_shards
 from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import Cell
+from patchkit.evals.record import BASELINE, Cell
 from patchkit.files import check_place, write_atomically
 from patchkit.gates.asked import shortest
 from patchkit.gates.evidence import default_path, to_json, write_evidence
@@ -67,6 +67,7 @@ def accuracy(
     **how: Any,
 ) -> int:
     """One model on one task; the options of ``patchkit bench accuracy``."""
+    shared, named = by_mode(settings)
     asked = {"task": task, "first": first, "max_tokens": max_tokens, "grader": grader, "data": data}
     plan = make_plan(
         {
@@ -75,12 +76,12 @@ def accuracy(
             "tasks": [asked],
             "device": device,
             "runtime": runtime,
-            "modes": [mode.strip() for mode in modes.split(",")] if modes else [],
+            "modes": chosen([mode.strip() for mode in modes.split(",")] if modes else [], named),
             "n": n,
             "trials": trials,
             "seed": seed,
             "engine": pairs(engine, "--engine"),
-            "settings": {**SETTINGS, **pairs(settings, "--setting")},
+            "settings": shared,
         },
         "bench accuracy",
     )
@@ -92,6 +93,34 @@ def accuracy(
 def matrix(*, plan: Path, **how: Any) -> int:
     """Several models on several tasks, as a file says."""
     return carry_out(read_plan(plan), How(**how), plan.stem)
+
+
+def by_mode(given: Iterable[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """``KEY=VALUE`` settings of every mode, and ``MODE:KEY=VALUE`` settings of a mode that is so called."""
+    shared: dict[str, Any] = {}
+    named: dict[str, dict[str, Any]] = {}
+    for place, value in pairs(given, "--setting").items():
+        mode, colon, key = place.partition(":")
+        if not colon:
+            shared[place] = value
+        elif mode and key:
+            named.setdefault(mode, {})[key] = value
+        else:
+            raise PatchkitError(
+                f"--setting {place}=…: not of the form MODE:KEY=VALUE", "name the mode, and its setting"
+            )
+    return shared, named
+
+
+def chosen(modes: list[str], named: dict[str, dict[str, Any]]) -> list[str] | dict[str, dict[str, Any]]:
+    """What ``--modes`` chooses of the modes that have a name; all of them if it says nothing."""
+    if not named or modes == [BASELINE]:
+        return modes
+    known = [BASELINE, *named]
+    for mode in modes:
+        if mode not in known:
+            raise PatchkitError(f"--modes: there is no {mode!r}, only {', '.join(known)}", "name those of --setting")
+    return {mode: one for mode, one in named.items() if not modes or mode in modes}
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, Any]:

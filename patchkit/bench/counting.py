@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from patchkit.bench.at_work import merge_counters
 from patchkit.bench.journal import Journal, failed
 from patchkit.bench.paired import paired_ratio
-from patchkit.evals.record import Sample, Throughput, Trial
+from patchkit.evals.record import BASELINE, Sample, Throughput, Trial
 from patchkit.evals.spread import distinct_share
 
 MOST_REASONS = 8
@@ -19,6 +20,7 @@ def count(journal: Journal) -> Trial:
     drawn = [[journal.samples[problem, i] for i in range(journal.plan.n)] for problem in journal.problems]
     grades = [[journal.grades[problem, i] for i in range(journal.plan.n)] for problem in journal.problems]
     seconds, counters = over_sittings(journal)
+    known = {name: None if value is None else float(value) for name, value in counters.items()}
     why = [grade.why or "wrong" for one in grades for grade in one if not grade.correct]
     last = journal.sittings[max(journal.sittings)]
     return Trial(
@@ -30,7 +32,9 @@ def count(journal: Journal) -> Trial:
         tokens=sum(sample.tokens for one in drawn for sample in one),
         seconds=round(seconds, 3),
         sittings=len({sample.sitting for one in drawn for sample in one}),
-        counters=counters,
+        counters=known,
+        observed=observed(journal),
+        observing=round(sum(sitting.observing for sitting in journal.sittings.values()), 3),
         why=dict(Counter(why).most_common(MOST_REASONS)),
         ungraded=sum(failed(grade) for one in grades for grade in one),
         engine=last.engine,
@@ -38,7 +42,7 @@ def count(journal: Journal) -> Trial:
     )
 
 
-def over_sittings(journal: Journal) -> tuple[float, dict[str, float | None]]:
+def over_sittings(journal: Journal) -> tuple[float, dict[str, Any]]:
     """Seconds and counters, added up. Of a sitting that was killed only the samples that it finished are known."""
     last: dict[int, float] = {}
     for sample in journal.samples.values():
@@ -47,6 +51,15 @@ def over_sittings(journal: Journal) -> tuple[float, dict[str, float | None]]:
     ended = {number: sitting for number, sitting in begun.items() if sitting.seconds is not None}
     seconds = sum(ended[number].seconds or 0.0 if number in ended else late for number, late in last.items())
     return seconds, merge_counters(sitting.counters for sitting in ended.values())
+
+
+def observed(journal: Journal) -> list[dict[str, Any] | None]:
+    """What the runtime's probe saw in each process that drew what is kept; None for one that was killed."""
+    if journal.plan.mode == BASELINE:
+        return []
+    drew = sorted({sample.sitting for sample in journal.samples.values()})
+    sittings = [journal.sittings[number] for number in drew]
+    return [told for sitting in sittings for told in sitting.observed or [None] * sitting.shards]
 
 
 def throughput(baseline: Sequence[Trial], mode: Sequence[Trial]) -> Throughput | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from patchkit.bench.at_work import check_at_work, merge_counters
+from patchkit.bench.at_work import Owed, check_at_work, merge_counters
 from patchkit.bench.journal import Graded, Journal, Sitting
 from patchkit.bench.progress import Watching
 from patchkit.bench.shards import DrawError, Drawing, Shard
@@ -30,7 +30,7 @@ class Share:
 
     request: dict[str, Any]
     shards: Sequence[Shard]
-    bound: str = ""  # the runtime's setting that must be as large as the number of problems
+    owed: Owed = field(default_factory=Owed)  # what the runtime's counters must be
     drawings: list[Drawing] = field(default_factory=list)
 
 
@@ -42,7 +42,7 @@ def draw(journal: Journal, task: Task, share: Share, grading: Grading, watching:
             nothing of this draw is.
     """
     inbox: SimpleQueue[Any] = SimpleQueue()
-    clerk = Clerk(journal, task, grading, inbox)
+    clerk = Clerk(journal, task, grading, inbox, share.owed)
     for sample in journal.ungraded():
         clerk.grade(sample)
     missing = journal.missing()
@@ -81,9 +81,7 @@ def request_for(share: Share, task: Task, part: Mapping[str, list[int]], journal
         }
         for name, samples in part.items()
     ]
-    told = share.request["draw"]
-    bound = {share.bound: len(problems)} if share.bound else {}
-    return {**share.request, "draw": {**told, "runtime": {**bound, **told["runtime"]}, "problems": problems}}
+    return {**share.request, "draw": {**share.request["draw"], "problems": problems}}
 
 
 class Clerk:
@@ -92,8 +90,8 @@ class Clerk:
     With a runtime a sample is held back until a later word of its process shows that the runtime was at work.
     """
 
-    def __init__(self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any]) -> None:
-        self._journal, self._grading, self._inbox = journal, grading, inbox
+    def __init__(self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any], owed: Owed) -> None:
+        self._journal, self._grading, self._inbox, self._owed = journal, grading, inbox, owed
         self._problems = {problem.id: problem for problem in task.problems}
         self._held: dict[int, list[Sample]] = {}
         self._sitting = Sitting(sitting=journal.next_sitting)
@@ -130,6 +128,8 @@ class Clerk:
             seconds=max(one.seconds for one in drawn),  # side by side they took as long as the slowest
             tokens=sum(one.tokens for one in drawn),
             counters=merge_counters(one.counters or {} for one in drawn),
+            observed=[] if self._journal.plan.mode == BASELINE else [one.observed for one in drawn],
+            observing=max(one.observing for one in drawn),
         )
         self._journal.add_sitting(self._sitting)
 
@@ -161,11 +161,10 @@ class Clerk:
         self._journal.add_sitting(self._sitting)
 
     def _check(self, said: Progress | Drawn, rows: int) -> None:
-        plan = self._journal.plan
-        if plan.mode == BASELINE:
+        if self._journal.plan.mode == BASELINE:
             return
         try:
-            check_at_work(said.counters or {}, said, rows, plan.settings.get("beta"))
+            check_at_work(said.counters or {}, said, rows, self._owed)
         except DrawError:
             self._journal.discard()  # samples drawn without the runtime are worse than none
             raise

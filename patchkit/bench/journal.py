@@ -77,6 +77,8 @@ class Sitting(msgspec.Struct, frozen=True, kw_only=True):
         engine: what ``vllm.LLM`` was given in the first of them.
         revision: of a model on the hub.
         seconds, tokens, counters: at the end; None and nothing before it.
+        observed: what the runtime's probe saw in each process, at the end; None for one that has none.
+        observing: seconds that this took, in the process in which it took longest.
     """
 
     sitting: int
@@ -85,7 +87,9 @@ class Sitting(msgspec.Struct, frozen=True, kw_only=True):
     revision: str | None = None
     seconds: float | None = None
     tokens: int = 0
-    counters: dict[str, float | None] = {}
+    counters: dict[str, Any] = {}
+    observed: list[dict[str, Any] | None] = []
+    observing: float = 0.0
 
 
 class Journal:

@@ -14,9 +14,10 @@ from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import BASELINE
 from patchkit.gates.declared import Declared
+from patchkit.project import find_project
 
 SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.1}
-SETTINGS: dict[str, Any] = {"rank": 64, "beta": 0.8}
+MODE = re.compile(r"\w[\w.+-]*")
 EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
 
@@ -38,53 +39,62 @@ class Plan(Declared, frozen=True, kw_only=True):
 
     Attributes:
         vllm: the release.
-        modes: ``baseline``, and the runtime by its name.
+        runtime: its name; the project's only one if not given.
+        modes: ``baseline``, and the runtime by its name. Or names of modes, each with settings of the runtime on top of
+            ``settings``, to be compared with the same baseline.
         n: samples a problem.
         trials: how often every mode is drawn; two baselines are the noise floor.
         seed: what all samples are seeded from.
         sampling: of ``vllm.SamplingParams``, the same in all modes, over :data:`SAMPLING`.
         engine: of ``vllm.LLM``, on top of what the workload asks for.
-        settings: of the runtime's start function, over :data:`SETTINGS`.
+        settings: of the runtime's start function, in every mode.
 
-    A default that is not named stays; an explicit null takes it away: ``sampling: {min_p: null}``.
+    A default of ``sampling`` that is not named stays; an explicit null takes it away: ``sampling: {min_p: null}``.
     """
 
     vllm: str
     models: list[str]
     tasks: list[TaskAsked | str]
     device: Literal["cpu", "cuda"] = "cpu"
-    runtime: str = "esamp"
-    modes: list[str] = msgspec.field(default_factory=list)
+    runtime: str = ""
+    modes: list[str] | dict[str, dict[str, Any]] = msgspec.field(default_factory=list)
     n: int = 16
     trials: int = 1
     seed: int = 0
     sampling: dict[str, Any] = msgspec.field(default_factory=lambda: dict(SAMPLING))
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
-    settings: dict[str, Any] = msgspec.field(default_factory=lambda: dict(SETTINGS))
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.not_empty("models", "tasks")
         self.at_least(1, "n", "trials")
         self.at_least(0, "seed")
-        for field in ("models", "modes"):
-            self._no_twins(field)
+        no_twins("models", self.models)
         if self.runtime == BASELINE:
             raise ValueError(f"runtime: {BASELINE} is what a runtime is compared with")
-        known = [BASELINE, self.runtime]
-        for mode in self.modes:
-            if mode not in known:
-                raise ValueError(f"modes: there is no {mode!r}, only {' and '.join(known)}")
-        if self.modes and BASELINE not in self.modes:
-            raise ValueError(f"modes: without {BASELINE} there is nothing to compare with")
+        if isinstance(self.modes, dict):
+            self._check_named(self.modes)
+        else:
+            self._check_listed(self.modes)
         for taken in ("n", "seed", "max_tokens"):
             if taken in self.sampling:
                 raise ValueError(f"sampling: {taken} has a field of its own")
 
-    def _no_twins(self, field: str) -> None:
-        names = getattr(self, field)
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{field}: {name!r} is there twice")
+    def _check_listed(self, modes: list[str]) -> None:
+        no_twins("modes", modes)
+        known = [BASELINE, self.runtime]
+        for mode in modes:
+            if mode not in known:
+                raise ValueError(f"modes: there is no {mode!r}, only {' and '.join(known)}")
+        if modes and BASELINE not in modes:
+            raise ValueError(f"modes: without {BASELINE} there is nothing to compare with")
+
+    def _check_named(self, modes: dict[str, dict[str, Any]]) -> None:
+        for mode in modes:
+            if not MODE.fullmatch(mode):
+                raise ValueError(f"modes: {mode!r} is no name: letters, digits and . + - _ make one")
+        if BASELINE in modes:
+            raise ValueError(f"modes: {BASELINE} has no settings and is always drawn: leave it out")
 
     @property
     def all_modes(self) -> list[str]:
@@ -92,9 +102,25 @@ class Plan(Declared, frozen=True, kw_only=True):
         return [BASELINE, *(mode for mode in self.modes or [self.runtime] if mode != BASELINE)]
 
     @property
+    def settings_by_mode(self) -> dict[str, dict[str, Any]]:
+        """Settings of each mode that has a name of its own."""
+        return self.modes if isinstance(self.modes, dict) else {}
+
+    def settings_of(self, mode: str) -> dict[str, Any]:
+        """What the runtime is given in a mode, on top of its defaults; nothing in the baseline."""
+        return {} if mode == BASELINE else {**self.settings, **self.settings_by_mode.get(mode, {})}
+
+    @property
     def all_tasks(self) -> list[TaskAsked]:
         """Every task with its choices."""
         return [TaskAsked(task) if isinstance(task, str) else task for task in self.tasks]
+
+
+def no_twins(field: str, names: list[str]) -> None:
+    """Refuse a name that is there twice."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{field}: {name!r} is there twice")
 
 
 def read_plan(path: Path) -> Plan:
@@ -104,15 +130,16 @@ def read_plan(path: Path) -> Plan:
 
 def make_plan(document: Any, where: str) -> Plan:
     """A plan of plain values; ``where`` they come from."""
+    if isinstance(document, dict) and not document.get("runtime"):
+        document = {**document, "runtime": find_project().only_runtime()}
     try:
         plan = msgspec.convert(document, Plan)
-        given = {field: plain(getattr(plan, field), field) for field in ("sampling", "engine", "settings")}
+        given = {field: plain(getattr(plan, field), field) for field in ("sampling", "engine", "settings", "modes")}
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
         told = "nested without end" if isinstance(error, RecursionError) else field_first(str(error))
         hint = ' (quote releases: "0.20.0")' if told.startswith("vllm: ") else ""
         raise PatchkitError(f"{where}: {told}{hint}", "see docs/accuracy.md for what a matrix holds") from None
     given["sampling"] = over(SAMPLING, given["sampling"])
-    given["settings"] = over(SETTINGS, given["settings"])
     return msgspec.structs.replace(plan, **given)
 
 

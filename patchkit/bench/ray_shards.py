@@ -205,7 +205,9 @@ class RayShard:
         future.set_result(record)
 
     def _stream(self, request: Mapping[str, Any], record: Drawing, patience: float) -> None:
-        folders = [folder for folder in (request["model"], request["tree"]) if folder and Path(folder).is_dir()]
+        folders = [
+            folder for folder in map(request.get, ("model", "tree", "probe")) if folder and Path(folder).is_dir()
+        ]
         same = {folder: digest(Path(folder)) for folder in folders}
         stream = self._actor.draw.options(num_returns="streaming").remote(dict(request), same, patience)
         while True:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from patchkit.evals.record import BASELINE, Cell, Change, Shape
+from patchkit.evals.figures import shown
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
 from patchkit.evals.shape import told
 
 Advice = Literal["use it", "skip it", "consider it"]
@@ -15,10 +16,23 @@ SAMPLES = 4  # fewer are not much of a search
 VERIFIER = "pass@k is worth something only where something picks the right sample: a verifier, a test, a vote"
 
 
-def advise(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> tuple[Advice, list[str]]:
-    """The advice, and what it rests on."""
+def advise(
+    cell: Cell, mode: str, shape: Shape, changes: list[Change], seen: Sequence[FigureSeen] = ()
+) -> tuple[Advice, list[str]]:
+    """The advice, and what it rests on.
+
+    A figure of the runtime's probe that was not met does not change the advice, which is on the run as it was; it is
+    said first, since it tells what the run was of.
+    """
     advice, reason = _rule(shape, changes, _fluent(cell))
-    return advice, [reason, *_grounds(cell, mode, shape, changes)]
+    unmet = [f"{said(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
+    met = [f"{one.wanted.means}: {shown(one)}" for one in seen if one.met]
+    return advice, [*unmet, reason, *met, *_grounds(cell, mode, shape, changes)]
+
+
+def said(sentence: str) -> str:
+    """A sentence without its full stop, for something to follow."""
+    return sentence.strip().rstrip(".")
 
 
 def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from patchkit.evals.advice import advise
+from patchkit.evals.figures import seen
 from patchkit.evals.paired import ALPHA, solved
 from patchkit.evals.passatk import PassAtK
 from patchkit.evals.power import needed
@@ -33,7 +34,8 @@ def judge(cell: Cell, mode: str) -> Judgement:
     changes = after.against(before)
     ends = [needed(after, before, k) for k in sorted({1, cell.n})]
     shape, why = shape_of(changes, ends, len(cell.problems))
-    advice, because = advise(cell, mode, shape, changes)
+    figures = seen(cell, mode)
+    advice, because = advise(cell, mode, shape, changes, figures)
     trials = zip(cell.modes[BASELINE], cell.modes[mode], strict=False)  # a mode may have had more trials
     return Judgement(
         mode=mode,
@@ -44,6 +46,7 @@ def judge(cell: Cell, mode: str) -> Judgement:
         changes=changes,
         solved=[solved(cell.problems, number, old.correct, new.correct) for number, (old, new) in enumerate(trials)],
         needed=ends,
+        seen=figures,
     )
 
 

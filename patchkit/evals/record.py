@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-BASELINE = "baseline"  # the mode without the runtime; a mode with it is called what the runtime is called
+BASELINE = (
+    "baseline"  # the mode without the runtime; one with it is called what the runtime, or its settings, are called
+)
 
 Shape = Literal["saturated", "token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved"]
 
@@ -68,6 +70,9 @@ class Trial(msgspec.Struct, kw_only=True):
         seconds: spent in ``generate()``, over all sittings.
         sittings: processes it took: 1, and one more for every time it was resumed.
         counters: the runtime's own, over the sittings that came to their end; empty for the baseline.
+        observed: what the runtime's probe made of it, for each process whose samples are kept; None where a process
+            ended before it could say, or has no probe. Empty for the baseline.
+        observing: seconds that this took, of all ``seconds``.
         why: how often a sample failed for which reason, the most frequent first.
         ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
         engine: what ``vllm.LLM`` was given in the last sitting.
@@ -83,10 +88,56 @@ class Trial(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     sittings: int = 1
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
+    observed: list[dict[str, Any] | None] = msgspec.field(default_factory=list)
+    observing: float = 0.0
     why: dict[str, int] = msgspec.field(default_factory=dict)
     ungraded: int = 0
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     shards: int = 1
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a runtime's probe must have seen, else the verdict is not on what the runtime is for; of a manifest.
+
+    Attributes:
+        figure: its name, as the probe calls it.
+        above: what it must be above, in every process.
+        means: what it is, in a few words.
+        otherwise: what to say where it is not, or not known, in one sentence.
+    """
+
+    figure: str
+    above: float
+    means: str
+    otherwise: str
+
+
+class FigureSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a :class:`Wanted` figure in one mode of a cell, over all processes of all trials.
+
+    Attributes:
+        lowest, highest: of those that are known; None if none is.
+        processes: how many drew.
+        known: in how many of them the figure is known.
+        above: in how many it is above what it must be.
+    """
+
+    wanted: Wanted
+    processes: int
+    known: int
+    above: int
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether every process showed it. What is not known is not met."""
+        return 0 < self.processes == self.above
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it might be met for all that is known, and not all is."""
+        return self.known < self.processes and self.above == self.known
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -157,6 +208,7 @@ class Judgement(msgspec.Struct, kw_only=True):
         changes: for every k from 1 to n.
         solved: a comparison for each trial.
         needed: for k = 1 and k = n.
+        seen: of each of the cell's figures.
     """
 
     mode: str
@@ -167,6 +219,7 @@ class Judgement(msgspec.Struct, kw_only=True):
     changes: list[Change]
     solved: list[Solved]
     needed: list[Needed]
+    seen: list[FigureSeen] = msgspec.field(default_factory=list)
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +241,8 @@ class Cell(msgspec.Struct, kw_only=True):
         problems: ids, in order.
         modes: trials of each mode, the baseline first.
         sampling, engine, runtime: what the user chose of vLLM's and the runtime's; a trial has the whole of its engine.
+        settings: of the runtime, on top of ``runtime``, by mode; empty where its settings are the same in all modes.
+        figures: what a verdict needs of the runtime's probe.
         sandbox: which limits model-written code ran under; empty where none ran.
         curves: pass@k of each mode, for every k.
         judgements: one for every mode but the baseline.
@@ -203,6 +258,8 @@ class Cell(msgspec.Struct, kw_only=True):
     sampling: dict[str, Any] = msgspec.field(default_factory=dict)
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: dict[str, Any] = msgspec.field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    figures: list[Wanted] = msgspec.field(default_factory=list)
     sandbox: str = ""
     curves: dict[str, list[Rate]] = msgspec.field(default_factory=dict)
     judgements: list[Judgement] = msgspec.field(default_factory=list)

@@ -168,7 +168,8 @@ class Sampled(Event, frozen=True):
 class Progress(Event, frozen=True):
     """How far a draw is: tokens of all samples so far, samples with at least one, finished, and not yet.
 
-    ``decode_rows`` is the worker's own count, for the runtime's to be held against.
+    ``decode_rows``, and ``decode_steps`` with any of them, are the worker's own counts, for the runtime's to be held
+    against.
     """
 
     run: str
@@ -179,18 +180,25 @@ class Progress(Event, frozen=True):
     unfinished: int
     steps: int = 0
     decode_rows: int = 0
+    decode_steps: int = 0
     counters: dict[str, Any] | None = None
 
 
 class Drawn(Event, frozen=True):
-    """A draw is over: what ``generate()`` took, decode rows, and the runtime's counters if it was installed."""
+    """A draw is over: what ``generate()`` took, decode rows, and the runtime's counters if it was installed.
+
+    ``observed`` is what the runtime's probe saw, which took ``observing`` of the ``seconds``.
+    """
 
     run: str
     seconds: float
     tokens: int
     steps: int = 0
     decode_rows: int = 0
+    decode_steps: int = 0
     counters: dict[str, Any] | None = None
+    observed: dict[str, Any] | None = None
+    observing: float = 0.0
 
 
 class Error(Event, frozen=True, rename={"pass_": "pass"}):

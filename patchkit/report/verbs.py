@@ -48,6 +48,8 @@ def kind_of(path: Path) -> str:
 
 def of_gates(path: Path, form: str) -> int:
     """Evidence of ``gate``, ``knockout`` or ``bench``."""
+    if form == "table":
+        raise PatchkitError(f"{path} has no form table, only pass@k of our own does", "choose markdown")
     record = read_evidence(path)
     if form == "text":
         text.show(record)
@@ -74,14 +76,14 @@ def of_mutants(path: Path, form: str) -> int:
 def of_accuracy(path: Path, form: str, page: Path | None) -> int:
     """Evidence of ``bench accuracy`` or ``bench matrix``."""
     from patchkit.bench.accuracy_evidence import read_accuracy
-    from patchkit.report.accuracy import render_html, render_markdown, show_text
+    from patchkit.report.accuracy import render_html, render_markdown, render_table, show_text
 
     record = read_accuracy(path)
     if page is not None:
         write_atomically(page, render_html(record))
         return 0
-    if form == "markdown":
-        print(render_markdown(record), end="")
+    if form in ("markdown", "table"):
+        print(render_markdown(record) if form == "markdown" else render_table(record), end="")
     else:
         text_only(form, path)
         show_text(record, out)

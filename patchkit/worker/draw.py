@@ -6,11 +6,13 @@ from itertools import islice
 from typing import Any
 
 from patchkit_worker.channel import Channel
+from patchkit_worker.draw_probe import Look
 from patchkit_worker.engine import make_engine
+from patchkit_worker.observe import Batch, Owners, engine_of
+from patchkit_worker.probe import where_in
 from patchkit_worker.prompts import render
 from patchkit_worker.room import engine_settings
 from patchkit_worker.runtime import describe, install
-from patchkit_worker.steps import StepTracker
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
@@ -34,7 +36,9 @@ def run_draw(request: dict[str, Any], channel: Channel) -> int:
     try:
         channel.send("drawn", run=request["run"], **draw(request, channel))
     except Exception as error:  # it may die in any way; the caller is told how
-        channel.send("error", run=request["run"], **describe(error, request.get("tree")))
+        told = describe(error, request.get("tree"))
+        where = where_in(request.get("probe"), error) or told["where"]
+        channel.send("error", run=request["run"], **{**told, "where": where})
         return 1
     return 0
 
@@ -50,9 +54,12 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     )
     llm = make_engine(request["model"], request["device"], settings)
     warm_up(llm, asks[0], spec["sampling"])
-    rows = DecodeRows()
+    engine = engine_of(llm)
+    steps = Steps(Batch(engine.runner), owners_of(asks))
     runtime = install(request, spec["runtime"]) if spec["patched"] else None
-    telling = Telling(llm, asks, request["run"], channel, rows, runtime)
+    given = {**(request.get("defaults") or {}), **spec["runtime"]}
+    look = Look(request, given, runtime, steps.batch, engine) if runtime is not None else None
+    telling = Telling(llm, asks, request["run"], channel, steps, runtime)
     channel.send(
         "loaded",
         run=request["run"],
@@ -71,16 +78,19 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     wanted = sum(ask.n for ask in asks)
     if telling.told != wanted:
         raise RuntimeError(f"{telling.told} of {wanted} samples were seen to finish")
-    counters = None
-    if runtime is not None:
-        counters = runtime.counters()
+    counters = observed = None
+    if runtime is not None and look is not None:
+        counters, observed = runtime.counters(), look.figures()
         runtime.uninstall()
     return {
         "seconds": round(seconds, 6),
         "tokens": telling.tokens,
         "steps": telling.steps,
-        "decode_rows": rows.count,
+        "decode_rows": steps.rows,
+        "decode_steps": steps.count,
         "counters": counters,
+        "observed": observed,
+        "observing": round(look.seconds, 6) if look is not None else 0.0,
     }
 
 
@@ -105,15 +115,27 @@ def asks_of(problem: dict[str, Any], token_ids: list[int], n: int) -> list[Ask]:
     return [Ask(problem["id"], token_ids, sample, 1, problem["seed"] + sample) for sample in wanted]
 
 
-class DecodeRows:
-    """Counts decode rows from the scheduler's output, below the runtime and without asking it; in both modes alike."""
+def owners_of(asks: list[Ask]) -> Owners:
+    """(prompt tokens, seed) of each request that the engine will make, to its prompt's number and its sample."""
+    return {
+        (tuple(ask.token_ids), ask.seed + number): (place, ask.first + number)
+        for place, ask in enumerate(asks)
+        for number in range(ask.n)
+    }
 
-    def __init__(self) -> None:
-        self.count = 0
-        tracker, original = StepTracker(), GPUModelRunner.execute_model
+
+class Steps:
+    """Counts decode rows, and steps with any, from the scheduler's output, below the runtime and without asking it."""
+
+    def __init__(self, batch: Batch, owners: Owners) -> None:
+        self.rows = self.count = 0
+        self.batch, original = batch, GPUModelRunner.execute_model
+        batch.owners.update(owners)
 
         def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
-            self.count += tracker.take(scheduled)[0].decode_rows
+            batch.take(scheduled)
+            self.rows += batch.shape.decode_rows
+            self.count += batch.shape.decode_rows > 0
             return original(runner, scheduled, *rest, **named)
 
         GPUModelRunner.execute_model = execute_model
@@ -127,9 +149,9 @@ class Telling:
     ``ParentRequest.output_aggregator``, vLLM 0.10 to 0.20).
     """
 
-    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel, rows: DecodeRows, runtime: Any) -> None:
+    def __init__(self, llm: LLM, asks: list[Ask], run: str, channel: Channel, counted: Steps, runtime: Any) -> None:
         self._engine, self._asks, self._run, self._channel = llm.llm_engine, iter(asks), run, channel
-        self._rows, self._runtime = rows, runtime
+        self._counted, self._runtime = counted, runtime
         self._states = self._engine.output_processor.request_states
         self._alive: dict[str, tuple[Ask, Any]] = {}
         self._single: dict[str, Ask] = {}
@@ -187,6 +209,7 @@ class Telling:
             begun=self.told + sum(tokens > 0 for tokens in unfinished),
             finished=self.told,
             unfinished=len(unfinished),
-            decode_rows=self._rows.count,
+            decode_rows=self._counted.rows,
+            decode_steps=self._counted.count,
             counters=self._runtime.counters() if self._runtime is not None else None,
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from patchkit.bench.at_work import Owed
 from patchkit.bench.journal import DrawPlan
 from patchkit.bench.shards import Drawing
 from patchkit.evals.record import Grade
@@ -55,9 +56,15 @@ class MadeShard:
     """Draws in a thread; ``dies_after`` so many samples it is gone, once. ``beats``: it was seen at work before."""
 
     def __init__(
-        self, dies_after: int | None = None, counters: dict[str, Any] | None = None, beats: bool = False, **engine: Any
+        self,
+        dies_after: int | None = None,
+        counters: dict[str, Any] | None = None,
+        beats: bool = False,
+        observed: dict[str, Any] | None = None,
+        **engine: Any,
     ) -> None:
         self.dies_after, self.counters, self.beats, self.engine = dies_after, counters, beats, engine
+        self.observed = observed
         self.requests: list[Mapping[str, Any]] = []
 
     def enqueue(self, request: Mapping[str, Any], record: Drawing, *, patience: float) -> Future[Drawing]:
@@ -78,12 +85,11 @@ class MadeShard:
             )
         if self.beats:
             told = len(wanted[:left])
-            counted: dict[str, Any] = {"decode_rows": 2 * told, "counters": at_work(told)}
+            counted: dict[str, Any] = {"decode_rows": 2 * told, "decode_steps": 2, "counters": at_work(told)}
             record.take(Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, **counted))
         if left is None:
-            record.take(
-                Drawn("r", seconds=2.0, tokens=3 * len(wanted), decode_rows=2 * len(wanted), counters=self.counters)
-            )
+            counts = {"tokens": 3 * len(wanted), "decode_rows": 2 * len(wanted), "decode_steps": 2}
+            record.take(Drawn("r", seconds=2.0, counters=self.counters, observed=self.observed, **counts))
             record.take(Exit(run="r", code=0))
         else:
             record.take(Exit(run="r", signal="SIGKILL"))
@@ -93,9 +99,12 @@ class MadeShard:
 def at_work(samples: int) -> dict[str, Any]:
     """What a runtime counts that was at work on so many samples of three tokens."""
     return {
-        "intervened_rows": 2 * samples,
-        "unmapped_rows": 0,
-        "moved_tokens": 9,
-        "loss_finite": True,
-        "loss_last": 0.5,
+        "rows": 2 * samples,
+        "lost": 0,
+        "moved": 9,
+        "steady": True,
+        "last": 0.5,
     }
+
+
+OWED = Owed({"rows": "decode_rows", "lost": "zero", "moved": "positive", "steady": "positive", "last": "any"})

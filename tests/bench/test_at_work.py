@@ -2,59 +2,101 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from patchkit.bench.at_work import check_at_work, merge_counters
+from patchkit.bench.accuracy import owed
+from patchkit.bench.at_work import Owed, check_at_work, merge_counters
 from patchkit.bench.shards import DrawError
+from patchkit.errors import PatchkitError
 from patchkit.gates.events import Drawn, Progress
+from patchkit.series.manifest import Counter, Manifest, Upstream
 
-GOOD: dict[str, Any] = {"intervened_rows": 100, "unmapped_rows": 0, "moved_tokens": 9, "loss_finite": True}
+COUNTERS = {
+    "acted": "decode_rows",
+    "trained": "decode_steps",
+    "astray": "zero",
+    "moved": "positive",
+    "figure": "any",
+}
+GOOD: dict[str, Any] = {"acted": 100, "trained": 20, "astray": 0, "moved": 9, "figure": 0.5}
+OWED = Owed(COUNTERS)
 
 
-def drawn(decode_rows: int, tokens: int) -> Drawn:
-    return Drawn("r", seconds=1.0, tokens=tokens, decode_rows=decode_rows)
+def drawn(decode_rows: int, tokens: int, steps: int = 20) -> Drawn:
+    return Drawn("r", seconds=1.0, tokens=tokens, decode_rows=decode_rows, decode_steps=steps)
 
 
-def beat(decode_rows: int, tokens: int) -> Progress:
-    return Progress("r", seconds=1.0, tokens=tokens, begun=5, finished=0, unfinished=5, decode_rows=decode_rows)
+def beat(decode_rows: int, tokens: int, steps: int = 20) -> Progress:
+    counts: dict[str, Any] = {"begun": 5, "finished": 0, "unfinished": 5, "decode_steps": steps}
+    return Progress("r", seconds=1.0, tokens=tokens, decode_rows=decode_rows, **counts)
 
 
 def test_at_work() -> None:
-    check_at_work(GOOD, drawn(100, 110), 10, 0.8)
-    check_at_work(GOOD, drawn(109, 119), 10, 0.8)  # a step under way
-    check_at_work({**GOOD, "moved_tokens": 0}, drawn(100, 110), 10, 0.0)  # with beta = 0 nothing moves
-    check_at_work({**GOOD, "intervened_rows": 0, "moved_tokens": 0}, beat(3, 8), 5, 0.8)  # it has hardly begun
-    check_at_work({}, drawn(0, 10), 10, 0.8)  # answers of one token have no decode row
-    check_at_work(GOOD, drawn(100, 500), 10, 0.8)  # preempted again and again: what is computed anew is no decode row
+    check_at_work(GOOD, drawn(100, 110), 10, OWED)
+    check_at_work(GOOD, drawn(109, 119, 21), 10, OWED)  # a step under way
+    check_at_work({**GOOD, "moved": 0}, drawn(100, 110), 10, Owed(COUNTERS, idle=True))  # told to change nothing
+    check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, beat(3, 8, 1), 5, OWED)  # it has hardly begun
+    check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, drawn(0, 10, 0), 10, OWED)  # answers of one token
+    check_at_work(GOOD, drawn(100, 500), 10, OWED)  # preempted again and again: what is computed anew is no decode row
+    check_at_work({**GOOD, "figure": float("nan"), "acted": 0, "trained": 0}, drawn(0, 10, 0), 10, OWED)  # of nothing
+    check_at_work({**GOOD, "figure": None}, drawn(100, 110), 10, OWED)  # nothing is asked of it
 
 
 @pytest.mark.parametrize(
     ("counters", "said", "reason"),
     [
-        ({"intervened_rows": 0}, drawn(100, 110), "it intervened on 0 of 100 decode rows"),
-        ({"intervened_rows": 50}, drawn(100, 110), "it intervened on 50 of 100 decode rows"),
-        ({"intervened_rows": 200}, drawn(100, 110), "it intervened on 200 of 100 decode rows"),
-        ({"intervened_rows": 0}, drawn(3, 13), "it intervened on 0 of 3 decode rows"),
-        ({"intervened_rows": 0}, beat(40, 45), "it intervened on 0 of 40 decode rows"),
-        ({"unmapped_rows": 2}, drawn(100, 110), "2 rows belonged to nobody"),
-        ({"moved_tokens": 0}, drawn(100, 110), "it moved no logit"),
-        ({"loss_finite": False}, drawn(100, 110), "its loss is not finite"),
-        ({"intervened_rows": 0}, drawn(0, 110), "no decode row was seen in 110 tokens"),
+        ({"acted": 0}, drawn(100, 110), "acted is 0 of 100 decode rows"),
+        ({"acted": 50}, drawn(100, 110), "acted is 50 of 100 decode rows"),
+        ({"acted": 200}, drawn(100, 110), "acted is 200 of 100 decode rows"),
+        ({"acted": 0}, drawn(3, 13), "acted is 0 of 3 decode rows"),
+        ({"acted": 0}, beat(40, 45), "acted is 0 of 40 decode rows"),
+        ({"acted": None}, drawn(100, 110), "it did not count acted"),
+        ({"trained": 5}, drawn(100, 110), "trained is 5 of 20 steps with decode rows"),
+        ({"trained": 0, "acted": 2}, drawn(2, 12, 2), "trained is 0 of 2 steps with decode rows"),
+        ({"trained": 40}, beat(100, 110), "trained is 40 of 20 steps"),
+        ({"astray": 2}, drawn(100, 110), "astray is 2 and must be 0"),
+        ({"moved": 0}, drawn(100, 110), "moved is 0"),
+        ({"figure": float("nan")}, drawn(100, 110), "figure is nan"),
+        ({"acted": 0}, drawn(0, 110), "no decode row was seen in 110 tokens"),
+        ({"acted": 0, "astray": 1}, drawn(100, 110), "acted is 0 of 100 decode rows, astray is 1 and must be 0"),
     ],
 )
 def test_not_at_work(counters: dict[str, Any], said: Drawn | Progress, reason: str) -> None:
     with pytest.raises(DrawError, match=f"the runtime was not at work: .*{reason}"):
-        check_at_work({**GOOD, **counters}, said, 5 if isinstance(said, Progress) else 10, 0.8)
+        check_at_work({**GOOD, **counters}, said, 5 if isinstance(said, Progress) else 10, OWED)
+
+
+def manifest(off: dict[str, Any] | None = None, **must_be: Any) -> Manifest:
+    counters = {name: Counter(kind, "") for name, kind in must_be.items()}
+    about: dict[str, Any] = {"name": "r", "package": "r", "upstream": Upstream(), "developed_on": "1", "proven": []}
+    return Manifest(**about, start="r:i", defaults={"a": 1}, off=off, counters=counters, folder=Path("r"))
+
+
+def test_what_a_runtime_owes_follows_from_its_manifest() -> None:
+    found = owed(manifest({"force": 0.0}, acted="decode_rows", other="any"), {"force": 0.5})
+    assert (found.counters, found.idle) == ({"acted": "decode_rows", "other": "any"}, False)
+    assert owed(manifest({"force": 0.0}, acted="decode_rows"), {"force": 0}).idle
+    assert not owed(manifest({"force": 0.0}, acted="decode_rows"), {}).idle
+    assert owed(manifest({"a": 1}, acted="decode_steps"), {}).idle, "its defaults are off"
+    assert not owed(manifest(None, acted="decode_rows"), {}).idle
+
+
+def test_a_runtime_that_could_be_dead_unseen_is_refused() -> None:
+    with pytest.raises(
+        PatchkitError, match=r"r has no counter that must be .*declare one under `counters` in r/runtime"
+    ):
+        owed(manifest({}, lost="zero", figure="any"), {})
 
 
 def test_counters_of_several_processes() -> None:
-    parts: list[dict[str, float | None]] = [
-        {"rows": 5, "loss_finite": 0, "loss_last": 3.0},
-        {"rows": None, "loss_finite": None, "loss_last": None},
-        {"rows": 7, "loss_finite": 1, "loss_last": 2.0},
+    parts: list[dict[str, Any]] = [
+        {"rows": 5, "steady": False, "figure": 3.0},
+        {"rows": None, "steady": None, "figure": None},
+        {"rows": 7, "steady": True, "figure": 2.0},
     ]
-    assert merge_counters(parts) == {"rows": 12.0, "loss_finite": 0.0, "loss_last": 2.0}
-    assert merge_counters(reversed(parts)) == {"rows": 12.0, "loss_finite": 0.0, "loss_last": 3.0}
+    assert merge_counters(parts) == {"rows": 12, "steady": False, "figure": 2.0}
+    assert merge_counters(reversed(parts)) == {"rows": 12, "steady": False, "figure": 3.0}
     assert merge_counters([]) == {}

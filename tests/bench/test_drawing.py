@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_draws import MadeShard, at_work, make_task, plan
+from made_draws import OWED, MadeShard, at_work, make_task, plan
 
 from patchkit.bench.counting import count, throughput
 from patchkit.bench.drawing import Share, draw
@@ -35,9 +35,9 @@ def grading() -> Iterator[Grading]:
         sys.path.remove(str(Path(__file__).parent))
 
 
-def share_of(shards: Sequence[Shard], bound: str = "") -> Share:
+def share_of(shards: Sequence[Shard]) -> Share:
     spec: dict[str, Any] = {"n": N, "runtime": {}}
-    return Share({"draw": spec}, shards, bound)
+    return Share({"draw": spec}, shards, OWED)
 
 
 def drawn(
@@ -86,26 +86,25 @@ def test_counts_add_up_over_shards_and_sittings(tmp_path: Path, grading: Grading
     journal = drawn(tmp_path, [MadeShard(counters=at_work(6)), MadeShard(counters=at_work(6))], grading, "esamp")
     trial = count(journal)
     assert (trial.tokens, trial.seconds, trial.sittings) == (36, 2.0, 1)
-    assert trial.counters["intervened_rows"] == 24 and trial.counters["loss_last"] == 0.5
+    assert trial.counters == {"rows": 24.0, "lost": 0.0, "moved": 18.0, "steady": 1.0, "last": 0.5}
     right = [sum(journal.grades[problem, i].correct for i in range(N)) for problem in journal.problems]
     assert trial.correct == right
 
 
 def test_a_dead_runtime_is_loud_and_its_samples_are_gone(tmp_path: Path, grading: Grading) -> None:
-    dead = {"intervened_rows": 0, "unmapped_rows": 0, "moved_tokens": 0, "loss_finite": True}
-    draws = plan("esamp", N, settings={"beta": 0.8})
-    with Journal(tmp_path, draws, [problem.id for problem in TASK.problems]) as journal:
-        with pytest.raises(DrawError, match="not at work: it intervened on 0 of 24 decode rows, it moved no logit"):
+    dead = {**at_work(0), "moved": 0}
+    with Journal(tmp_path, plan("esamp", N), [problem.id for problem in TASK.problems]) as journal:
+        with pytest.raises(DrawError, match="not at work: rows is 0 of 24 decode rows, moved is 0"):
             draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
         assert not journal.samples
         assert len(journal.missing()) == 4
 
 
 def test_a_shard_in_which_the_runtime_is_dead_does_not_hide_among_the_others(tmp_path: Path, grading: Grading) -> None:
-    dead = {**at_work(0), "intervened_rows": 0}
+    dead = at_work(0)
     shards = [MadeShard(counters=at_work(6)), MadeShard(counters=dead)]
     with Journal(tmp_path, plan("esamp", n=N), [problem.id for problem in TASK.problems]) as journal:
-        with pytest.raises(DrawError, match="intervened on 0 of 12 decode rows"):
+        with pytest.raises(DrawError, match="rows is 0 of 12 decode rows"):
             draw(journal, TASK, share_of(shards), grading, Watching("", 8, None))
         assert not journal.samples
 
@@ -121,12 +120,12 @@ def test_with_a_runtime_no_sample_is_kept_before_it_is_known_to_be_at_work(tmp_p
 
 
 def test_a_runtime_that_died_takes_with_it_what_was_drawn_before(tmp_path: Path, grading: Grading) -> None:
-    problems, dead = [problem.id for problem in TASK.problems], {**at_work(0), "intervened_rows": 0}
+    problems, dead = [problem.id for problem in TASK.problems], at_work(0)
     with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
         with pytest.raises(DrawError, match="SIGKILL"):
             draw(journal, TASK, share_of([MadeShard(dies_after=6, beats=True)]), grading, Watching("", 8, None))
         assert len(journal.samples) == 6
-        with pytest.raises(DrawError, match="intervened on 0 of 12 decode rows"):
+        with pytest.raises(DrawError, match="rows is 0 of 12 decode rows"):
             draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
     with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
         assert not journal.samples and not journal.grades and not journal.sittings
@@ -153,12 +152,33 @@ def test_speed_is_compared_only_where_both_ran_alike(tmp_path: Path, grading: Gr
     assert throughput([plain], [shared]) is None
 
 
-def test_a_runtime_that_follows_few_prompts_is_told_how_many_there_are(tmp_path: Path, grading: Grading) -> None:
-    shards: list[Shard] = [MadeShard(), MadeShard()]
-    with Journal(tmp_path, plan(n=N), [problem.id for problem in TASK.problems]) as journal:
-        draw(journal, TASK, share_of(shards, bound="slots"), grading, Watching("", 8, None))
-    told = [shard.requests[0]["draw"]["runtime"] for shard in shards if isinstance(shard, MadeShard)]
-    assert told == [{"slots": 2}, {"slots": 2}]
+SEEN = {"score": 0.5}
+
+
+def observed(folder: Path, shards: Sequence[Shard], grading: Grading, mode: str = "esamp") -> list[Any]:
+    return count(drawn(folder, shards, grading, mode)).observed
+
+
+def test_what_the_probe_saw_is_kept_of_each_process(tmp_path: Path, grading: Grading) -> None:
+    two = [MadeShard(counters=at_work(6), observed=seen) for seen in (SEEN, {"score": -1.0})]
+    assert observed(tmp_path / "two", two, grading) == [SEEN, {"score": -1.0}]
+    half = [MadeShard(counters=at_work(6), observed=SEEN), MadeShard(counters=at_work(6))]
+    assert observed(tmp_path / "half", half, grading) == [SEEN, None]
+    assert observed(tmp_path / "none", [MadeShard(counters=at_work(12))], grading) == [None]
+    assert observed(tmp_path / "baseline", [MadeShard()], grading, "baseline") == []
+
+
+def test_what_a_killed_process_saw_is_not_known(tmp_path: Path, grading: Grading) -> None:
+    dying = MadeShard(dies_after=6, beats=True, counters=at_work(6), observed=SEEN)
+    assert observed(tmp_path / "kept", [dying], grading) == [None, SEEN]
+    useless = MadeShard(dies_after=2, beats=True, counters=at_work(12), observed=SEEN)
+    assert observed(tmp_path / "dropped", [useless], grading) == [SEEN], "nothing that it drew is kept"
+
+
+def test_what_the_probe_saw_is_still_there_when_the_draw_is_opened_again(tmp_path: Path, grading: Grading) -> None:
+    shard = MadeShard(counters=at_work(12), observed=SEEN)
+    drawn(tmp_path, [shard], grading, "esamp")
+    assert observed(tmp_path, [], grading) == [SEEN]
 
 
 def test_a_grader_that_fails_makes_no_pass(tmp_path: Path, grading: Grading) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from patchkit.series.pin import tree_hash, upstream_blobs
 
 from .conftest import CHECKOUT, RELEASE, Patchkit
 
@@ -105,6 +108,81 @@ def test_killed_and_resumed_is_unbroken_and_shards_do_not_matter(patchkit: Patch
     assert "trial 1" not in again.stderr, "nothing was left to draw"
 
 
+PROBE = """
+from collections import Counter
+
+class DrawProbe:
+    def __init__(self, runtime, settings, engine):
+        self.settings, self.device, self.rows, self.steps, self.odd = settings, str(engine.device), Counter(), 0, 0
+
+    def sampled(self, sampling, step):
+        assert len(step.rows) == step.shape.requests
+        self.steps += step.shape.decode_rows > 0
+        self.odd += sum(row.sample is None for row in step.rows)
+        self.rows.update(row.prompt for row in step.rows if row.decode)
+
+    def figures(self):
+        learnt = min(self.rows.values()) if self.settings["beta"] else -1.0
+        return {"learnt": learnt, "prompts": len(self.rows), "rows": self.rows.total(), "steps": self.steps,
+                "odd": self.odd, "device": self.device}
+"""
+FIGURES = """
+figures:
+  - {figure: learnt, above: 0.0, means: rows of the least prompt, otherwise: It had learnt nothing at all.}
+"""
+
+
+def test_settings_side_by_side_share_a_baseline_and_say_what_their_probe_saw(
+    patchkit: Patchkit, project: Path, tmp_path: Path
+) -> None:
+    """The runtime with a probe of the test's own, on and off: off it is the baseline, and the verdict says so."""
+    shutil.copytree(CHECKOUT / "patches", tmp_path / "patches")
+    (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
+    shutil.copy(project / "task.jsonl", tmp_path)
+    shutil.rmtree(tmp_path / "patches" / "esamp" / "gates", ignore_errors=True)
+    (tmp_path / "patches" / "esamp" / "gates").mkdir()
+    (tmp_path / "patches" / "esamp" / "gates" / "probe.py").write_text(PROBE)
+    manifest = tmp_path / "patches" / "esamp" / "runtime.yaml"
+    kept = re.sub(r"^figures:.*\n(?:  .*\n)*", "", manifest.read_text(), flags=re.M)
+    manifest.write_text(kept.rstrip() + FIGURES)
+    modes = ["--setting", "off:beta=0.0", "--setting", "on:beta=0.8", "--shards", "2"]
+    done = patchkit(*asked(tmp_path, 4, "--unproven", *modes), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    found = samples(tmp_path, 4)
+    assert len(found) == 3 * PROBLEMS * N
+    drawn = {
+        mode: {key[1:]: told for key, told in found.items() if key[0] == mode} for mode in ("baseline", "off", "on")
+    }
+    assert drawn["off"] == drawn["baseline"] != drawn["on"]
+
+    (cell,) = json.loads((tmp_path / "evidence-4.json").read_text())["cells"]
+    assert cell["settings"] == {"off": {"beta": 0.0}, "on": {"beta": 0.8}}
+    for mode in ("off", "on"):
+        (trial,) = cell["modes"][mode]
+        assert [told["prompts"] for told in trial["observed"]] == [PROBLEMS / 2] * 2
+        assert sum(told["rows"] for told in trial["observed"]) == trial["counters"]["decode_rows"]
+        assert [(told["odd"], told["device"]) for told in trial["observed"]] == [(0, "cpu")] * 2
+    assert cell["modes"]["baseline"][0]["observed"] == []
+    off, on = cell["judgements"]
+    assert off["because"][0].startswith("It had learnt nothing at all (learnt")
+    assert not any("It had learnt nothing" in reason for reason in on["because"])
+    assert "! off: It had learnt nothing at all." in done.stdout
+
+
+def test_a_probe_that_breaks_is_named(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "patches", tmp_path / "patches")
+    (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
+    shutil.copy(project / "task.jsonl", tmp_path)
+    gates = tmp_path / "patches" / "esamp" / "gates"
+    gates.mkdir(exist_ok=True)
+    (gates / "probe.py").write_text(PROBE.replace("self.steps += ", "self.steps += 1 / 0 * "))
+    done = patchkit(*asked(tmp_path, 5, "--unproven"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the probe broke in sampled: ZeroDivisionError" in done.stderr
+    assert "probe.py:" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_no_draw_before_the_gates(patchkit: Patchkit, project: Path) -> None:
     done = patchkit(*asked(project, 2), cwd=project)
     assert done.returncode == 2
@@ -112,16 +190,43 @@ def test_no_draw_before_the_gates(patchkit: Patchkit, project: Path) -> None:
     assert "--unproven" in done.stderr and done.stderr.count("\n") == 1
 
 
+DEAD = """
+class Dead:
+    def counters(self):
+        return {"acted": 0}
+
+    def view(self):
+        return None
+
+    def uninstall(self):
+        pass
+
+
+def install(**settings):
+    return Dead()
+"""
+
+
 def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
-    """Without the patch that learns the engine's request ids, and without the guards, no row has an owner."""
-    shutil.copytree(CHECKOUT / "patches", tmp_path / "patches")
+    """It installs, the text reads well, and it does nothing."""
+    upstream = tmp_path / "patches" / "dead" / "upstream"
+    (upstream / "dead").mkdir(parents=True)
+    (upstream / "dead" / "__init__.py").write_text(DEAD)
+    declared = {
+        "name": "dead",
+        "package": "dead",
+        "upstream": {"path": "upstream", "tree": tree_hash(upstream_blobs(upstream))},
+        "developed_on": RELEASE,
+        "proven": [],
+        "start": "dead:install",
+        "counters": {"acted": {"must_be": "decode_rows", "means": "rows acted on"}},
+    }
+    (tmp_path / "patches" / "dead" / "runtime.yaml").write_text(json.dumps(declared))
+    (tmp_path / "patches" / "dead" / "series").write_text("")
     (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
-    series = tmp_path / "patches" / "esamp" / "series"
-    kept = [line for line in series.read_text().splitlines() if not line.startswith(("0005", "0008"))]
-    series.write_text("\n".join(kept) + "\n")
     shutil.copy(project / "task.jsonl", tmp_path)
-    done = patchkit(*asked(tmp_path, 3, "--unproven"), cwd=tmp_path)
+    done = patchkit(*asked(tmp_path, 3, "--runtime", "dead", "--unproven"), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "the runtime was not at work: it intervened on 0 of" in done.stderr
+    assert "the runtime was not at work: acted is 0 of" in done.stderr
     assert not (tmp_path / "evidence-3.json").exists()
     assert "Traceback" not in done.stderr

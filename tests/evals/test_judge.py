@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from patchkit.evals.advice import VERIFIER
 from patchkit.evals.judge import curves, expected_false, judge
-from patchkit.evals.record import Cell, Judgement, Throughput
+from patchkit.evals.record import Cell, Judgement, Throughput, Wanted
 from patchkit.evals.shape import at_ceiling, at_floor, bounds, rule
 
 HARD, EASY = [0] * 30 + [4] * 20, [8] * 50
@@ -148,6 +148,60 @@ def test_the_grounds_of_advice() -> None:
     because = judge(cell, "esamp").because
     assert VERIFIER in because
     assert "its tokens/s are 0.80 x the baseline's (0.70 to 0.90, 3 pairs)" in because
+
+
+WANTED = Wanted("score", 0.0, "how much it explains", "It had not learnt: measure longer answers.")
+
+
+def judged_with(*observed: list[dict[str, object] | None]) -> Judgement:
+    """Of a cell with a trial for each list of what its processes saw."""
+    counts = [HARD] * len(observed)
+    cell = made_cell(counts, counts, 8, figures=[WANTED])
+    for trial, told in zip(cell.modes["esamp"], observed, strict=True):
+        trial.observed = told
+    return judge(cell, "esamp")
+
+
+def test_a_figure_that_every_process_showed_is_met() -> None:
+    found = judged_with([{"score": 0.25}, {"score": 0.1}], [{"score": 3}])
+    (seen,) = found.seen
+    assert (seen.met, seen.lowest, seen.highest, seen.processes) == (True, 0.1, 3.0, 3)
+    assert "how much it explains: score 0.1 at worst, above 0 in 3 of 3 processes" in found.because
+    assert not any("It had not learnt" in reason for reason in found.because)
+
+
+@pytest.mark.parametrize(
+    ("observed", "said"),
+    [
+        ([[{"score": -0.5}, {"score": 0.2}]], "score \N{MINUS SIGN}0.5 at worst, above 0 in 1 of 2 processes"),
+        ([[{"score": 0}]], "score 0, above 0 in 0 of 1 process"),
+        ([[{"score": 0.2}, None]], "score 0.2, above 0 in 1 of 2 processes, not known in 1"),
+        ([[{"score": 0.2}], []], "score 0.2, above 0 in 1 of 2 processes, not known in 1"),
+        ([[{}]], "score is not known, in 1 process"),
+        ([[]], "score is not known, in 1 process"),
+        ([[{"score": None}, {"score": float("nan")}]], "score is not known, in 2 processes"),
+        ([[{"score": True}, {"score": "high"}]], "score is not known, in 2 processes"),
+        ([[{"score": float("inf")}, {"score": 10**400}]], "score is not known, in 2 processes"),
+    ],
+)
+def test_a_figure_that_is_not_above_or_not_known_is_said_first(
+    observed: list[list[dict[str, object] | None]], said: str
+) -> None:
+    found = judged_with(*observed)
+    assert not found.seen[0].met
+    assert found.because[0] == f"It had not learnt: measure longer answers ({said})"
+
+
+def test_what_was_seen_changes_neither_shape_nor_advice() -> None:
+    for shape, (cell, advice) in SHAPES.items():
+        found = judge(msgspec.structs.replace(cell, figures=[WANTED]), "esamp")
+        assert (found.shape, found.advice) == (shape, advice)
+        assert found.because[1:] == judge(cell, "esamp").because
+
+
+def test_what_was_seen_can_be_written_down() -> None:
+    found = judged_with([{"score": -0.5, "more": [1, {"a": None}]}, None])
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Judgement) == found
 
 
 def test_not_resolved_is_never_use_it_and_small_at_most_is_skip_it() -> None:

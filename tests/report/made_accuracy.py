@@ -19,9 +19,11 @@ from patchkit.evals.record import (
     Solved,
     Throughput,
     Trial,
+    Wanted,
 )
 from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions
 
+WANTED = [Wanted("score", 0.0, "how much it explains", "It had not learnt: such answers test it untrained.")]
 Made = dict[str, list[Trial]]
 REASONS = ["no answer was given", "AssertionError", "SyntaxError: invalid syntax", "timed out after 5 s"]
 
@@ -110,6 +112,19 @@ def by_hand(shape: Shape = "not resolved", *, n: int = 4, trials: int = 2, mode:
         ],
         throughput={mode: Throughput(ratio=0.78, low=0.63, high=0.88, pairs=trials)},
     )
+
+
+def watched(*scores: float | None, named: bool = False) -> Cell:
+    """A cell whose runtime has a probe, with a mode for each score, ``m0`` and so on; None: not known."""
+    modes = tuple(f"m{place}" for place in range(len(scores)))
+    found = cell(count=8, n=4, modes=modes)
+    found.figures = WANTED
+    found.settings = {mode: {"preset": f"p{mode}"} for mode in modes} if named else {}
+    for mode, score in zip(modes, scores, strict=True):
+        for trial in found.modes[mode]:
+            trial.observed = [None if score is None else {"score": score, "tokens": None, "note": ["a"]}] * 2
+    found.judgements = [judge(found, mode) for mode in modes]
+    return found
 
 
 def evidence(*cells: Cell, **more: Any) -> AccuracyEvidence:

@@ -17,7 +17,8 @@ import pytest
 from rich.console import Console
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Change, Judgement, Rate, Shape
+from patchkit.evals.figures import seen
+from patchkit.evals.record import BASELINE, Change, Judgement, Rate, Shape, Wanted
 from patchkit.report.accuracy import render_html, render_markdown, show_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -167,6 +168,51 @@ def test_saturated_does_not_mean_that_nothing_moves() -> None:
 
 
 @every_form
+def test_a_verdict_on_what_was_not_seen_at_work_says_so(said: Said) -> None:
+    told = said(made.evidence(made.watched(0.25, -0.5)))
+    assert "m1: It had not learnt: such answers test it untrained." in told
+    assert "m0: It had not learnt" not in told
+    assert f"score {MINUS}0.5 at worst, above 0 in 0 of 4 processes" in told
+    assert "score 0.25 at worst, above 0 in 4 of 4 processes" in told
+
+
+@every_form
+def test_what_is_not_known_is_not_met(said: Said) -> None:
+    told = said(made.evidence(made.watched(None)))
+    assert "m0: score is not known, and what is not known is not met. It had not learnt: such answers" in told
+    assert "score is not known, in 4 processes" in told
+
+
+@every_form
+def test_cells_that_were_not_seen_at_work_are_named(said: Said) -> None:
+    cells = [msgspec.structs.replace(made.watched(score), task=f"t{score:g}") for score in (0.5, -1.0, 0.25)]
+    told = said(made.evidence(*cells))
+    assert "m0 on t-1: It had not learnt: such answers test it untrained." in told
+
+
+@pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
+def test_modes_with_settings_of_their_own_say_them(said: Said) -> None:
+    told = said(made.evidence(made.watched(0.5, 0.5, named=True)))
+    assert told.count("preset pm0") >= 2 and told.count("preset pm1") >= 2
+    assert "given to m0" in told
+
+
+@pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
+def test_everything_that_the_probe_saw_is_told(said: Said) -> None:
+    cell = made.watched(0.5)
+    cell.modes["m0"][0].observed = [{"score": 0.5, "tokens": 1024}, {"score": -0.25, "tokens": None}]
+    told = said(made.evidence(cell))
+    for part in ("how much it explains", f"{MINUS}0.25 to 0.5", "1,024, none in 1 of 2", "tokens", "note"):
+        assert part in told, part
+
+
+@every_form
+def test_a_runtime_without_a_probe_has_nothing_to_say(said: Said) -> None:
+    told = said(made.evidence(made.by_hand()))
+    assert "probe" not in told and "not known" not in told
+
+
+@every_form
 def test_one_trial_does_not_pass_for_a_quiet_one(said: Said) -> None:
     told = said(made.evidence(made.by_hand(trials=1)))
     assert "not measured: --trials 2" in told
@@ -302,6 +348,11 @@ def hostile(evidence: AccuracyEvidence) -> AccuracyEvidence:
             trial.counters = {HOSTILE: 1.0}
     for judgement in cell.judgements:
         judgement.why, judgement.because = HOSTILE, [HOSTILE]
+    cell.figures = [Wanted(HOSTILE, 0.0, HOSTILE, HOSTILE)]
+    cell.settings = {"esamp": {HOSTILE: HOSTILE}}
+    cell.modes["esamp"][0].observed = [{HOSTILE: HOSTILE}, {HOSTILE: 1}]
+    for judgement in cell.judgements:
+        judgement.seen = seen(cell, judgement.mode)
     evidence.unproven = evidence.command = evidence.gates = HOSTILE
     return evidence
 

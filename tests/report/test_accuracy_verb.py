@@ -34,6 +34,8 @@ def test_every_form_says_the_shape(
     for words in ((), ("--format", "markdown")):
         code, said, _ = report(capsys, monkeypatch, ours, *words)
         assert code == 0 and "not resolved" in said
+    code, said, _ = report(capsys, monkeypatch, ours, "--format", "table")
+    assert code == 0 and said.startswith("| task | pass@1 |") and "not resolved" in said
     assert report(capsys, monkeypatch, ours, "--html", page)[:2] == (0, "")
     assert "not resolved" in page.read_text()
 
@@ -54,6 +56,14 @@ def test_pass_at_k_is_neither_red_nor_green(
     for path in (ours, PUBLISHED):
         code, _, complaint = report(capsys, monkeypatch, path, "--format", form)
         assert code == 2 and "choose text or markdown" in complaint
+
+
+def test_only_our_own_pass_at_k_has_a_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (PUBLISHED, PUBLISHED.with_name("gate-0.20.0-cpu.json")):
+        code, _, complaint = report(capsys, monkeypatch, path, "--format", "table")
+        assert code == 2 and "no form table" in complaint and complaint.count("\n") == 1
 
 
 def test_gates_have_no_page(

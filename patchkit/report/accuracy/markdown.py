@@ -33,6 +33,8 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
     for told in (*verdict.advice(evidence), verdict.sight(evidence)):
         if told:
             yield f"- {escaped(told)}"
+    for doubt in verdict.doubts(evidence):
+        yield f"- ⚠️ {escaped(doubt)}"
     if rows:
         head = (
             "model",
@@ -60,7 +62,7 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
     yield row.cell.task
     yield row.mode
     yield f"{wording.SHAPES[row.shape][0]} {row.shape}" if judgement else wording.ONE_LEFT
-    yield judgement.advice if judgement else ""
+    yield "; ".join([judgement.advice, *(f"⚠ {numbers.figure(one)}" for one in row.unmet)]) if judgement else ""
     for k in (1, row.cell.n):
         change = row.change(k)
         yield (
@@ -97,10 +99,20 @@ def _cell(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
     breadth = ((name, *figures) for name, figures in wording.breadth(row))
     yield from table(("", *row.modes), (*breadth, *failed))
     yield from _problems(row)
+    seen = wording.observed(row)
+    if seen:
+        yield from table(
+            ("the probe saw", *(f"trial {place}" for place in range(1, len(seen[0][1]) + 1))), map(flat, seen)
+        )
     counters = view.counters(row.cell.modes.get(row.mode, []))
     if counters:
         head = ("counter", *(f"trial {place}" for place in range(1, len(counters[0][1]) + 1)))
         yield from table(head, ((name, *map(number, values)) for name, values in counters))
+
+
+def flat(named: tuple[str, list[str]]) -> list[str]:
+    """A name and its figures as one line of a table."""
+    return [named[0], *named[1]]
 
 
 def _rates(row: Comparison) -> Iterator[str]:

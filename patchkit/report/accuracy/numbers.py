@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from patchkit.evals.record import Change, Rate, Solved, Throughput
+from patchkit.evals.figures import number, signed
+from patchkit.evals.record import Change, FigureSeen, Rate, Solved, Throughput
 
 MINUS = "\N{MINUS SIGN}"
 NOISE_UNKNOWN = "not measured: --trials 2"
@@ -65,6 +66,27 @@ def ratio(measured: Throughput | None) -> str:
 def moves(solved: Iterable[Solved]) -> list[str]:
     """Problems gained and lost, a pair for every trial."""
     return [f"+{len(one.gained)} {MINUS}{len(one.lost)}" for one in solved]
+
+
+def figure(seen: FigureSeen) -> str:
+    """``score 0.12``; ``score not known``."""
+    return f"{seen.wanted.figure} {worst(seen)}"
+
+
+def worst(seen: FigureSeen) -> str:
+    """The worst of all processes, which is not known where one of them did not say."""
+    return "not known" if seen.lowest is None or seen.known < seen.processes else signed(seen.lowest)
+
+
+def over_processes(values: Iterable[object]) -> str:
+    """What each process of a trial says of one figure: ``0.12``, ``0.12 to 0.3``, ``0.12 to 0.3, none in 1 of 3``."""
+    every = list(values)
+    numbers = [known for one in every if (known := number(one)) is not None]
+    told = list(dict.fromkeys(map(signed, sorted(numbers)[:: max(1, len(numbers) - 1)])))
+    told += dict.fromkeys(str(one) for one in every if one is not None and number(one) is None)
+    without = sum(one is None for one in every)
+    missing = "none" if without == len(every) else f"none in {without} of {len(every)}" if without else ""
+    return ", ".join(filter(None, (" to ".join(told), missing)))
 
 
 def lasted(seconds: float) -> str:

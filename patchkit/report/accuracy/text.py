@@ -9,6 +9,7 @@ from rich.text import Text
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.console import out
+from patchkit.evals.figures import shown
 from patchkit.evals.record import Shape
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
@@ -39,6 +40,8 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
     width = max((len(wording.title(evidence, row)) for row in rows), default=0)
     for row in rows:
         yield from _cell(row, wording.title(evidence, row).ljust(width))
+    for doubt in verdict.doubts(evidence):
+        yield Text(f"! {doubt}", "yellow")
     for told in (*verdict.advice(evidence), verdict.sight(evidence), verdict.many_questions(evidence)):
         if told:
             yield Text(told)
@@ -63,3 +66,5 @@ def _cell(row: Comparison, title: str) -> Iterator[Text]:
     if row.judgement:
         moved = ", ".join(numbers.moves(row.judgement.solved))
         yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")
+    for one in row.seen:
+        yield Text(f"   {shown(one)}", "dim") if one.met else Text(f"   ! {shown(one)}", "yellow")

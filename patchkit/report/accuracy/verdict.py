@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.evals.record import FigureSeen
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 from patchkit.report.wording import counted
 
@@ -32,6 +33,29 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
                 parts.append(f"{what}{where}")
         told.append(f"{mode}: {'; '.join(parts)}.")
     return told
+
+
+def doubts(evidence: AccuracyEvidence) -> list[str]:
+    """Where the runtime's probe did not see what a verdict needs, a line for each mode and each thing to say."""
+    told = []
+    for mode, rows in _by_mode(evidence):
+        found: dict[str, list[Comparison]] = {}
+        for row in rows:
+            for doubt in dict.fromkeys(map(_doubt, row.unmet)):
+                found.setdefault(doubt, []).append(row)
+        for doubt, where in found.items():
+            cells = f" on {_listed(where, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
+            told.append(f"{mode}{cells}: {doubt}.")
+    return told
+
+
+def _doubt(seen: FigureSeen) -> str:
+    otherwise = seen.wanted.otherwise.strip().rstrip(".")
+    return (
+        f"{seen.wanted.figure} is not known, and what is not known is not met. {otherwise}"
+        if seen.unknown
+        else otherwise
+    )
 
 
 def sight(evidence: AccuracyEvidence) -> str:

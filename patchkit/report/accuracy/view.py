@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Cell, Change, Judgement, Rate, Shape, Throughput, Trial
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Rate, Shape, Throughput, Trial
 
 
 class Comparison(NamedTuple):
@@ -40,6 +40,16 @@ class Comparison(NamedTuple):
     def throughput(self) -> Throughput | None:
         """Of the mode over the baseline."""
         return self.cell.throughput.get(self.mode)
+
+    @property
+    def seen(self) -> list[FigureSeen]:
+        """What the runtime's probe saw of the figures that a verdict needs."""
+        return self.judgement.seen if self.judgement else []
+
+    @property
+    def unmet(self) -> list[FigureSeen]:
+        """Those that were not seen to be as they must."""
+        return [one for one in self.seen if not one.met]
 
     def change(self, k: int) -> Change | None:
         """What became of pass@k."""
@@ -174,6 +184,14 @@ def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
     return [(name, [trial.counters.get(name) for trial in trials]) for name in names]
 
 
+def observed(trials: Sequence[Trial]) -> list[tuple[str, list[list[Any]]]]:
+    """What a runtime's probe saw: each figure in each trial, for each of its processes; None where one did not say."""
+    names = dict.fromkeys(name for trial in trials for told in trial.observed for name in told or {})
+    return [
+        (name, [[(told or {}).get(name) for told in trial.observed or [None]] for trial in trials]) for name in names
+    ]
+
+
 def sampling(cell: Cell) -> dict[str, Any]:
     """What vLLM was asked for."""
     return cell.sampling
@@ -193,6 +211,12 @@ def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[
     """The settings that all cells share."""
     first, *others = [of(cell) for cell in cells] or [{}]
     return {name: value for name, value in first.items() if all(name in one and one[name] == value for one in others)}
+
+
+def settings_by_mode(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """What the runtime was given in each mode that has settings of its own, and that all cells share."""
+    modes = dict.fromkeys(mode for cell in cells for mode in cell.settings)
+    return {mode: common(cells, lambda cell, mode=mode: cell.settings.get(mode, {})) for mode in modes}  # type: ignore[misc]
 
 
 def own(cells: Sequence[Cell], cell: Cell) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.evals.figures import shown
 from patchkit.evals.record import BASELINE, Needed, Shape
 from patchkit.report.accuracy import view
-from patchkit.report.accuracy.numbers import lasted, noise, percent, points, ratio, settings
+from patchkit.report.accuracy.numbers import lasted, noise, over_processes, percent, points, ratio, settings
 from patchkit.report.accuracy.verdict import many_questions
 from patchkit.report.accuracy.view import Comparison, Moved, comparisons, ends, short_models
 from patchkit.report.wording import counted, hardware, versions
@@ -78,8 +79,8 @@ def title(evidence: AccuracyEvidence, row: Comparison) -> str:
 
 
 def own_settings(evidence: AccuracyEvidence, row: Comparison) -> str:
-    """What this cell was given that not every cell was."""
-    return settings(view.own(evidence.cells, row.cell))
+    """What this cell was given that not every cell was, and this mode that not every mode was."""
+    return settings({**view.own(evidence.cells, row.cell), **row.cell.settings.get(row.mode, {})})
 
 
 def needed(row: Comparison, one: Needed) -> str:
@@ -107,6 +108,15 @@ def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
     return [(name, ["none to tell" if one is None else percent(one) for one in shares]) for name, shares in told]
 
 
+def observed(row: Comparison) -> list[tuple[str, list[str]]]:
+    """What the runtime's probe saw, trial by trial; a figure that a verdict needs has what it means beside it."""
+    means = {one.wanted.figure: one.wanted.means for one in row.seen}
+    return [
+        (f"{name}: {means[name]}" if name in means else name, [over_processes(one) for one in trials])
+        for name, trials in view.observed(row.cell.modes.get(row.mode, []))
+    ]
+
+
 def unmoved(row: Comparison, still: Sequence[Moved]) -> str:
     """``22 problems did not move: 15 never solved, 7 solved in every sample``."""
     every = view.samples_each(row.cell, BASELINE)
@@ -127,6 +137,9 @@ def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
         "unproven": [evidence.unproven],
         "gates": [evidence.gates or "no gate evidence is named"],
         "noise floor": list(_noise_floor(evidence)),
+        "seen at work": [
+            f"{row.mode}, {_called(evidence, row)}: {shown(one)}" for row in comparisons(evidence) for one in row.seen
+        ],
         "many questions": [many_questions(evidence)],
         "tokens/s": [
             f"{row.mode} over {BASELINE}, {_called(evidence, row)}: {ratio(row.throughput)}"
@@ -153,6 +166,7 @@ def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
         "sampling": settings(view.common(evidence.cells, view.sampling)),
         "engine": settings(view.common(evidence.cells, view.engine)),
         "given to the runtime": settings(view.common(evidence.cells, view.runtime)),
+        **{f"given to {mode}": settings(given) for mode, given in view.settings_by_mode(evidence.cells).items()},
         "seed": str(evidence.seed),
         "patchkit": evidence.patchkit,
     }
@@ -167,6 +181,8 @@ def work(evidence: AccuracyEvidence) -> list[list[str]]:
             sittings = sum(trial.sittings - 1 for trial in trials)
             seconds = f"{sum(trial.seconds for trial in trials):,.0f}"
             seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
+            observing = sum(trial.observing for trial in trials)
+            seconds += f", of which the probe {lasted(observing)}" if observing else ""
             seeds = ", ".join(str(trial.seed) for trial in trials)
             told.append([_called(evidence, row), mode, f"{sum(trial.tokens for trial in trials):,}", seconds, seeds])
     return told

@@ -1,0 +1,57 @@
+"""The runtime's own look at a draw: ``DrawProbe`` of its probe, which is shown every step once its tokens are drawn."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from patchkit_worker.observe import Batch
+from patchkit_worker.probe import Guarded, load_probe
+from patchkit_worker.views import Engine
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What was drawn in a step, ``[requests]`` in packed order. Nothing is copied or worked out again in a draw.
+
+    ``returned`` is what ``Sampler.sample`` gave back, ``metadata`` what it was given.
+    """
+
+    returned: Any
+    metadata: Any
+
+
+class Look:
+    """Shows a probe the steps of a draw; ``seconds`` is what that took, with the waits for the device that it made."""
+
+    def __init__(
+        self, request: dict[str, Any], settings: dict[str, Any], runtime: Any, batch: Batch, on: Engine
+    ) -> None:
+        self.seconds = 0.0
+        self._batch, self._sampler = batch, on.runner.sampler
+        folder = request.get("probe")
+        made = getattr(load_probe(folder), "DrawProbe", None)
+        self._probe = Guarded(made and made(runtime, settings, on), folder)
+        if self._probe:
+            # On the object, as the runtime has replaced the method of the class, which is looked up each time.
+            self._sampler.sample = self._sample
+
+    def figures(self) -> dict[str, Any] | None:
+        """What the probe makes of the draw; None where there is no probe."""
+        with self._timed():
+            told: dict[str, Any] | None = self._probe.figures()
+        return told
+
+    def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
+        result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
+        with self._timed():
+            self._probe.sampled(Tokens(result, metadata), self._batch.view())
+        return result
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds += time.monotonic() - began
