@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from patchkit_worker.probe import Guarded
-from patchkit_worker.sampling import check_sampling, filters
+from patchkit_worker.sampling import check_sampling, filters, upright
 from patchkit_worker.steps import Shape, Span, StepTracker
 from patchkit_worker.views import Engine, Row, Sampling, StepView
 from vllm import LLM
@@ -218,7 +218,7 @@ class Draws:
                 filtered=filtered,
                 temperature=temperature,
                 greedy=greedy,
-                after=logits if metadata.all_greedy else self._after,
+                after=upright(logits if metadata.all_greedy else self._after, filtered, greedy),
                 tokens=token_ids_of(result),
                 drawn=self._drawn,
                 draws=self._calls,

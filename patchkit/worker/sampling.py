@@ -76,6 +76,14 @@ def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str,
     return {"row": row, "what": what}
 
 
+def upright(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
+    """What was drawn from; up to 0.10.2 vLLM divides a greedy row by -1 once its highest logit is taken: undone here."""
+    if after is None or after.shape != filtered.shape:
+        return after
+    turned = greedy & (after == -filtered).all(dim=1)
+    return torch.where(turned.unsqueeze(1), filtered, after)
+
+
 def first(rows: torch.Tensor) -> int:
     """The first row that is marked."""
     return int(rows.nonzero()[0])

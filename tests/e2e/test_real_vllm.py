@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from patchkit.environments import ensure
-
 from .conftest import CHECKOUT, RELEASE, Patchkit
 
 GATES = (
@@ -21,6 +19,7 @@ GATES = (
     "decode_shrink",
     "gather_check",
     "mixed_batch",
+    "features",
     "identity",
     "learning",
     "guards",
@@ -42,7 +41,7 @@ def test_every_gate_is_green_in_its_order(gated: dict[str, Any]) -> None:
 def test_the_gates_exercised_what_they_claim(gated: dict[str, Any]) -> None:
     figures = {verdict["scenario"]: verdict["figures"] for verdict in gated["verdicts"]}
     assert figures["decode_shrink"]["pass@8"] > figures["decode_shrink"]["pass@1"] > 0
-    assert figures["decode_shrink"]["gold_rows"] > 5000
+    assert figures["decode_shrink"]["drain.reference_rows"] > 5000
     assert figures["neutrality"]["compared_tokens"] > 100
     assert figures["learning"]["ratio_last"] < figures["learning"]["ratio_first"]
 
@@ -81,13 +80,13 @@ def test_xdist_spreads_the_gates() -> None:
 USERS_TEST = """
 CROWD = {
     "name": "crowd",
-    "title": "More prompts at once than there are slots",
-    "guards": "A prompt without a slot must never share another's.",
+    "title": "A scenario of a user's own, with the runtime's own invariants",
+    "guards": "What a user writes is judged like any other.",
     "parts": [{
         "name": "crowd",
-        "runtime": {"model_bank_slots": 2},
+        "runtime": {"beta": 0.5},
         "calls": [{"groups": [{"prompts": {"kind": "random", "count": 3, "tokens": 6}, "max_tokens": 4}]}],
-        "invariants": ["alive"],
+        "invariants": ["alive", "rows", {"exercised": {"shrinks": 9}}],
     }],
 }
 
@@ -96,10 +95,11 @@ def test_mine(run_scenario, patched_runtime):
     verdict = run_scenario("identity")
     assert verdict.passed, verdict.reason
 
-def test_more_prompts_than_slots_is_a_clear_error(run_scenario):
+def test_a_scenario_of_ones_own(run_scenario):
     verdict = run_scenario(CROWD)
     assert not verdict.passed
-    assert "more than 2 prompts are being decoded at once" in verdict.reason
+    assert verdict.reasons == ["crowd: not exercised: shrinks 0, this scenario needs at least 9"]
+    assert verdict.figures["reference_rows"] == 9
 """
 
 
@@ -121,11 +121,3 @@ def test_an_unknown_release_is_one_line(patchkit: Patchkit, verb: str) -> None:
     done = patchkit(verb, "--vllm", "0.99.0")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and "0.99.0" in done.stderr.splitlines()[-1]
-
-
-def test_the_distiller_agrees_with_torch() -> None:
-    script = CHECKOUT / "tests" / "runtime" / "distiller_against_torch.py"
-    distiller = CHECKOUT / "patches" / "esamp" / "upstream" / "esamp" / "distiller.py"
-    python = ensure(RELEASE, "cpu").python
-    done = subprocess.run([python, script, distiller], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

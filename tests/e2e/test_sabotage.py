@@ -9,37 +9,37 @@ from pathlib import Path
 
 import pytest
 
+from patchkit.gates.loading import load_scenarios
 from patchkit.gates.rig import Rig, Settings
-from patchkit.gates.scenario import load_scenarios
 from patchkit.project import find_project
 
 from .conftest import CHECKOUT, RELEASE
 
-NOT_WRITTEN = ("sampling.py", "        logits.index_copy_(0, rows[part], after)\n", "")
+NOT_WRITTEN = ("method/intervention.py", "        logits.index_copy_(0, rows[part], after)\n", "")
 EVERY_SECOND = (
-    "sampling.py",
+    "method/intervention.py",
     "        logits.index_copy_(0, rows[part], after)\n",
     "        logits.index_copy_(0, rows[part][::2], after[::2])\n",
 )
-SIGN = ("sampling.py", "before - predicted, alpha=beta", "predicted - before, alpha=beta")
-NO_TEMPERATURE = ("sampling.py", "        if temperature is not None:\n", "        if False:\n")
-RAW_ROWS = (
-    "runtime.py",
-    "        rows = predicted.to(self.deep.buffer.dtype)\n",
-    "        rows = self.shallow.buffer[: predicted.shape[0]]\n",
-)
+SIGN = ("method/intervention.py", "before - predicted, alpha=beta", "predicted - before, alpha=beta")
+NO_TEMPERATURE = ("method/intervention.py", "        if temperature is not None:\n", "        if False:\n")
 GREEDY_FIRST = (
-    "sampling.py",
+    "engine/sampling.py",
     "    intervene(logits, temperature)\n    best = None if metadata.all_random else logits.argmax(dim=-1)\n",
     "    best = None if metadata.all_random else logits.argmax(dim=-1)\n    intervene(logits, temperature)\n",
 )
+HIGHEST = (
+    "engine/sampling.py",
+    "    return (drawn if best is None else torch.where(greedy, best, drawn)), processed\n",
+    "    return logits.argmax(dim=-1), processed\n",
+)
 
-NO_STEP = ("hooks.py", '            (LLMEngine, "step", hooked_step),\n', "")
-NO_EXECUTE = ("hooks.py", '            (GPUModelRunner, "execute_model", hooked_execute_model),\n', "")
-NO_PREPARE = ("hooks.py", '            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),\n', "")
-NO_SAMPLE = ("hooks.py", '            (Sampler, "sample", hooked_sample),\n', "")
-NO_TAP = ("taps.py", "        norm.forward = self\n", "        norm.forward = norm.forward\n")
-NO_ROWS = ("rows.py", "newest = computed + 1 ==", "newest = computed + 2 ==")
+NO_STEP = ("engine/hooks.py", '            (LLMEngine, "step", hooked_step),\n', "")
+NO_EXECUTE = ("engine/hooks.py", '            (GPUModelRunner, "execute_model", hooked_execute_model),\n', "")
+NO_PREPARE = ("engine/hooks.py", '            (GPUModelRunner, "_prepare_inputs", hooked_prepare_inputs),\n', "")
+NO_SAMPLE = ("engine/hooks.py", '            (Sampler, "sample", hooked_sample),\n', "")
+NO_TAP = ("engine/taps.py", "        norm.forward = self\n", "        norm.forward = norm.forward\n")
+NO_ROWS = ("engine/rows.py", "newest = computed + 1 ==", "newest = computed + 2 ==")
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +51,11 @@ def rig() -> Iterator[Rig]:
 @pytest.mark.parametrize(
     ("gate", "sabotage", "said"),
     [
-        ("identity", NOT_WRITTEN, "logits are not (1 + beta)"),
-        ("identity", EVERY_SECOND, "logits are not (1 + beta)"),
-        ("identity", SIGN, "logits are not (1 + beta)"),
-        ("identity", NO_TEMPERATURE, "logits are not (1 + beta)"),
-        ("identity", RAW_ROWS, "logits are not (1 + beta)"),
+        ("identity", NOT_WRITTEN, "logits: row"),
+        ("identity", EVERY_SECOND, "logits: row"),
+        ("identity", SIGN, "logits: row"),
+        ("identity", NO_TEMPERATURE, "logits: row"),
+        ("identity", HIGHEST, "its token is not the one that was drawn for it"),
         ("mixed_batch", GREEDY_FIRST, "a greedy row did not take its highest logit"),
         ("identity", NO_STEP, "LLMEngine.step is not what steps the engine"),
         ("identity", NO_EXECUTE, "GPUModelRunner.execute_model was not called around _prepare_inputs"),
@@ -69,7 +69,7 @@ def rig() -> Iterator[Rig]:
         "every second row",
         "sign",
         "no temperature",
-        "raw rows",
+        "highest logit in place of a draw",
         "greedy before the intervention",
         "step not hooked",
         "execute_model not hooked",
@@ -86,6 +86,6 @@ def test_a_silent_break_is_red(rig: Rig, tmp_path: Path, gate: str, sabotage: tu
     file = tree.path / "esamp" / name
     assert file.read_text().count(old) == 1
     file.write_text(file.read_text().replace(old, new))
-    verdict = rig.run_until_red(load_scenarios(rig.settings.project.scenarios)[gate], tree)
+    verdict = rig.run_until_red(load_scenarios(rig.settings.project, rig.settings.runtime)[gate], tree)
     assert not verdict.passed
     assert said in " ".join(verdict.reasons)

@@ -43,7 +43,12 @@ PAIRS = {"logprobs": [[[5, -0.5], [9, -0.7]], [[6, -0.5], [9, -0.7]], [[7, -0.5]
             "the text does not end with 'c'",
         ),
         ({"logprobs": 1}, PAIRS, {}, "0 log-probabilities for 3 tokens"),
-        ({"logprobs": 1}, PAIRS, {"logprobs": [[[5, -1.0]], [[8, -1.0]], [[7, -1.0]]]}, "log-probabilities of 1 tokens"),
+        (
+            {"logprobs": 1},
+            PAIRS,
+            {"logprobs": [[[5, -1.0]], [[8, -1.0]], [[7, -1.0]]]},
+            "log-probabilities of 1 tokens",
+        ),
         ({"logprobs": 1}, PAIRS, {"logprobs": [[[5, 0.5]], [[6, -1.0]], [[7, -1.0]]]}, "a log-probability of 0.5"),
         (
             {"prompt_logprobs": 1},
@@ -58,7 +63,12 @@ PAIRS = {"logprobs": [[[5, -0.5], [9, -0.7]], [[6, -0.5], [9, -0.7]], [[7, -0.5]
             "'abd' does not match",
         ),
         ({"structured": {"regex": "[a-c]+[0-9]"}}, {"finish": "length"}, None, ""),
-        ({"structured": {"choice": ["abc"]}}, {"finish": "stop"}, {"text": "x", "finish": "stop"}, "none of the choices"),
+        (
+            {"structured": {"choice": ["abc"]}},
+            {"finish": "stop"},
+            {"text": "x", "finish": "stop"},
+            "none of the choices",
+        ),
     ],
 )
 def test_each_feature(sampling: dict[str, Any], good: dict[str, Any], bad: dict[str, Any] | None, said: str) -> None:
@@ -104,7 +114,10 @@ def test_a_seed_brings_the_same_tokens_each_time_that_the_settings_are_the_same(
     part = make_part({"honoured": {"features": ["seed"]}}, calls=[{"groups": [group]}], repeat=2)
 
     def passes(second: list[int]) -> list[dict[str, Any]]:
-        return [make_pass(repeat=at, calls=[{"outputs": [GOOD | {"token_ids": ids}]}]) for at, ids in enumerate(([5], second))]
+        return [
+            make_pass(repeat=at, calls=[{"outputs": [GOOD | {"token_ids": ids}]}])
+            for at, ids in enumerate(([5], second))
+        ]
 
     assert judge_part(make_run(part, passes=passes([5])))[1] == []
     (broken,) = judge_part(make_run(part, passes=passes([6])))[1]

@@ -142,7 +142,10 @@ def test_counts_equal_compares_each_pass_with_its_own_steps() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"unlike": {"row": 2, "what": "its token is not the one that was drawn for it"}}, "row 2: its token is not the"),
+        (
+            {"unlike": {"row": 2, "what": "its token is not the one that was drawn for it"}},
+            "row 2: its token is not the",
+        ),
         ({"sampling": None}, "the step's sampling was not seen"),
         ({"checked": 3}, "3 rows sampled, fewer than decode"),
     ],
@@ -391,9 +394,7 @@ def test_refused_or_right_takes_a_refusal_or_a_run_that_holds_all_else() -> None
     assert reasons(run) == []
     assert judge_part(run)[0].figures["refusals"] == 1
     run.error = msgspec.convert(KNOWN | {"message": "out of memory"}, Error)
-    assert reasons(run) == [
-        "refused, but not naming '\\\\bvLLM \\\\d': Drifted: out of memory, at step 1 of call 0"
-    ]
+    assert reasons(run) == ["refused, but not naming '\\\\bvLLM \\\\d': Drifted: out of memory, at step 1 of call 0"]
     run.error, run.exit = None, Exit("r", signal=9)
     assert reasons(run)[0].startswith("the run was killed by SIGKILL")
 

@@ -67,7 +67,7 @@ def test_an_invariant_of_a_runtime_judges_and_tells(project: Project, made_up: M
     (part,) = load_scenarios(project, "made_up")["first"].parts
     verdict, broken = judge_part(make_run(part))
     assert broken[0].reason.startswith("no 7, at step 0 of call 0")
-    assert highlights(dict(verdict.figures))== "7 lucky numbers"
+    assert highlights(dict(verdict.figures)) == "7 lucky numbers"
     assert any(tell.rank == 1 for tell in tells_of_runtimes())
 
 

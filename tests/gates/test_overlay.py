@@ -1,4 +1,4 @@
-"""What a runtime adds to a shared scenario: nothing of the shared one is lost, and what is wrong is said in one line."""
+"""What a runtime adds to a shared scenario: nothing shared is lost, and what is wrong is said in one line."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ def test_merging_again_changes_nothing(shared: dict[str, Any], overlay: dict[str
     read = read_overlay(mended(shared, overlay), "o.yaml")
     once = merge(shared, read, "o.yaml")
     known = {one["name"] for one in shared["parts"]}
-    again = read_overlay({"extends": "made_up", "parts": [one for one in read.parts if one["name"] in known]}, "o.yaml") if (
-        any(one["name"] in known for one in read.parts)
-    ) else None
+    again = (
+        read_overlay({"extends": "made_up", "parts": [one for one in read.parts if one["name"] in known]}, "o.yaml")
+        if (any(one["name"] in known for one in read.parts))
+        else None
+    )
     assert again is None or merge(once, again, "o.yaml") == once
 
 

@@ -28,8 +28,8 @@ def test_a_red_gate_is_one_line_and_says_what_it_resembles(pytester: pytest.Pyte
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in made_up/taps.py:61 gather "
-            "(resembles drift 1 (0001-mend))",
+            "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in made_up/taps.py:61 "
+            "gather (resembles drift 1 (0001-mend))",
             "*last words of p*",
             "FAILED *first.yaml::first - p: IndexError: index 7*",
         ]
@@ -80,6 +80,34 @@ def test_a_worker_that_cannot_start_fails_every_gate_in_one_line(
     result = run(pytester, made_up, str(made_up.root))
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["the worker ended with exit code 1 before it was ready: ImportError: libcudart*"])
+
+
+OVERLAY = "extends: first\nparts:\n  - name: p\n    invariants: [{exercised: {decode_steps: 99}}]\n"
+
+
+def test_what_a_runtime_brings_runs_with_the_shared_scenarios(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first", order=2)
+    made_up.scenario("mine", order=1).rename(made_up.gates / "mine.yaml")
+    made_up.add("first.yaml", OVERLAY)
+    result = run(pytester, made_up, str(made_up.root), "-v")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*mine.yaml::mine PASSED*", "*first.yaml::first FAILED*"])
+    result.stdout.fnmatch_lines(["p: not exercised: decode steps 3, this scenario needs at least 99"])
+    run(pytester, made_up, str(made_up.root), "-k", "mine").assert_outcomes(passed=1, deselected=1)
+    other = made_up.root / "patches" / "other"
+    other.mkdir()
+    (other / "runtime.yaml").write_text("name: other\n")
+    run(pytester, made_up, str(made_up.root), "--runtime", "other").assert_outcomes(passed=1)
+    several = run(pytester, made_up, str(made_up.root))
+    several.stdout.fnmatch_lines(["*several runtimes in *say --runtime made_up or --runtime other*"])
+
+
+def test_a_broken_overlay_is_one_line(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first")
+    made_up.add("first.yaml", OVERLAY.replace("invariants", "calls"))
+    result = run(pytester, made_up, str(made_up.root / "scenarios"))
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*gates/first.yaml: parts[[]0[]]: Object contains unknown field `calls`*"])
 
 
 def test_foreign_yaml_is_left_alone(pytester: pytest.Pytester, tmp_path: Path) -> None:

@@ -62,8 +62,14 @@ def changed(**changes: Any) -> dict[str, Any]:
         (declare("alive", faults=["flu"]), "parts[0].faults[0]: Invalid enum value 'flu'"),
         (declare("alive", faults="norm_swapped"), "parts[0].faults: Expected `array`, got `str`"),
         (declare("alive", faults=[{"fault": "norm_swapped"}]), "parts[0].faults[0]: Object missing required field"),
-        (declare("alive", faults=[{"fault": "norm_swapped", "call": 1}]), "parts[0]: faults: there is no call 1, only 1"),
-        (declare("alive", faults=[{"fault": "norm_swapped", "call": 0, "step": 0}]), "parts[0].faults[0]: step must be at"),
+        (
+            declare("alive", faults=[{"fault": "norm_swapped", "call": 1}]),
+            "parts[0]: faults: there is no call 1, only 1",
+        ),
+        (
+            declare("alive", faults=[{"fault": "norm_swapped", "call": 0, "step": 0}]),
+            "parts[0].faults[0]: step must be at",
+        ),
         (declare({"alive": None, "totals": None}), "parts[0]: an invariant is a name or one `name: {parameters}`"),
         (changed(parts=[]), "parts is empty"),
         (changed(parts=declare("alive")["parts"] * 2), "two parts are named 'p'"),

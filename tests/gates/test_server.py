@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -184,3 +185,25 @@ def test_a_worker_ends_when_its_client_is_killed(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the worker outlived its client")
+
+
+def test_the_worker_is_told_what_the_runtime_declares(server: Start) -> None:
+    part = make_part("alive", engine={"act": "asked"}, off=True, runtime=[{"size": 1}, {"strength": 3}])
+    run = server().submit(part, scenario="made_up", model="m", tree=None, runtime=make_runtime()).result(30)
+    assert run.result is not None
+    told = json.loads(run.result.passes[0].calls[0].outputs[0].text)
+    assert told["part"]["runtime"] == [{"size": 1, "strength": 0}, {"strength": 0}], "what is off goes on top"
+    assert told["counters"]["seen_rows"] == "decode_rows" and told["counters"]["score"] == "any"
+    assert (told["probe"], told["start"], told["defaults"]) == ("/probe", "made_up:install", {"strength": 0.8})
+    assert run.installs == [{"size": 1, "strength": 0}, {"strength": 0}]
+    assert run.steps[0].observed == {"rows": 2} and run.steps[0].poisoned
+
+
+def test_a_runtime_that_does_not_say_how_it_is_off_is_red_in_one_line(server: Start) -> None:
+    scenario = make_scenario("alive", off=True)
+    future = server().submit(
+        scenario.parts[0], scenario="made_up", model="m", tree=None, runtime=make_runtime(off=None)
+    )
+    assert judge(scenario, [future.result(30)]).reason == (
+        "p: made_up does not say how it is off: declare `off`, its settings, in patches/made_up/runtime.yaml"
+    )

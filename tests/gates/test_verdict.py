@@ -37,7 +37,10 @@ def test_the_first_broken_thing_is_the_reason() -> None:
         ([patch(4, ("made_up", "candidates 0"))], "drift 4 (0004-mend)"),
         ([patch(4, ("elsewhere", "candidates 0"))], "drift 4 (0004-mend)"),
         ([patch(4, ("elsewhere", "candidates 0")), patch(5, ("made_up", "candidates"))], "drift 5 (0005-mend)"),
-        ([patch(4, ("made_up", "candidates")), patch(5, ("made_up", "0"))], "drift 4 (0004-mend) or drift 5 (0005-mend)"),
+        (
+            [patch(4, ("made_up", "candidates")), patch(5, ("made_up", "0"))],
+            "drift 4 (0004-mend) or drift 5 (0005-mend)",
+        ),
         ([patch(4, ("made_up", "IndexError"))], None),
         ([], None),
     ],

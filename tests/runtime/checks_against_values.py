@@ -115,7 +115,9 @@ for made, *given in (
     refuses("Norm.forward", watched, made, *given)
 refuses("Norm.forward", lambda: watched(lambda x, _: x, "x", tokens=9))
 
-RUNNER = SimpleNamespace(input_batch=batch(), model_config=SimpleNamespace(get_vocab_size=lambda: 32, get_hidden_size=lambda: 16))
+RUNNER = SimpleNamespace(
+    input_batch=batch(), model_config=SimpleNamespace(get_vocab_size=lambda: 32, get_hidden_size=lambda: 16)
+)
 
 
 def sampled(logits, temperature=None):

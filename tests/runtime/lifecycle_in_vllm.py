@@ -9,12 +9,12 @@ import weakref
 
 sys.path.insert(0, sys.argv[1])
 
-import esamp  # noqa: E402
-from vllm import LLM, SamplingParams  # noqa: E402
-from vllm.engine.arg_utils import AsyncEngineArgs  # noqa: E402
-from vllm.sampling_params import BeamSearchParams  # noqa: E402
-from vllm.v1.engine.async_llm import AsyncLLM  # noqa: E402
-from vllm.v1.executor.uniproc_executor import UniProcExecutor  # noqa: E402
+import esamp
+from vllm import LLM, SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.sampling_params import BeamSearchParams
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 ENGINE = {
     "model": sys.argv[2],

@@ -1,6 +1,6 @@
 """Run inside an environment: the runtime's method against torch's own autograd and optimisers, without vLLM.
 
-Usage: ``python method_alone.py FOLDER``, the folder of the package ``esamp``; says nothing and exits with 0 if all holds.
+Usage: ``python method_alone.py FOLDER``, that of the package ``esamp``; says nothing and exits with 0 if all holds.
 """
 
 import sys
@@ -39,7 +39,7 @@ class Autograd(torch.nn.Module):
         super().__init__()
         shapes = form.shapes()
         parts = flat.clone().split([rows * columns for rows, columns in shapes])
-        self.values = torch.nn.ParameterList(part.view(shape) for part, shape in zip(parts, shapes))
+        self.values = torch.nn.ParameterList(part.view(shape) for part, shape in zip(parts, shapes, strict=True))
         self.form = form
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -117,7 +117,7 @@ def check_shared_and_first_rows() -> None:
 
 
 def check_memory() -> None:
-    """The bank holds the prompts in flight, gives back what it does not need, and a new prompt starts from the start."""
+    """The bank holds the prompts in flight, gives back what it does not need; a new prompt starts from the start."""
     asked: list[int] = []
     form, rule = FORMS[0], RULES[0]
     bank = Bank(form, form.first(3, None, False, 0.0), rule, False, False, asked.append, [].append)
@@ -140,7 +140,9 @@ def check_memory() -> None:
     bank.release(3)
     bank.group([50])
     fresh = bank.state(50)
-    assert torch.equal(fresh.parameters, form.first(3, None, False, 0.0)) and not fresh.square.any() and fresh.steps == 0
+    assert (
+        torch.equal(fresh.parameters, form.first(3, None, False, 0.0)) and not fresh.square.any() and fresh.steps == 0
+    )
     for prompt in (0, 1, 2, 50):
         bank.release(prompt)
     assert bank.capacity == 0
@@ -181,7 +183,7 @@ def check_no_number() -> None:
         steps = torch.zeros(2, 1)
         rule.step(weights, gradient, moments, steps, torch.ones(2, 1))
         assert steps.flatten().tolist() == [0, 1]
-        for found, expected in zip((weights, *moments), before):
+        for found, expected in zip((weights, *moments), before, strict=True):
             assert torch.equal(found[0], expected[0]) and not torch.equal(found[1], expected[1])
     logits = torch.tensor([[1.0, 2.0, float("-inf")], [3.0, 1.0, 0.0], [5.0, 5.0, 5.0]])
     predicted = torch.tensor([[0.0, 0.0, 0.0], [float("nan"), 0.0, 0.0]])

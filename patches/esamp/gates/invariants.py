@@ -324,7 +324,7 @@ class Learnt(Params, frozen=True):
     """
 
     loss: float = 0.75
-    matched: float = 0.25
+    matched: float = 0.35
     after: int = 64
     prompts: int = 1
     pairs: int = 500

@@ -24,9 +24,9 @@ from patchkit_probe.reference import Distiller, Learners, Method, State, interve
 __all__ = ["DrawProbe", "Probe"]
 
 # Free, largest differences seen, vLLM 0.20.0 on the CPU, over tiny and SmolLM2 with both presets, all three optimisers,
-# one distiller for all, 1 to 58 distillers at once, 1 to 233 rows a step, 300 steps: predictions 6.3e-5 on tiny and 5.1e-4
-# on SmolLM2 (the worst of 10 million numbers; they do not grow with the steps), losses 2.6e-6, logits 9.9e-6; states
-# 1.1e-4 with the paper's Adam and 6.2e-4 with AdamW's epsilon of 1e-8.
+# one distiller for all, 1 to 58 distillers at once, 1 to 233 rows a step, 300 steps: predictions 6.3e-5 on tiny and
+# 5.1e-4 on SmolLM2 (the worst of 10 million numbers; they do not grow with the steps), losses 2.6e-6, logits 9.9e-6;
+# states 1.1e-4 with the paper's Adam and 6.2e-4 with AdamW's epsilon of 1e-8.
 FREE = Tolerances(predicted=2e-3, losses=2e-5, logits=5e-5, state=3e-3)
 # Synchronised, in bfloat16 on the CPU: predictions 2.5e-6, losses 3.0e-7, states 6.9e-5, logits 2.4e-7. On a card the
 # head may sum in another order for another number of rows, which turns the last digit of a logit: 2^-8 of it, or 2^-11.

@@ -77,8 +77,8 @@ class Config:
         parse_place("source", self.source)
 
 
-# What the authors' release (tLLM at c606f40) runs: other taps, a narrower network, one row a prompt. Its parameters have
-# the model's type and it leaves out steps with prefill; both are as in the paper here.
+# What the authors' release (tLLM at c606f40) runs: other taps, a narrower network, one row a prompt. There parameters
+# have the model's type and steps with prefill are left out; here both are as in the paper.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "release": {

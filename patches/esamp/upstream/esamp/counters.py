@@ -8,7 +8,7 @@ from esamp.method.intervention import Moved
 
 
 class Counters:
-    """Plain numbers for what Python decides, device tensors for what only the device knows (no sync on the hot path)."""
+    """Plain numbers for what Python decides, device tensors for what only the device knows: no step waits for them."""
 
     def __init__(self, device: torch.device) -> None:
         self.steps = 0

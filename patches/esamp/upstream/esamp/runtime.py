@@ -176,7 +176,7 @@ class Runtime:
         return self._planned[1]
 
     def sample(self, sampler: Any, logits: torch.Tensor, metadata: Any) -> Optional[Any]:
-        """After the forward: predict, train, intervene and draw as ``Sampler.sample``; None if it has no decode rows."""
+        """After the forward: predict, train, intervene, draw as ``Sampler.sample``; None if it has no decode rows."""
         step, self._step = self._step, None
         if self._runner is None:
             return None

@@ -1,7 +1,7 @@
 """Guards: is vLLM what this runtime takes it for? If it is not, one line says so before a token is returned.
 
-Every hook reports here, in every step, that it was reached, and what it got. ``checks.py`` knows what that must look like.
-What only the device knows is asked for at the end of the step, when vLLM has waited for the device anyway.
+Every hook reports here, in every step, that it was reached, and what it got; ``checks.py`` knows what that must look
+like. What only the device knows is asked for at the end of the step, when vLLM has waited for the device anyway.
 """
 
 from typing import Any, Optional

@@ -68,7 +68,7 @@ class Memory:
         free = free_bytes(self._device)
         if wanted > free:
             raise RuntimeError(
-                f"esamp: {what} need {wanted / GIB:.1f} GiB and {free / GIB:.1f} GiB are free on {self._device}; {ADVICE}"
+                f"esamp: {what} need {wanted / GIB:.1f} GiB, {free / GIB:.1f} GiB are free on {self._device}; {ADVICE}"
             )
 
 

@@ -1,8 +1,8 @@
 """Taps: copy the decode rows out of the forward pass.
 
-vLLM's decoder blocks start with ``input_layernorm``, and a final ``norm`` stands behind the last one. Each is called with
-(hidden, residual) and returns (normalised, residual sum); the first one is called with the embeddings alone and returns
-them normalised. A tap wraps such a call, copies one of the two outputs, and hands them on untouched.
+vLLM's decoder blocks start with ``input_layernorm``, and a final ``norm`` stands behind the last one. Each is called
+with (hidden, residual) and returns (normalised, residual sum); the first one is called with the embeddings alone and
+returns them normalised. A tap wraps such a call, copies one of the two outputs, and hands them on untouched.
 """
 
 from typing import Any, Callable, Optional
@@ -110,7 +110,7 @@ def output_at(name: str, place: str) -> int:
 
 
 def find_decoder(model: nn.Module) -> Any:
-    """The part of a model that holds its ``layers``, two or more blocks that start with a norm, and a ``norm`` behind."""
+    """The part of a model that holds its ``layers``, blocks that start with a norm, and a ``norm`` behind them."""
     for module in model.modules():
         layers = getattr(module, "layers", None)
         if isinstance(layers, nn.ModuleList) and len(layers) > 1 and hasattr(module, "norm"):

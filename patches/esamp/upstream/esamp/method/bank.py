@@ -12,8 +12,8 @@ from esamp.method.optimisers import Optimiser
 from esamp.method.slots import Slots
 
 FLOAT_BYTES = 4
-# A bank that must grow does so by a quarter at least, so that prompts that come one by one do not copy it each time; when
-# less than half of it is needed it shrinks.
+# A bank that must grow does so by a quarter at least, so that prompts that come one by one do not copy it each time;
+# when less than half of it is needed it shrinks.
 SPARE = 4
 
 
@@ -104,7 +104,7 @@ class Bank:
     # The prompts.
 
     def group(self, prompts: list[int]) -> Grouping:
-        """Lay out a step whose rows belong to these prompts; a prompt seen for the first time gets a fresh distiller."""
+        """Lay out a step whose rows belong to these prompts; one seen for the first time gets a fresh distiller."""
         slots, fresh = self.slots.take(prompts)
         self._fit()
         if fresh:

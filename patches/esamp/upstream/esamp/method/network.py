@@ -140,7 +140,7 @@ def forward(parameters: Parameters, inputs: torch.Tensor) -> Seen:
 
 
 def backward(parameters: Parameters, seen: Seen, error: torch.Tensor, into: Parameters) -> None:
-    """Write the gradients of a loss into ``into``; ``error``: ``[distillers, rows, hidden]`` gradient at the outputs."""
+    """Write a loss's gradients into ``into``; ``error``: ``[distillers, rows, hidden]`` gradient at the outputs."""
     if parameters.scale is not None:
         torch.sum(error * seen.normalised, dim=1, keepdim=True, out=into.scale)
         torch.sum(error, dim=1, keepdim=True, out=into.shift)

@@ -1,7 +1,7 @@
 """The optimisers, in place on many distillers at once; a gradient serves as the scratch space of its own step.
 
-All take ``[distillers, size]`` matrices and ``active``, ``[distillers, 1]``: 1 for a distiller that trains in this step,
-0 for one that must stay as it is. Each distiller counts its own steps.
+All take ``[distillers, size]`` matrices and ``active``, ``[distillers, 1]``: 1 for a distiller that trains in this
+step, 0 for one that must stay as it is. Each distiller counts its own steps.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,64 @@
+"""patchkit knows vLLM, a runtime its method: no word of ESamp's is in ``patchkit/`` or ``scenarios/``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORDS = re.compile(
+    r"(?<!r)esamp"
+    r"|distill"
+    r"|(?<!stats\.)\bbeta\b"
+    r"|\bshallow\b"
+    r"|[\"'`.]deep\b|\bdeep (tap|row|layer)"
+    r"|model.?bank"
+    r"|\bloss(es)?(\b|_)"
+    r"|\bgold\b|\bdoctor",  # our own words for reference rows and fault injection, once
+    re.IGNORECASE,
+)
+
+
+def texts() -> list[Path]:
+    """Every text that ships as patchkit's or as a shared scenario; locks name packages of others."""
+    found = [path for folder in ("patchkit", "scenarios") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    return [path for path in found if "__pycache__" not in path.parts and path.parent.name != "locks"]
+
+
+def test_no_word_of_a_runtime_is_in_what_every_runtime_shares() -> None:
+    said = []
+    for path in texts():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        said += [
+            f"{path.relative_to(ROOT)}:{at}: {line.strip()}" for at, line in enumerate(lines, 1) if WORDS.search(line)
+        ]
+    assert not said, "\n".join(said)
+    assert len(texts()) > 150, "there was something to look at"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "class Esamp:",
+        "the distiller's",
+        "runtime: {beta: 0.8}",
+        "view.deep[0]",
+        '"shallow"',
+        "model_bank_slots",
+        "loss_last",
+    ],
+)
+def test_each_word_would_be_found(line: str) -> None:
+    assert WORDS.search(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["stats.beta.ppf(1)", "resampled", "one heading deep", "DEEPEST = 4", "deep: bool", "what is lost"]
+)
+def test_what_only_looks_like_one_is_left_alone(line: str) -> None:
+    assert not WORDS.search(line)
