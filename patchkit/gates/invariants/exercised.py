@@ -20,6 +20,8 @@ class Exercised(Params, frozen=True):
     recomputed_tokens: int | None = None
     batch_sizes: int | None = None
     decode_rows_at_once: int | None = None
+    packed_tokens: int | None = None
+    longest_answer: int | None = None
     stop_finishes: int | None = None
     length_finishes: int | None = None
     aborted: int | None = None
@@ -51,7 +53,8 @@ def exercised(run: Run, params: Exercised, figures: Figures) -> Iterator[Broken]
 def seen_in(run: Run) -> dict[str, int]:
     """What the workload did, from the worker's own counts."""
     steps = run.patched
-    finishes = [out.finish for done in run.passes("patched") for call in done.calls for out in call.outputs]
+    outputs = [out for done in run.passes("patched") for call in done.calls for out in call.outputs]
+    finishes = [out.finish for out in outputs]
     return {
         "decode_steps": len(run.decoding),
         "shrinks": sum(0 < step.shape.decode_rows < step.shape.decode_rows_before for step in steps),
@@ -60,6 +63,8 @@ def seen_in(run: Run) -> dict[str, int]:
         "recomputed_tokens": sum(step.shape.recomputed_tokens for step in steps),
         "batch_sizes": len({step.shape.decode_rows for step in run.decoding}),
         "decode_rows_at_once": max((step.shape.decode_rows for step in steps), default=0),
+        "packed_tokens": max((packed_tokens(step) for step in steps), default=0),
+        "longest_answer": max((len(out.token_ids) for out in outputs), default=0),
         "stop_finishes": finishes.count("stop"),
         "length_finishes": finishes.count("length"),
         "aborted": sum(aborted_in(run, done) for done in run.passes("patched")),
@@ -73,6 +78,11 @@ def aborted_in(run: Run, done: Pass) -> int:
         ended = {out.prompt for out in made.outputs if out.finish != "abort"}
         gone += sum(prompt not in ended for prompt in (call.abort.prompts if call.abort else []))
     return gone
+
+
+def packed_tokens(step: Step) -> int:
+    """Tokens that the step runs through the model."""
+    return step.shape.decode_rows + step.shape.prefill_tokens + step.shape.recomputed_tokens
 
 
 def prefill_after_decode(before: Step, step: Step) -> bool:
