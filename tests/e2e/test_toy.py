@@ -1,7 +1,7 @@
 """A second runtime, which only stands in the way of ``Sampler.sample``: the shared gates see it, right or wrong.
 
-It has no probe, and no counters beyond what it counts. Each ``fault`` of it is one that generic checks must see; and each
-fault that is injected into vLLM must leave plain vLLM as it is.
+It has no probe, and one counter. Each ``fault`` of it is one that generic checks must see. And each fault that is
+injected into vLLM must leave plain vLLM as it is.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Runtime:
                 raise RuntimeError("it broke")
             if fault == "moves":
                 logits += torch.linspace(0, 1, logits.shape[1])
+            if fault == "shifts":
+                logits += 0.125
             if fault == "forbids":
                 logits[:, ::2] = float("-inf")
             if fault == "draws_twice" and not metadata.all_greedy:
@@ -65,8 +67,8 @@ class Runtime:
         Sampler.sample = self.original
 
 
-def install(fault="", after=4):
-    return Runtime(fault, after)
+def install(fault="", after=4, stubborn=""):
+    return Runtime(fault or stubborn, after)
 '''
 MANIFEST = """\
 name: toy
@@ -105,9 +107,8 @@ def test_a_runtime_without_probe_and_rows_runs_and_what_it_lacks_is_said(rig: Ri
     scenarios = load_scenarios(rig.settings.project, "toy")
     assert rig.run(scenarios["neutrality"]).passed
     verdict = rig.run(scenarios["multi_generate"])
-    assert verdict.reasons == [
-        "calls: toy declares no counter that must be decode_rows: say it under `counters` in patches/toy/runtime.yaml"
-    ]
+    said = "toy declares no counter that must be decode_rows: say it under `counters` in patches/toy/runtime.yaml"
+    assert f"calls: {said}" in verdict.reasons
     assert "has no probe to poison with" in rig.run(scenarios["gather_check"]).reason
 
 
@@ -144,6 +145,7 @@ def judged(rig: Rig, *invariants: Any, **part: Any) -> Verdict:
         ("lowest", "its token is not the one that was drawn for it"),
         ("draws_twice", "vLLM's sampler was called 2 times, not once"),
         ("forbids", "other tokens survive than vLLM's filters keep"),
+        ("moves", "other tokens survive than vLLM's filters keep"),
         ("unfilters", "other tokens survive than vLLM's filters keep"),
         ("raises", "RuntimeError: it broke, at step 5 of call 0"),
     ],
@@ -156,7 +158,14 @@ def test_sampling_that_is_wrong_is_seen_at_its_first_step(rig: Rig, fault: str, 
 
 def test_sampling_that_is_right_is_green_also_where_logits_are_moved(rig: Rig) -> None:
     assert judged(rig, {"sampled": {"greedy": 18, "drawn": 27}}, "alive").passed
-    assert judged(rig, "sampled", runtime={"fault": "moves"}).passed
+    assert judged(rig, "sampled", runtime={"fault": "shifts"}).passed
+
+
+def test_off_means_that_no_bit_of_a_logit_is_touched(rig: Rig) -> None:
+    assert judged(rig, "sampled", off=True, runtime={"fault": "shifts"}).passed, "off goes on top"
+    stubborn = judged(rig, "sampled", off=True, runtime={"stubborn": "shifts"})
+    assert "its logits are not plain vLLM's, though off" in stubborn.reason
+    assert stubborn.step == 5
 
 
 def test_several_installs_are_passes_of_their_own(rig: Rig) -> None:

@@ -151,7 +151,7 @@ class Batched:
             return part.reshape(-1, *shape)
 
         if method.normalise_source:
-            x = torch.nn.functional.rms_norm(x, (HIDDEN,), eps=1e-5)
+            x = torch.nn.functional.rms_norm(x, (HIDDEN,), eps=1e-6)
         for _ in range(method.blocks):
             gate, up, down = take(HIDDEN, WIDTH), take(HIDDEN, WIDTH), take(WIDTH, HIDDEN)
             a = x @ gate

@@ -25,7 +25,7 @@ def forward(parameters, x, method):
     """The prediction, from a flat list of parameters in the order that the runtime uses."""
     left = list(parameters)
     if method.normalise_source:
-        x = x / (x.square().mean(1, keepdim=True) + 1e-5).sqrt()
+        x = x / (x.square().mean(1, keepdim=True) + 1e-6).sqrt()
     for _ in range(method.blocks):
         gate, up, down = left.pop(0), left.pop(0), left.pop(0)
         a = x @ gate + (left.pop(0) if method.gate_bias is not None else 0)
@@ -101,7 +101,7 @@ def first_weights_are_drawn_in_the_stated_order() -> None:
         assert torch.equal(reference.Distiller(HIDDEN, method).state().parameters, torch.cat(expected))
     x = torch.randn(3, HIDDEN) * 7
     predicted = reference.Distiller(HIDDEN, method).predict(x)
-    torch.testing.assert_close(predicted, torch.nn.functional.rms_norm(x, (HIDDEN,), eps=1e-5))
+    torch.testing.assert_close(predicted, torch.nn.functional.rms_norm(x, (HIDDEN,), eps=1e-6))
 
 
 def goes_on_from_a_state(settings) -> None:
