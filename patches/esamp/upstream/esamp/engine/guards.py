@@ -13,7 +13,7 @@ from esamp.engine.checks import EXECUTE, PREPARE, SAMPLE, STEP, fail
 
 CALLED = "execute_model, with or without tokens"
 ELSEWHERE = (
-    "was not called and the engine made tokens: its model runner is another one, or in another process (pass the class "
+    "was not called in a step with requests: another model runner runs, or one in another process (pass the class "
     "UniProcExecutor as distributed_executor_backend)"
 )
 
