@@ -15,6 +15,7 @@ class Shape(msgspec.Struct, frozen=True):
     decode_rows: int = 0
     prefill_tokens: int = 0
     recomputed_tokens: int = 0
+    recomputed_alone: int = 0
     decode_rows_before: int = 0
 
     def __str__(self) -> str:
@@ -49,8 +50,8 @@ class Started(Event, frozen=True):
 
 class Sampling(msgspec.Struct, frozen=True):
     """How a step's tokens were drawn, row by row: ``checked`` rows, of which ``greedy`` took their highest logit and
-    the others what vLLM's sampler drew for them; ``lone`` rows had one token to choose from. ``unlike``: the first row that
-    is not as it must be, as ``{"row", "what"}``.
+    the others what vLLM's sampler drew for them; ``lone`` rows had one token to choose from. ``unlike``: the first row
+    that is not as it must be, as ``{"row", "what"}``.
     """
 
     checked: int
@@ -61,7 +62,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class Step(Event, frozen=True, rename={"pass_": "pass"}):
-    """One model step; ``observed``: what the runtime's probe says of it, ``poisoned``: whether it poisoned behind it."""
+    """One model step; ``observed``: what the runtime's probe says of it, ``poisoned``: whether it poisoned."""
 
     run: str
     pass_: str
@@ -112,7 +113,7 @@ class CallResult(msgspec.Struct, frozen=True):
 
 
 class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
-    """All calls of a part, once, with or without the runtime."""
+    """All calls of a part, once, with or without the runtime; ``left``: what it left behind, null if nobody looked."""
 
     pass_: str
     seconds: float
@@ -122,6 +123,7 @@ class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     install: int = 0
     counters: dict[str, Any] | None = None
     observed: dict[str, Any] | None = None
+    left: list[dict[str, Any]] | None = None
 
 
 class Independence(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
@@ -134,6 +136,15 @@ class Independence(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     at: int | None = None
 
 
+class Checked(msgspec.Struct, frozen=True):
+    """One of a runtime's own checks: whether it held, null where it was skipped, and why not."""
+
+    name: str
+    held: bool | None
+    reason: str = ""
+    seconds: float = 0.0
+
+
 class Result(Event, frozen=True):
     """What a run brought."""
 
@@ -141,6 +152,7 @@ class Result(Event, frozen=True):
     passes: list[Pass]
     load_seconds: float = 0.0
     independence: list[Independence] | None = None
+    checks: list[Checked] = []
 
 
 class Loaded(Event, frozen=True):

@@ -99,8 +99,9 @@ class Part(Declared, frozen=True, dict=True):
     """One engine of a scenario, from load to result; see docs/worker-protocol.md."""
 
     name: str
-    calls: list[Call]
     invariants: list[str | dict[str, dict[str, Any] | None]]
+    calls: list[Call] = msgspec.field(default_factory=list)
+    checks: str = ""
     model: str = "tiny"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: Settings | list[Settings] = msgspec.field(default_factory=dict)
@@ -113,7 +114,7 @@ class Part(Declared, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         self.named()
-        self.not_empty("calls", "passes")
+        self.not_empty("passes", *([] if self.checks else ["calls"]))
         self.at_least(1, "repeat")
         if self.runtime == []:
             raise ValueError("runtime is empty")
@@ -130,8 +131,20 @@ class Part(Declared, frozen=True, dict=True):
         for one, _ in judged:
             one.check_fits(self)
         names = {one.name for one, _ in judged}
+        self._check_checks(names)
         if "refused" in names and "refused_or_right" not in names and len(judged) > 1:
             raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
+
+    def _check_checks(self, judged: set[str]) -> None:
+        """A part either makes calls and is judged by them, or it is the runtime's own checks and nothing else."""
+        if self.checks and (self.calls or self.faults or self.watch or self.off or self.repeat > 1):
+            raise ValueError("checks stand alone: a part with them has no calls, faults, watch, off or repeat")
+        if self.checks and not self.checks.isidentifier():
+            raise ValueError(f"checks names a module of the runtime's gates folder, not {self.checks!r}")
+        if self.checks and judged != {"finished", "checks_hold"}:
+            raise ValueError("a part with checks is judged by checks_hold alone")
+        if not self.checks and "checks_hold" in judged:
+            raise ValueError("checks_hold needs `checks: MODULE`")
 
     def for_worker(self) -> dict[str, Any]:
         """What the worker is told: everything but what must hold."""

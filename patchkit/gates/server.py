@@ -426,6 +426,7 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
         "defaults": defaults,
         "counters": {name: counter.must_be for name, counter in runtime.counters.items()} if runtime else {},
         "probe": str(runtime.probe) if runtime and runtime.probe else None,
+        "gates": str(runtime.gates) if runtime and part.checks else None,
     }
     return request | told, record
 

@@ -95,12 +95,13 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         must_be: ``decode_rows``: at every step as many as the worker counted. ``decode_steps``: one in a step with
-            decode rows, else none. ``zero``: never anything else. ``positive``: above zero, summed over the decode
-            steps. ``any``: nothing is asked of it; it is told as it stands instead of as a difference over the step.
+            decode rows, else none. ``steps``: one in each step that runs the model. ``zero``: never anything else.
+            ``positive``: above zero, summed over the decode steps. ``any``: nothing is asked of it, and it is told as
+            it stands instead of as a difference over the step.
         means: what it counts, in a few words.
     """
 
-    must_be: Literal["decode_rows", "decode_steps", "zero", "positive", "any"]
+    must_be: Literal["decode_rows", "decode_steps", "steps", "zero", "positive", "any"]
     means: str
 
 

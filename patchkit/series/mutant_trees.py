@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ def mutated_trees(tree: Tree, mutants: Sequence[Mutant]) -> Iterator[dict[str, P
         yield {mutant.name: place / mutant.name for mutant in mutants}
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+_PARSING = threading.Lock()
 
 
 def _sweep(folder: Path) -> None:
@@ -118,6 +122,12 @@ def _held(path: Path) -> tuple[bytes, int]:
     return path.read_bytes(), path.stat().st_mode & 0o100 | 0o100000
 
 
+def _dumped(source: bytes) -> str:
+    """The syntax tree as text. One at a time: in CPython 3.11 threads that parse disturb each other (gh-106905)."""
+    with _PARSING:
+        return ast.dump(ast.parse(source))
+
+
 def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
     """Whether more than comments and blanks is different.
 
@@ -129,11 +139,11 @@ def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
         if not name.endswith(".py") or not content or not old.is_file():
             return True
         try:
-            before = ast.dump(ast.parse(old.read_bytes()))
+            before = _dumped(old.read_bytes())
         except (SyntaxError, ValueError):  # written for a newer Python than this one
             return True
         try:
-            if ast.dump(ast.parse(content)) != before:
+            if _dumped(content) != before:
                 return True
         except (SyntaxError, ValueError) as error:
             raise PatchkitError(f"{mutant.path}: {name} is no Python any more: {error}", "mend the mutant") from error

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from patchkit_worker.left_behind import Randomness
 from patchkit_worker.probe import Guarded
 from patchkit_worker.sampling import check_sampling, filters, upright
 from patchkit_worker.steps import Shape, Span, StepTracker
@@ -34,7 +35,8 @@ class Observer:
     ) -> None:
         self._engine, self._watch, self._counters, self._emit = engine, set(watch), counters, emit
         self._batch = Batch(engine.runner)
-        self._draws = Draws(engine, self._sampled, wanted=self._wanted)
+        self._random: Randomness | None = None
+        self._draws = Draws(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
         self._runtime: Any | None = None
         self._probe = NOBODY
         self._off = False
@@ -57,12 +59,30 @@ class Observer:
         """Of the step begun last."""
         return self._batch.shape
 
-    def begin_pass(self, runtime: Any | None, probe: Guarded = NOBODY, off: bool = False) -> None:
-        """A pass starts, without a runtime, or with one that is on or off and whose probe observes."""
-        self._runtime, self._probe, self._off = runtime, probe, off
+    def begin_pass(
+        self, runtime: Any | None, probe: Guarded = NOBODY, off: bool = False, random: Randomness | None = None
+    ) -> None:
+        """A pass starts, without a runtime, or with one that is on or off and whose probe observes.
+
+        ``random`` is asked whether generators moved where vLLM did not draw.
+        """
+        self._runtime, self._probe, self._off, self._random = runtime, probe, off, random
         self._counted = self._counters_now()
         self._batch.owners.clear()
         self._draws.attach()
+
+    def end_pass(self) -> None:
+        """The pass is over: hold nothing of it."""
+        self._runtime, self._probe, self._random, self._sampling = None, NOBODY, None, None
+        self.distributions = {}
+        self._draws.begin_step()
+
+    def _around_draw(self, over: bool) -> None:
+        """vLLM is about to draw, or has drawn."""
+        if self._random is not None and over:
+            self._random.resume()
+        elif self._random is not None:
+            self._random.check(self.step)
 
     def begin_call(self, owners: Owners) -> None:
         """A call starts; ``owners``: (prompt tokens, seed) of a request to its (prompt, sample)."""
@@ -177,8 +197,15 @@ class Batch:
 class Draws:
     """Sees what goes into ``compute_logits`` and ``Sampler.sample``, what is drawn from and what comes out."""
 
-    def __init__(self, engine: Engine, tell: Callable[[Sampling], None], wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        tell: Callable[[Sampling], None],
+        wanted: Callable[[], bool],
+        around: Callable[[bool], None],
+    ) -> None:
         self._model, self._sampler, self._tell, self._wanted = engine.model, engine.runner.sampler, tell, wanted
+        self._around = around
         self._compute: Any = self._compute_logits
         self.begin_step()
         inner = self._sampler.topk_topp_sampler
@@ -235,9 +262,11 @@ class Draws:
         logits, self._generators, top_k, top_p = (*inputs, *named.values())
         self._after = apply_top_k_top_p(logits.clone(), top_k, top_p)
         self._calls += 1
+        self._around(False)
 
     def _after_draw(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if self._wanted():
+            self._around(True)
             self._drawn = token_ids_of(output).clone()
 
 

@@ -9,6 +9,7 @@ from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
 from patchkit_worker.engine import make_engine
 from patchkit_worker.faults import Faults
+from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
 from patchkit_worker.observe import NOBODY, Observer, Owners, engine_of
 from patchkit_worker.probe import Guarded, load_probe, where_in
 from patchkit_worker.prompts import Prompt, make_prompts
@@ -71,14 +72,16 @@ class Part:
         # Passes over the same prompts must not find each other's prefixes, and draw the same random numbers.
         self._llm.reset_prefix_cache()
         torch.manual_seed(0)
+        self._kept.clear()
         patched = self._place["pass"] == "patched"
         settings = self._installs()[self._place["install"]]
+        before = Snapshot(self._llm, self._engine) if patched and self._observer is not None else None
+        random = Randomness()
         runtime = install(self._request, settings) if patched else None
         probe = self._probe(runtime, settings)
         if self._observer is not None:
-            self._observer.begin_pass(runtime, probe, bool(self._spec.get("off")))
+            self._observer.begin_pass(runtime, probe, bool(self._spec.get("off")), random)
         self._prompts_before = self._caller_ids.returned_tokens = 0
-        self._kept.clear()
         calls = []
         for number, call in enumerate(self._spec["calls"]):
             self._place["call"] = number
@@ -88,17 +91,33 @@ class Part:
             counters = runtime.counters() if self._request.get("counters") else None
             observed = probe.end_pass()
             probe.remove()
-            runtime.uninstall()
+            probe = NOBODY  # whatever it holds is no tensor of the runtime's
         if "distributions" in (self._spec.get("watch") or []):
             self._independence += self._compare_first_and_last_call()
+        left = self._leave(runtime, before, random)
         return {
             **{key: self._place[key] for key in ("pass", "repeat", "install")},
             "seconds": sum(call["seconds"] for call in calls),
             "generated_tokens": sum(call["generated_tokens"] for call in calls),
             "counters": counters,
             "observed": observed,
+            "left": left,
             "calls": calls,
         }
+
+    def _leave(self, runtime: Any | None, before: Snapshot | None, random: Randomness) -> Left | None:
+        """Uninstall; tells what is left behind, unless there was no runtime or nothing is observed."""
+        if runtime is None:
+            return None
+        if before is None or self._observer is None:
+            runtime.uninstall()
+            return None
+        counted = counters_of(runtime)
+        runtime.uninstall()
+        random.check(self._observer.step)
+        self._kept.clear()
+        self._observer.end_pass()  # which holds the probe, and tensors of the last step
+        return [*before.differences(), *random.moved, *after_uninstall(runtime, counted)]
 
     def _probe(self, runtime: Any | None, settings: dict[str, Any]) -> Guarded:
         """The runtime's own observer, if it has one and the part is watched."""

@@ -13,13 +13,18 @@ def load_probe(folder: str | None) -> Any | None:
     """The module ``patchkit_probe.probe`` of a folder; None if there is no folder."""
     if folder is None:
         return None
+    load_package(folder)
+    return importlib.import_module(f"{PACKAGE}.probe")
+
+
+def load_package(folder: str) -> None:
+    """Make a folder the package ``patchkit_probe``."""
     if PACKAGE not in sys.modules:
         spec = importlib.util.spec_from_loader(PACKAGE, None, is_package=True)
         assert spec is not None
         package = importlib.util.module_from_spec(spec)
         package.__path__ = [folder]
         sys.modules[PACKAGE] = package
-    return importlib.import_module(f"{PACKAGE}.probe")
 
 
 class ProbeError(Exception):

@@ -77,7 +77,7 @@ def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str,
 
 
 def upright(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
-    """What was drawn from; up to 0.10.2 vLLM divides a greedy row by -1 once its highest logit is taken: undone here."""
+    """What was drawn from; up to 0.10.2 vLLM divides a greedy row by -1 behind its argmax: undone here."""
     if after is None or after.shape != filtered.shape:
         return after
     turned = greedy & (after == -filtered).all(dim=1)

@@ -144,6 +144,10 @@ def work_on(request: dict[str, Any], channel: Channel) -> int:
 
         return run_draw(request, channel)
     os.environ.update(request["part"].get("environ") or {})
+    if request["part"].get("checks"):
+        from patchkit_worker.checks import run_checks
+
+        return run_checks(request, channel)
     from patchkit_worker.part import run_part
 
     return run_part(request, channel)
@@ -179,7 +183,7 @@ def import_vllm() -> dict[str, Any]:
     on_cpu = current_platform.is_cpu()
     for name in PRELOADED + (PRELOADED_CPU if on_cpu else ()):
         try_import(name)
-    for name in ("part", "draw"):
+    for name in ("part", "draw", "checks"):
         importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))

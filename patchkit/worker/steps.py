@@ -23,6 +23,7 @@ class Shape:
     decode_rows: int = 0
     prefill_tokens: int = 0
     recomputed_tokens: int = 0
+    recomputed_alone: int = 0
     decode_rows_before: int = 0
 
 
@@ -71,6 +72,7 @@ class StepTracker:
         again = max(0, min(end, request.fed) - start)
         shape.decode_rows += decode
         shape.recomputed_tokens += again
+        shape.recomputed_alone += tokens == again == 1
         shape.prefill_tokens += max(0, min(end, request.prompt_length) - start - again)
         request.fed = max(request.fed, end)
         return Span(start, tokens, decode, samples=end >= request.prompt_length and end >= request.fed)

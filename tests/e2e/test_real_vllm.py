@@ -22,7 +22,9 @@ GATES = (
     "features",
     "identity",
     "learning",
+    "learnt",
     "guards",
+    "lifecycle",
 )
 
 

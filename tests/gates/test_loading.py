@@ -81,7 +81,7 @@ def test_an_invariant_of_a_runtime_judges_and_tells(project: Project, made_up: M
             "extends: first\nparts: [{name: p, invariants: [unlucky]}]\n",
             "o.yaml: parts[0]: no invariant is named 'unlucky'",
         ),
-        ("o.yaml", "extends: first\nparts: [{name: q}]\n", "o.yaml: parts[1]: Object missing required field `calls`"),
+        ("o.yaml", "extends: first\nparts: [{name: q}]\n", "o.yaml: parts[1]: Object missing required field `inv"),
         ("o.yaml", "extends: [\n", "o.yaml: line 2: "),
         ("invariants.py", "import nothing_of_this_name\n", "invariants.py:1: ModuleNotFoundError: No module named"),
         ("invariants.py", "def f(:\n", "invariants.py:1: SyntaxError: "),

@@ -3,10 +3,13 @@
 Usage: ``python learning_measures.py``; says nothing and exits with 0 if that is so.
 """
 
+from types import SimpleNamespace
+
 import torch
 from gates_package import load
 
 learning = load("learning")
+draw_probe = load("draw_probe")
 ROWS, HIDDEN, STEPS = 16, 24, 80
 
 
@@ -27,8 +30,8 @@ def gain(predict, likeness: float) -> float:
         source, target, turn = rows(step, likeness)
         untrained = source + 0.2 * torch.randn(ROWS, HIDDEN, generator=noise)
         progress.take(predict(source, target, turn, untrained), untrained, target)
-    bins = [one.told() for one in progress.bins[1:]]
-    won, untrained_won, pairs = (sum(one[at] for one in bins) for at in (4, 5, 6))
+    bins = progress.bins[1:]
+    won, untrained_won, pairs = (sum(getattr(one, of) for one in bins) for of in ("won", "untrained_won", "pairs"))
     untrained_share = max(untrained_won / pairs, 0.5)
     return (won / pairs - untrained_share) / (1 - untrained_share)  # as ``learnt`` does in invariants.py
 
@@ -96,7 +99,35 @@ def the_curve_tells_when_it_was_learnt() -> None:
     assert learning.explained(1.0, 4.0) == 0.75 and learning.explained(1.0, 0.0) is None
 
 
+def a_draw_tells_when_it_was_learnt() -> None:
+    """Two prompts of 4 rows; from the 400th row a prompt on, predictions are near their targets."""
+
+    def draw(steps: int, error: float) -> dict:
+        runtime, view = SimpleNamespace(), None
+        runtime.view = lambda: view
+        look = draw_probe.DrawProbe(runtime, {}, None)
+        generator = torch.Generator().manual_seed(1)
+        step = SimpleNamespace(rows=[SimpleNamespace(decode=True)] * 8)
+        for number in range(steps):
+            target = torch.randn(8, HIDDEN, generator=generator)
+            off = error if number >= 100 else 2.0
+            predicted = target + off * torch.randn(8, HIDDEN, generator=generator)
+            view = SimpleNamespace(
+                count=8, owners=[(row // 4, row % 4) for row in range(8)], target=target, predicted=predicted
+            )
+            look.sampled(None, step)
+        return look.figures()
+
+    told = draw(400, 0.5)
+    assert 0.7 < told["explained_variance"] < 0.8 and 384 <= told["tokens_to_learn"] <= 448, told
+    assert 0.2 < told["loss"] < 0.3 and 0.9 < told["running_mean_loss"] < 1.1, told
+    told = draw(400, 2.0)
+    assert told["explained_variance"] < -2 and told["tokens_to_learn"] is None, told
+    assert draw(7, 0.5) == dict.fromkeys(told), "too short to be looked at"
+
+
 the_gain_is_of_what_was_learnt()
 pairs_by_hand()
 the_running_mean_is_the_mean()
 the_curve_tells_when_it_was_learnt()
+a_draw_tells_when_it_was_learnt()

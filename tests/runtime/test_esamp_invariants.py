@@ -188,10 +188,12 @@ def test_learning_wants_the_loss_to_fall_against_identity() -> None:
     assert reasons("learning", unknown) == ["loss None: nothing to judge learning by" + WHERE]
 
 
-def bins(error: float, won: float, untrained_won: float = 700.0) -> dict[str, list[list[float]]]:
-    """Three prompts of four bins, each with 1,000 pairs, of which an untrained copy matches 700."""
-    one = [32, 256, error, 100.0, won, untrained_won, 1000]
-    return {str(prompt): [one] * 4 for prompt in range(3)}
+def bins(
+    error: float, won: float, untrained_won: float = 700.0, mean_error: float = 60.0
+) -> dict[str, list[list[float]]]:
+    """Three prompts of eight bins, each with 1,000 pairs, of which an untrained copy matches 700."""
+    one = [16, 256, error, 100.0, mean_error, won, untrained_won, 1000]
+    return {str(prompt): [one] * 8 for prompt in range(3)}
 
 
 def test_learnt_wants_a_loss_and_matched_pairs_far_from_an_untrained_copy_s() -> None:
@@ -199,7 +201,10 @@ def test_learnt_wants_a_loss_and_matched_pairs_far_from_an_untrained_copy_s() ->
         return reasons("learnt", make_run(faultless(), learnt=bins(**given)), prompts=3)
 
     assert said(error=50.0, won=900.0) == []
-    assert said(error=80.0, won=900.0) == ["loss 0.800 of an untrained copy's after 64 steps, at most 0.75 allowed"]
+    (line,) = said(error=80.0, won=900.0, mean_error=90.0)
+    assert line == "loss 0.800 of an untrained copy's after 80 steps, at most 0.75 allowed"
+    (line,) = said(error=50.0, won=900.0, mean_error=50.5)
+    assert line.startswith("predictions explain 0.010 of the targets' variance against their running mean after 80")
     assert said(error=50.0, won=730.0) == [
         "predictions match 0.10 of the pairs of rows that an untrained copy's do not (median of 3 prompts), "
         "at least 0.35 needed"

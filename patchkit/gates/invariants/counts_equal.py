@@ -8,7 +8,7 @@ from patchkit.gates.events import Step, count
 from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.run import Run
 
-KINDS = ("zero", "decode_rows", "decode_steps")  # what is wrong is told in this order
+KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # what is wrong is told in this order
 
 
 @invariant(tells=(counted(90, "decode_rows", "{} decode rows"),))
@@ -46,6 +46,8 @@ def differs(run: Run, step: Step) -> str:
                 return f"{words} {found:g}, the worker counted {count(rows, 'decode row')}"
             if kind == "decode_steps" and found != min(rows, 1):
                 return f"{words} {found:g} where {min(rows, 1)} was due"
+            if kind == "steps" and found != 1:
+                return f"{words} {found:g} in a step that ran the model"
     return ""
 
 

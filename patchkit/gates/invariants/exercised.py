@@ -18,6 +18,7 @@ class Exercised(Params, frozen=True):
     mixed_steps: int | None = None
     prefills_after_decode: int | None = None
     recomputed_tokens: int | None = None
+    recomputed_alone: int | None = None
     batch_sizes: int | None = None
     decode_rows_at_once: int | None = None
     packed_tokens: int | None = None
@@ -61,6 +62,7 @@ def seen_in(run: Run) -> dict[str, int]:
         "mixed_steps": sum(step.shape.decode_rows > 0 and step.shape.prefill_tokens > 0 for step in steps),
         "prefills_after_decode": sum(prefill_after_decode(*both) for both in pairwise(steps)),
         "recomputed_tokens": sum(step.shape.recomputed_tokens for step in steps),
+        "recomputed_alone": sum(step.shape.recomputed_alone for step in steps),
         "batch_sizes": len({step.shape.decode_rows for step in run.decoding}),
         "decode_rows_at_once": max((step.shape.decode_rows for step in steps), default=0),
         "packed_tokens": max((packed_tokens(step) for step in steps), default=0),

@@ -1,0 +1,206 @@
+"""What a runtime leaves behind: vLLM, its live engine and memory before install() against after uninstall().
+
+Every difference is an object with ``what``, and beside it what is needed to say it in a line; see ``left`` in
+docs/worker-protocol.md.
+"""
+
+import functools
+import gc
+import random
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+from patchkit_worker.views import Engine
+from vllm import LLM
+
+Left = list[dict[str, Any]]
+Table = dict[Any, dict[str, Any]]
+
+OF_CLASSES = (types.FunctionType, staticmethod, classmethod, property, functools.partial, functools.partialmethod)
+GLOBAL_HOOKS = torch.nn.modules.module
+SLACK = 1 << 18  # bytes of small tensors that vLLM and the worker make in a pass and keep
+MOST = 12  # differences of a kind that are told
+
+
+class Snapshot:
+    """How vLLM and the engine stand now; :meth:`differences` tells what has become of them."""
+
+    def __init__(self, llm: LLM, engine: Engine) -> None:
+        self._objects = dict(objects_of(llm, engine))
+        self._functions, self._own, self._hooks = functions_of_vllm(), self._look(), self._look_at_hooks()
+        self._classes = {name: type(one) for name, one in self._objects.items()}
+        gc.collect()
+        self._memory = live_tensors()
+
+    def differences(self) -> Left:
+        """What is not as it was, at most a few of each kind."""
+        return [*self._attributes()[:MOST], *self._added_hooks()[:MOST], *self._held()]
+
+    def _look(self) -> Table:
+        """What each object has in place of its class's methods, or beside them."""
+        return {name: callables_on(one) for name, one in self._objects.items()}
+
+    def _look_at_hooks(self) -> Table:
+        modules = {name: one for name, one in self._objects.items() if isinstance(one, torch.nn.Module)}
+        return {name: hooks_of(one) for name, one in {**modules, "torch.nn.Module": GLOBAL_HOOKS}.items()}
+
+    def _attributes(self) -> Left:
+        left: Left = []
+        now = functions_of_vllm()
+        for owner, was in self._functions.items():
+            has = now.get(owner, was)
+            for name in sorted(was.keys() | has.keys()):
+                if was.get(name) is not has.get(name):
+                    left.append(attribute(f"{full_name(owner)}.{name}", has.get(name)))
+        for owner, was in self._own.items():
+            has = callables_on(self._objects[owner])
+            left += [attribute(f"{owner}.{name}", has[name]) for name in has if has[name] is not was.get(name)]
+            if type(self._objects[owner]) is not self._classes[owner]:
+                left.append(attribute(f"{owner}.__class__", type(self._objects[owner])))
+        return left
+
+    def _added_hooks(self) -> Left:
+        now = self._look_at_hooks()
+        return [
+            {"what": "hook", "name": f"{owner}.{kind}", "is": full_name(hook)}
+            for owner, was in self._hooks.items()
+            for (kind, number), hook in now[owner].items()
+            if was.get((kind, number)) is not hook
+        ]
+
+    def _held(self) -> Left:
+        """Tensors that are alive and were not, if they take more than vLLM's own odds and ends."""
+        gc.collect()
+        now = live_tensors()
+        more = sum(size for size, _ in now.values()) - sum(size for size, _ in self._memory.values())
+        new = sorted((now[at] for at in now.keys() - self._memory.keys()), reverse=True)
+        if more <= SLACK or not new:
+            return []
+        return [{"what": "memory", "bytes": more, "largest": new[0][1]}]
+
+
+def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
+    """The live engine's objects by name, and every module of its model and its sampler."""
+    yield from {"LLM": llm, "LLM.llm_engine": llm.llm_engine, "runner": engine.runner}.items()
+    for of, module in (("model", engine.model), ("sampler", engine.runner.sampler)):
+        for name, one in module.named_modules():
+            yield f"{of}.{name}" if name else of, one
+
+
+def callables_on(one: Any) -> dict[str, Any]:
+    """What can be called of what an object itself has, as where somebody has put a function over a method."""
+    return {
+        key: value
+        for key, value in list(vars(one).items())
+        if callable(value) and not isinstance(value, type | torch.nn.Module)
+    }
+
+
+def functions_of_vllm() -> Table:
+    """Every function of every class and module of vLLM that is imported now."""
+    found: Table = {}
+    for name, module in list(sys.modules.items()):
+        if name.startswith("vllm.") and isinstance(module, types.ModuleType):
+            values = list(vars(module).items())
+            found[module] = {key: value for key, value in values if isinstance(value, types.FunctionType)}
+            for _, value in values:
+                if isinstance(value, type) and value not in found and value.__module__.startswith("vllm."):
+                    found[value] = {key: one for key, one in vars(value).items() if isinstance(one, OF_CLASSES)}
+    return found
+
+
+def hooks_of(module: Any) -> dict[str, Any]:
+    """``(table, number)`` to hook."""
+    return {
+        (kind, number): hook
+        for kind, hooks in list(vars(module).items())
+        if kind.endswith("_hooks") and isinstance(hooks, dict)
+        for number, hook in hooks.items()
+    }
+
+
+def live_tensors() -> dict[int, tuple[int, str]]:
+    """Bytes and form of every tensor that Python holds, once for all that share its memory."""
+    found: dict[int, tuple[int, str]] = {}
+    for one in gc.get_objects():
+        if not issubclass(type(one), torch.Tensor):
+            continue
+        with suppress(RuntimeError, NotImplementedError):  # a form without plain memory
+            storage = one.untyped_storage()
+            if storage.data_ptr():
+                found[storage.data_ptr()] = storage.nbytes(), f"{str(one.dtype).removeprefix('torch.')} {[*one.shape]}"
+    return found
+
+
+def attribute(name: str, value: Any) -> dict[str, Any]:
+    return {"what": "attribute", "name": name, "is": None if value is None else full_name(value)}
+
+
+def full_name(value: Any) -> str:
+    """``module.qualified_name``, as far as a value has them."""
+    value = getattr(value, "__func__", getattr(value, "func", getattr(value, "fget", value)))
+    name = getattr(value, "__qualname__", getattr(value, "__name__", type(value).__qualname__))
+    module = getattr(value, "__module__", None)
+    return f"{module}.{name}" if module else name
+
+
+class Randomness:
+    """Whether the global generators of torch, numpy and Python stand still while vLLM does not draw.
+
+    What is drawn from them for a request without a seed would be something else, with any other runtime or none.
+    """
+
+    def __init__(self) -> None:
+        self.moved: Left = []
+        self.resume()
+
+    def resume(self) -> None:
+        """From here on they must stand still."""
+        self._states = generator_states()
+
+    def check(self, step: int) -> None:
+        """They should stand where they stood; each is told once."""
+        known = {one["name"] for one in self.moved}
+        for name, state in generator_states().items():
+            if name not in known and state != self._states[name]:
+                self.moved.append({"what": "random", "name": name, "step": step})
+
+
+def generator_states() -> dict[str, Any]:
+    """The state of each global generator, by name."""
+    numbers = np.random.get_state()
+    states = {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (np.asarray(numbers[1]).tobytes(), *numbers[2:]),
+        "random": random.getstate(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["torch.cuda"] = torch.cuda.get_rng_state().numpy().tobytes()
+    return states
+
+
+def counters_of(runtime: Any) -> dict[str, Any]:
+    """What a runtime has counted; nothing if it does not count."""
+    return dict(runtime.counters()) if hasattr(runtime, "counters") else {}
+
+
+def after_uninstall(runtime: Any, counted: dict[str, Any]) -> Left:
+    """What is wrong with a runtime that was uninstalled: it must still tell its counters, and bear a second call."""
+    left: Left = []
+    try:
+        now = counters_of(runtime)
+        for name in counted.keys() | now.keys():
+            if repr(now.get(name)) != repr(counted.get(name)):
+                left.append({"what": "counter", "name": name, "was": counted.get(name), "is": now.get(name)})
+    except Exception as error:  # anybody's code
+        left.append({"what": "raised", "name": "counters()", "is": f"{type(error).__name__}: {error}"})
+    try:
+        runtime.uninstall()
+    except Exception as error:
+        left.append({"what": "raised", "name": "a second uninstall()", "is": f"{type(error).__name__}: {error}"})
+    return sorted(left, key=lambda one: str(one["name"]))
