@@ -16,7 +16,7 @@ class Tolerances:
 
 
 def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """``[rows]``: for each row of two ``[rows, n]``, the largest difference of a number.
+    """``[rows]``: for each row of two ``[rows, n]``, the root mean square of its numbers' differences.
 
     Each number is measured by its own size plus the typical (median) one of its row, so that the few enormous numbers
     that a residual stream has hide nothing. Where both are the same infinity, or no number, they are equal; where only
@@ -30,7 +30,7 @@ def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     size = expected.abs() + expected.abs().median(dim=1, keepdim=True).values
     difference = (found - expected).abs() / size.clamp_min(1e-30)
     same = (found == expected) | (found.isnan() & expected.isnan())
-    return settled(difference, same).amax(1)
+    return settled(difference, same).square().mean(1).sqrt()
 
 
 def unlike_logits(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
@@ -52,9 +52,14 @@ def apart(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> f
     """
     if found.shape != expected.shape:
         return float("inf")
-    difference, way = (found - expected).norm().item(), (expected - start).norm().item()
-    if difference == 0:
+    # In float64, as the squares of weights that have run away find no room in float32.
+    found, expected, start = found.double(), expected.double(), start.double()
+    same = (found == expected) | (found.isnan() & expected.isnan())
+    if same.all():
         return 0.0
+    finite = expected.isfinite()
+    difference = torch.where(same, 0.0, found - expected).norm().item()
+    way = torch.where(finite, expected - start, 0.0).norm().item()
     share = difference / way if way else float("inf")
     return share if share == share else float("inf")
 

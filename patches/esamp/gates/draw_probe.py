@@ -19,7 +19,6 @@ class DrawProbe:
 
     def __init__(self, runtime: Any, settings: dict[str, Any], engine: Any) -> None:
         self._runtime = runtime
-        self._first_rows_only = settings.get("rows", "all") == "first" or settings.get("preset") == "release"
         self._shared = bool(settings.get("shared"))
         self._steps = 0
         self._trained_on: Counter[int] = Counter()
@@ -33,13 +32,15 @@ class DrawProbe:
         if not decode:
             return
         self._steps += 1
-        view = self._runtime.view()
-        if view is None or not view.count:
+        if self._steps % EVERY:
             return
-        prompts = [owner[0] for owner in view.owners]
-        if self._steps % EVERY == 0:
+        # Only now: on CUDA the view waits for the training step that runs beside the sampling.
+        view = self._runtime.view()
+        if view is not None and view.count:
+            prompts = [owner[0] for owner in view.owners]
             self._look(view, prompts)
-        self._trained_on.update({0: len(prompts)} if self._shared else Counter(prompts))
+            rows = Counter([0] * len(prompts) if self._shared else prompts)
+            self._trained_on.update({prompt: count * EVERY for prompt, count in rows.items()})
 
     def figures(self) -> dict[str, float | int | None]:
         """See ``figures`` in ``runtime.yaml``; None for what could not be told."""

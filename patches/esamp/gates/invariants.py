@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from patchkit.gates.events import Step, count
@@ -16,10 +16,10 @@ from patchkit.gates.invariants.base import Broken, Figures, Params, counted, inv
 from patchkit.gates.run import Run
 
 # Of the order in which ``learning.Bin.told`` gives them.
-STEPS, ROWS, ERROR, UNTRAINED_ERROR, WON, UNTRAINED_WON, PAIRS = range(7)
-STEPS_A_BIN = 32
+STEPS, ROWS, ERROR, UNTRAINED_ERROR, MEAN_ERROR, WON, UNTRAINED_WON, PAIRS = range(8)
+STEPS_A_BIN = 16
 KINDS = ("compared", "greedy", "tempered", "filtered", "beside_prefill", "resumed", "prompts", "untouched", "left")
-# See ``FREE`` in probe.py: of a single loss 2.6e-6 was seen.
+# See ``FREE`` in probe.py: of a single loss 4.7e-6 was seen.
 LOSS_ROUNDING = 1e-4
 
 
@@ -136,6 +136,11 @@ def losses_counted(run: Run) -> Iterator[Broken]:
                     step, f"{counter.replace('_', ' ')} {step.of(counter):.6g}, the reference's is {loss:.6g}"
                 )
                 return
+        if "loss_finite" in run.counters and bool(step.of("loss_finite")) != all(map(math.isfinite, losses)):
+            yield Broken.at(
+                step, f"loss_finite is {bool(step.of('loss_finite'))}, the reference's losses say otherwise"
+            )
+            return
 
 
 def close(found: float, expected: float) -> bool:
@@ -244,19 +249,23 @@ def pass_number(step: Step) -> float:
 
 
 class Bank(Params, frozen=True):
-    """``prompts``: so many distillers must have been held at once, at least; ``numbers``: parameters of each."""
+    """``prompts``: so many distillers must have been held at once, at least.
+
+    ``alone``: for so many distillers there may be room at most where one is left that came when low places were free.
+    """
 
     prompts: int = 1
-    numbers: int | None = None
+    alone: int | None = None
 
     def __post_init__(self) -> None:
-        self.at_least(1, "prompts", "numbers")
+        self.at_least(1, "prompts", "alone")
 
 
 @invariant(params=Bank)
 def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
     """As many distillers as prompts in flight need, and memory for them and not much more."""
     most = most_bytes = 0
+    last: dict[str, Any] = {}
     for one in observed(run):
         if isinstance(one, Broken):
             yield one
@@ -267,7 +276,12 @@ def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
             yield Broken.at(step, sentence("bank", wrong))
             return
         held = seen["bank"]
-        most, most_bytes = max(most, held["distillers"]), max(most_bytes, held["bytes"])
+        most, most_bytes, last = max(most, held["distillers"]), max(most_bytes, held["bytes"]), held
+    if params.alone is not None and not (last.get("distillers") == 1 and last["room"] <= params.alone):
+        yield Broken(
+            f"bank: at the end {last.get('distillers')} distillers are held in room for {last.get('room')}, "
+            f"one in room for {params.alone} at most is due"
+        )
     figures["most_distillers"], figures["bank_bytes"] = most, most_bytes
     if most < params.prompts:
         yield Broken(f"{count(most, 'distiller')} held at once, this scenario needs at least {params.prompts}")
@@ -320,12 +334,14 @@ class Learnt(Params, frozen=True):
         loss: most that the loss may be of the untrained copy's.
         matched: of the pairs of rows that an untrained copy does not match, the least share that must be matched, by
             the median over prompts. Where the copy does worse than chance, half of the pairs count as matched by it.
+        explained: least explained variance against the running mean of the targets before, by the mean over prompts.
         prompts, pairs: so many prompts, and pairs of rows of each, there must be to judge by.
     """
 
     loss: float = 0.75
     matched: float = 0.35
-    after: int = 64
+    explained: float = 0.02
+    after: int = 80
     prompts: int = 1
     pairs: int = 500
 
@@ -349,7 +365,9 @@ def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
     untrained = sum(sums[UNTRAINED_ERROR] for sums in judged)
     loss = sum(sums[ERROR] for sums in judged) / untrained if untrained else math.inf
     gains = [gain_of(sums) for sums in judged]
+    explained = [1 - sums[ERROR] / sums[MEAN_ERROR] if sums[MEAN_ERROR] else -math.inf for sums in judged]
     figures.update(loss_against_untrained=loss, matched_gain=median(gains), matched_gain_least=min(gains))
+    figures.update(explained_variance=mean(explained), explained_variance_least=min(explained))
     if not loss <= params.loss:
         yield Broken(
             f"loss {loss:.3f} of an untrained copy's after {params.after} steps, at most {params.loss:g} allowed"
@@ -358,6 +376,11 @@ def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
         yield Broken(
             f"predictions match {median(gains):.2f} of the pairs of rows that an untrained copy's do not (median of "
             f"{count(len(gains), 'prompt')}), at least {params.matched:g} needed"
+        )
+    if not mean(explained) >= params.explained:
+        yield Broken(
+            f"predictions explain {mean(explained):.3f} of the targets' variance against their running mean after "
+            f"{params.after} steps (mean of {count(len(explained), 'prompt')}), at least {params.explained:g} needed"
         )
 
 

@@ -10,7 +10,7 @@ import torch
 
 # Where a target's number has never changed, its deviation is 0; whatever it is divided by then, it decides nothing.
 SMALLEST_DEVIATION = 1e-6
-STEPS_A_BIN = 32
+STEPS_A_BIN = 16
 CURVE_BINS = 64
 
 
@@ -76,13 +76,14 @@ class Bin:
     rows: int = 0
     error: float = 0.0
     untrained_error: float = 0.0
+    mean_error: float = 0.0
     won: float = 0.0
     untrained_won: float = 0.0
     pairs: int = 0
 
     def told(self) -> list[float]:
         """In the order of the fields, rounded for the way to the invariants."""
-        sums = (self.error, self.untrained_error, self.won, self.untrained_won)
+        sums = (self.error, self.untrained_error, self.mean_error, self.won, self.untrained_won)
         return [self.steps, self.rows, *(float(f"{value:.6g}") for value in sums), self.pairs]
 
 
@@ -108,6 +109,7 @@ class Progress:
         last.rows += len(target)
         last.error += (predicted - target).double().square().mean(1).sum().item()
         last.untrained_error += (untrained - target).double().square().mean(1).sum().item()
+        last.mean_error += (mean_error or 0.0) * len(target)
         if len(target) > 1:
             deviation = self.targets.deviation()
             won, pairs = matched_pairs(predicted, target, deviation)
