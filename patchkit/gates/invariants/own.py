@@ -10,7 +10,7 @@ from pathlib import Path
 from patchkit.errors import PatchkitError
 from patchkit.gates.invariants.base import Table, Tell, knowing
 
-# By file, with its time and size, so that one that was edited is read anew.
+# By file, with its time and size, so that one that was edited is read again.
 _TABLES: dict[Path, tuple[tuple[int, int], Table]] = {}
 
 
