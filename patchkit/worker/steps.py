@@ -72,7 +72,7 @@ class StepTracker:
         again = max(0, min(end, request.fed) - start)
         shape.decode_rows += decode
         shape.recomputed_tokens += again
-        shape.recomputed_alone += tokens == again == 1
+        shape.recomputed_alone += tokens == again == 1 and start >= request.prompt_length
         shape.prefill_tokens += max(0, min(end, request.prompt_length) - start - again)
         request.fed = max(request.fed, end)
         return Span(start, tokens, decode, samples=end >= request.prompt_length and end >= request.fed)

@@ -65,10 +65,17 @@ def test_a_preempted_request_decodes_only_at_its_newest_position() -> None:
     shape, _ = tracker.take(Scheduled({"a": 4}, cached={"a": 0}))
     assert (shape.recomputed_tokens, shape.decode_rows) == (4, 0)
     shape, spans = tracker.take(Scheduled({"a": 1}, cached={"a": 4}))
-    assert (shape.recomputed_tokens, shape.decode_rows) == (1, 0)
+    assert (shape.recomputed_tokens, shape.recomputed_alone, shape.decode_rows) == (1, 1, 0)
     shape, spans = tracker.take(Scheduled({"a": 1}, cached={"a": 5}))
     assert (shape.recomputed_tokens, shape.decode_rows) == (0, 1)
     assert spans["a"].decode
+
+
+def test_a_prompt_token_computed_again_alone_is_counted_apart() -> None:
+    tracker = StepTracker()
+    tracker.take(Scheduled({"a": 3}, [new("a", 3)]))
+    shape, _ = tracker.take(Scheduled({"a": 1}, cached={"a": 0}))
+    assert (shape.recomputed_tokens, shape.recomputed_alone) == (1, 0)
 
 
 def test_the_batch_before_is_remembered() -> None:
