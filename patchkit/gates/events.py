@@ -216,7 +216,8 @@ class Drawn(Event, frozen=True):
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
     """An exception inside the run; ``faulted_at``: the step after which the last fault came in, if that was in mid-run.
 
-    ``returned_tokens`` were handed to the caller since the pass began, or since that fault.
+    ``returned_tokens`` were handed to the caller since the pass began, or since that fault; ``async_scheduling``:
+    whether vLLM schedules a batch before the tokens of the one before are known.
     """
 
     run: str
@@ -229,6 +230,7 @@ class Error(Event, frozen=True, rename={"pass_": "pass"}):
     shape: Shape | None = None
     returned_tokens: int | None = None
     faulted_at: int | None = None
+    async_scheduling: bool = False
     traceback: str = ""
 
 

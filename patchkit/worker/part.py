@@ -186,8 +186,14 @@ class Part:
             "shape": vars(observer.shape) if observer else None,
             "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
             "faulted_at": self._faulted_at,
+            "async_scheduling": self._schedules_ahead(),
             **{key: self._place[key] for key in ("pass", "call")},
         }
+
+    def _schedules_ahead(self) -> bool:
+        """vLLM schedules a batch before the tokens of the one before it are known."""
+        engine = getattr(self, "_engine", None)  # none if the engine did not load
+        return engine is not None and bool(engine.runner.vllm_config.scheduler_config.async_scheduling)
 
 
 class CallerIds:

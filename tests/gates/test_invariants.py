@@ -359,10 +359,13 @@ SAID = "Drifted: made_up on vLLM 0.20.0: Sampler.sample was not called, at step 
         ),
         ({"returned_tokens": None}, [f"refused before there was a step: {SAID}"]),
         ({"step": 9, "faulted_at": 7}, ["refused at step 9, it could be known at step 1 after the fault at step 7: *"]),
+        ({"step": 3}, [f"refused at step 3, it could be known at step 1: {SAID.replace('step 1', 'step 3')}"]),
+        ({"step": 3, "async_scheduling": True}, []),
+        ({"step": 4, "async_scheduling": True}, ["refused at step 4, it could be known at step 3: *"]),
     ],
 )
 def test_refused(changes: dict[str, Any], said: list[str]) -> None:
-    run = make_run(make_part({"refused": {"naming": "Sampler"}}), steps=[])
+    run = make_run(make_part({"refused": {"naming": "Sampler", "in_flight": 2}}), steps=[])
     run.exit = Exit("r", code=1)
     run.result, run.error = None, msgspec.convert({**KNOWN, **changes}, Error)
     assert len(reasons(run)) == len(said)

@@ -15,13 +15,15 @@ class Refused(Params, frozen=True):
     """``naming``: a regular expression that the message must match.
 
     ``by_step``: the step by which it must be known, counted from the fault where that came in in mid-run.
+    ``in_flight``: steps more under asynchronous scheduling, for a fault that the batches in flight do not meet.
     """
 
     naming: str
     by_step: int = 1
+    in_flight: int = 0
 
     def __post_init__(self) -> None:
-        self.at_least(0, "by_step")
+        self.at_least(0, "by_step", "in_flight")
         self.not_empty("naming")
         try:
             re.compile(self.naming)
@@ -64,6 +66,11 @@ def refusal_is_wrong(error: Error, params: Refused) -> Iterator[str]:
         yield f"refused after {count(error.returned_tokens, 'token')} had been returned"
     elif error.step is None or error.returned_tokens is None:
         yield "refused before there was a step"
-    elif error.step - (error.faulted_at or 0) > params.by_step:
+    elif error.step - (error.faulted_at or 0) > due(error, params):
         after = f" after the fault at step {error.faulted_at}" if error.faulted_at is not None else ""
-        yield f"refused at step {error.step}, it could be known at step {params.by_step}{after}"
+        yield f"refused at step {error.step}, it could be known at step {due(error, params)}{after}"
+
+
+def due(error: Error, params: Refused) -> int:
+    """The step by which it must be known."""
+    return params.by_step + (params.in_flight if error.async_scheduling else 0)
