@@ -17,7 +17,7 @@ from patchkit.console import working
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part, Scenario
-from patchkit.gates.server import WorkerServer, default_workers
+from patchkit.gates.server import WorkerServer, how_many_workers
 from patchkit.gates.verdict import judge, judge_part
 from patchkit.project import Project
 
@@ -55,7 +55,7 @@ class Rig:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.made = time.monotonic()
-        self.workers = settings.workers or default_workers(settings.device)
+        self.workers = how_many_workers(settings.workers, settings.device)
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
         self._server: WorkerServer | None = None

@@ -431,6 +431,15 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
     return request | told, record
 
 
-def default_workers(device: str) -> int:
-    """Runs at a time: two where there are two cores, one on a card."""
-    return 2 if device == "cpu" and len(os.sched_getaffinity(0)) >= 2 else 1
+def how_many_workers(wanted: int | None, device: str) -> int:
+    """Runs at a time: two where there are two cores; one on a GPU.
+
+    Raises:
+        PatchkitError: several on a GPU. vLLM sizes its cache by what memory is free while it loads, and asserts that
+            nobody else takes or frees any.
+    """
+    if device != "cpu":
+        if wanted not in (None, 1):
+            raise PatchkitError(f"{wanted} vLLM engines cannot load side by side on a GPU", "leave the number out")
+        return 1
+    return wanted or min(2, len(os.sched_getaffinity(0)))
