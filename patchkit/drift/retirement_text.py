@@ -10,12 +10,20 @@ from patchkit.drift.retirement import Retirement
 def lines(retired: Sequence[Retirement], release: str, runtime: str) -> Iterator[str]:
     """A line a patch: which, since when, by what sign, whether ``Applies-To`` agrees, and what proves it."""
     for one in retired:
-        number = one.patch[:4]
-        if one.sign == "none":
-            yield f"Applies-To of {number} ends before vLLM {release}, and {one.because}: only the gates can tell"
-            continue
-        what = f"vLLM {release} seems not to need {one.patch}: {short(one.symbol)}: {one.because}"
-        yield f"{what}; {_header(one)}; `patchkit knockout --runtime {runtime} --vllm {release}` proves it"
+        proof = "" if one.sign == "none" else f"; `patchkit knockout --runtime {runtime} --vllm {release}` proves it"
+        yield f"{_found(one, f'vLLM {release} seems not to need {one.patch}')}{proof}"
+
+
+def brief(retired: Sequence[Retirement]) -> Iterator[str]:
+    """The same below a release that is named already."""
+    for one in retired:
+        yield _found(one, f"seems not to need {one.patch[:4]}")
+
+
+def _found(one: Retirement, what: str) -> str:
+    if one.sign == "none":
+        return f"Applies-To of {one.patch[:4]} ends before this release, and {one.because}: only the gates can tell"
+    return f"{what}: {short(one.symbol)}: {one.because}; {_header(one)}"
 
 
 def _header(one: Retirement) -> str:

@@ -47,7 +47,7 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
         for finding in drift.findings:
             if finding.breaks:
                 console.print(_line(finding), soft_wrap=not console.is_terminal)
-        for line in retirement_text.lines(drift.retired, drift.new.release, drift.runtime):
+        for line in retirement_text.brief(drift.retired):
             console.print(Text(f"          {line}", "yellow"), soft_wrap=not console.is_terminal)
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
