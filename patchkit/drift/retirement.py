@@ -98,16 +98,33 @@ def _signs(patch: Patch, symbol: str, step: Step) -> Iterator[tuple[str, Sign, s
     share = taken_in(patch, old, new)
     if share:
         yield symbol, "taken in", f"{share} of what the patch adds stand in it now"
-    if (old.parameters, _callers(old)) != (new.parameters, _callers(new)) and _fits_again(patch, symbol, step):
+    if _loosened(old, new) and _fits_again(patch, symbol, step):
         yield symbol, "fits", "the code without the patch fits what it takes and is given, and did not before"
-    if old.returns != new.returns and not patch.needed_on(step.developed_on):
+    if _differ(old, new) and not patch.needed_on(step.developed_on):
         base = step.base(symbol)
         if base is not None and _differ(base, old) and not _differ(base, new):
             yield symbol, "back", f"it returns again what it did in {step.developed_on}"
 
 
-def _callers(contract: Contract) -> set[tuple[int, tuple[str, ...], bool]]:
-    return {(site.positional, site.keywords, site.open_ended) for site in contract.callers}
+def _loosened(old: Contract, new: Contract) -> bool:
+    """Whether a symbol gives or asks for less than before, or takes more: only then can what did not fit, fit now.
+
+    It spares laying the runtime out without the patch.
+    """
+    given, asked, takes = (
+        [part(contract) for contract in (old, new)]
+        for part in (_given, lambda one: {each.name for each in one.parameters if each.needed}, _taken)
+    )
+    return bool(given[0] - given[1] or asked[0] - asked[1] or takes[1] - takes[0])
+
+
+def _given(contract: Contract) -> set[tuple[int, tuple[str, ...]]]:
+    return {(site.positional, site.keywords) for site in contract.callers if not site.open_ended}
+
+
+def _taken(contract: Contract) -> set[str]:
+    """Names of the parameters that a call may give; of those for all that is left over, their kind."""
+    return {one.kind if one.kind in ("rest", "named") else one.name for one in contract.parameters}
 
 
 def _fits_again(patch: Patch, symbol: str, step: Step) -> bool:
