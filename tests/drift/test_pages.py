@@ -79,6 +79,23 @@ def test_without_serials_the_last_upload_tells() -> None:
     assert older(later(files=0, newest=None), later(files=0, newest=None), "2026-01-03") == ""
 
 
+pages = st.builds(
+    lambda files, minor, serial: later(files=files, newest=f"0.{minor}.0" if files else None, serial=serial),
+    st.integers(0, 5),
+    st.integers(8, 12),
+    st.none() | st.integers(0, 5),
+)
+
+
+@given(pages, pages)
+def test_of_two_pages_that_differ_in_reach_not_both_are_news(one: Page, other: Page) -> None:
+    assert older(one, one, "2026-01-02") == ""
+    if one.files and other.files and one.serial == other.serial and one.newest != other.newest:
+        assert bool(older(one, other, "2026-01-02")) != bool(older(other, one, "2026-01-02"))
+    if one.files and not other.files:
+        assert older(other, one, "2026-01-02") and not older(one, other, "2026-01-02")
+
+
 @pytest.mark.parametrize(
     ("page", "doubtful"),
     [
