@@ -6,6 +6,7 @@ import functools
 import logging
 import re
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from unearth.fetchers.sync import PyPIClient
 from unearth.link import Link
 
 from patchkit import __version__
+from patchkit.drift.pages import ABSENT, BadPageError, check_whole
 from patchkit.errors import PatchkitError
 from patchkit.packages import PATIENCE, Settings, host, local
 
@@ -36,8 +38,8 @@ ATTEMPTS = 4
 PAUSE = wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3)  # seconds
 LONGEST_PAUSE = 20.0  # seconds, when a server asks for one
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
-ABSENT = frozenset({403, 404, 410})
-"""What an index answers that has no such package; some file stores say 403 for it."""
+WHOLE = 4.0
+"""How many times as long a whole page may take as the user's patience for a single answer."""
 
 Answer = TypeVar("Answer")
 
@@ -77,12 +79,14 @@ class Client(PyPIClient):
         except (OSError, ValueError, httpx2.InvalidURL) as error:
             raise PatchkitError(
                 f"the package settings cannot be used: {error}",
-                "mend the certificate or proxy in pip's or uv's settings",
+                "correct the certificate or proxy in pip's or uv's settings",
             ) from error
         addresses = (*chosen.indexes, *chosen.find_links)
         self.auth = MultiDomainBasicAuth(prompting=False, index_urls=[url for url in addresses if local(url) is None])
         self._plain = {urlsplit(url) for url in addresses if urlsplit(url).scheme == "http"}
-        self.refusals: set[str] = set()
+        self._page_limit = WHOLE * chosen.timeout
+        self.answers: list[tuple[int, int | None]] = []
+        """Status, and serial if there is one, of every page since its reader last cleared this."""
 
     def iter_secure_origins(self) -> Iterator[tuple[str, str, str]]:
         """Origins to take packages from: also a plain http one that the user names, as uv does."""
@@ -91,21 +95,33 @@ class Client(PyPIClient):
             yield ("http", parts.hostname or "", str(parts.port or "*"))
 
     def get(self, url: Any, **options: Any) -> httpx2.Response:
-        """A page of an index; one that is absent is returned as such, any other failure is loud.
+        """A whole page of an index; one that is absent is returned as such, any other failure is loud.
+
+        What broke off is asked for again, as is what failed in passing.
 
         Raises:
             UnreachableError: no answer, or not one that an index gives.
         """
         with said_plainly(str(url)):
-            response = super().get(url, **options)
-        if response.status_code == 403:
-            self.refusals.add(host(str(url)))
+            response = patiently(lambda: self._page(str(url), options))
+        self.answers.append((response.status_code, _serial(response)))
+        return response
+
+    def _page(self, url: str, options: dict[str, Any]) -> httpx2.Response:
+        with self.stream("GET", url, **options) as response:
+            if response.status_code in BUSY:
+                raise BusyError(response)
+            if isinstance(response.stream, httpx2.SyncByteStream):
+                response.stream = InTime(response.stream, self._page_limit)
+            content = response.read()
         if response.status_code in ABSENT:
             return response
         if response.is_error:
-            raise UnreachableError(_refusal(str(url), response))
-        if not response.headers.get("Content-Type", "").lower().startswith(SUPPORTED_CONTENT_TYPES):
-            raise UnreachableError(f"{host(str(url))} answers with something that is no package index")
+            raise UnreachableError(_refusal(url, response))
+        kind = response.headers.get("Content-Type", "")
+        if not kind.lower().startswith(SUPPORTED_CONTENT_TYPES):
+            raise UnreachableError(f"{host(url)} answers with something that is no package index")
+        check_whole(content, kind)
         return response
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
@@ -177,6 +193,27 @@ def _refusal(url: str, response: httpx2.Response) -> str:
     return f"{host(url)} answers {response.status_code} {response.reason_phrase}".rstrip()
 
 
+def _serial(response: httpx2.Response) -> int | None:
+    said = response.headers.get("X-PyPI-Last-Serial", "")
+    return int(said) if said.isascii() and said.isdigit() else None
+
+
+class InTime(httpx2.SyncByteStream):
+    """A body that must have come whole within some seconds; a server that drips never lets a read time out."""
+
+    def __init__(self, body: httpx2.SyncByteStream, limit: float) -> None:
+        self._body, self._until = body, time.monotonic() + limit
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            if time.monotonic() > self._until:
+                raise httpx2.ReadTimeout("a page took too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._body.close()
+
+
 class BusyError(Exception):
     """An answer that may be better the next time."""
 
@@ -187,7 +224,7 @@ class BusyError(Exception):
 
 def patiently(call: Callable[[], Answer]) -> Answer:
     """What ``call`` returns, at the last attempt what it raises."""
-    failures = retry_if_exception_type((httpx2.TransportError, BusyError))
+    failures = retry_if_exception_type((httpx2.TransportError, BusyError, BadPageError))
     return Retrying(retry=failures, stop=stop_after_attempt(ATTEMPTS), wait=_pause, reraise=True)(call)
 
 
@@ -205,6 +242,8 @@ def said_plainly(url: str) -> Iterator[None]:
         yield
     except BusyError as busy:
         raise UnreachableError(f"{host(url)} answers {busy}") from busy
+    except BadPageError as error:
+        raise UnreachableError(f"{host(url)} {error}") from error
     except httpx2.TimeoutException as error:
         raise UnreachableError(f"{host(url)} does not answer in time") from error
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError) as error:

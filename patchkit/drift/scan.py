@@ -11,17 +11,23 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from patchkit.drift import retirement
 from patchkit.drift.compare import compare
+from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.inference import Inference
 from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.source import AT_ONCE, Prefetched, Source
+from patchkit.drift.retirement import Retirement, retirements
+from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
 from patchkit.drift.surface import Folder, canonical
 from patchkit.drift.touches import Touch, touches_of
+from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 from patchkit.series.worktree import patched_tree
 
@@ -120,7 +126,27 @@ class Scanner:
             findings,
             tuple(unseen(old, new)),
             tuple(dead(new)),
+            tuple(self._retired(old, new, package)),
         )
+
+    def _retired(self, old: Reading, new: Reading, package: Package) -> Iterator[Retirement]:
+        """Patches that the newer release shows no need of; nothing of a source that does not say which it is."""
+        if version_of(old.release) is None or version_of(new.release) is None:
+            return
+
+        def without(patch: Patch, symbol: str) -> Sequence[Touch]:
+            return Patched(self.project, self.manifest, old.release, package, (patch.name,)).on(symbol)
+
+        developed_on = Version(self.manifest.developed_on)
+        yield from retirements(self.series, retirement.Step(old, new, developed_on, without, self._base))
+
+    def _base(self, symbol: str) -> Contract | None:
+        """A symbol in the release that the runtime was developed on; None if it cannot be read now."""
+        try:
+            package = Package(source_of(self.manifest.developed_on), "vllm")
+            return contract_of(symbol, Inference(Universe(package)))
+        except PatchkitError:
+            return None
 
     def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
@@ -159,6 +185,7 @@ class Patched:
     manifest: Manifest
     release: str
     vllm: Package
+    without: tuple[str, ...] = ()
 
     def on(self, symbol: str) -> Sequence[Touch]:
         """The touches on one symbol."""
@@ -169,7 +196,8 @@ class Patched:
     @cached_property
     def _touches(self) -> tuple[list[Touch], Universe]:
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
-            tree = patched_tree(self.project, self.manifest.name, self.release, into=Path(folder, "tree"))
+            into = Path(folder, "tree")
+            tree = patched_tree(self.project, self.manifest.name, self.release, self.without, into)
             runtime = Package(Folder(tree.path, self.release), self.manifest.package)
             return touches_of(runtime, self.vllm, self.manifest.surface.types), Universe(self.vllm)
 

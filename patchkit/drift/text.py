@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from patchkit.console import out
+from patchkit.drift import retirement_text
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 
@@ -46,6 +47,8 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
         for finding in drift.findings:
             if finding.breaks:
                 console.print(_line(finding), soft_wrap=not console.is_terminal)
+        for line in retirement_text.brief(drift.retired):
+            console.print(Text(f"          {line}", "yellow"), soft_wrap=not console.is_terminal)
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
     steps = f"{len(drifts)} releases" if len(drifts) != 1 else "1 release"
@@ -58,7 +61,8 @@ def remarks(drift: Drift) -> list[str]:
     """What is no move, and must be known all the same."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
     unseen = f"not to be seen in either release: {', '.join(drift.unseen)}"
-    return [*([dead] if drift.dead else []), *([unseen] if drift.unseen else [])]
+    retired = retirement_text.lines(drift.retired, drift.new.release, drift.runtime)
+    return [*([dead] if drift.dead else []), *([unseen] if drift.unseen else []), *retired]
 
 
 def headline(drift: Drift) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,6 +53,10 @@ class Asked:
         check_place(self.evidence or settings.project.state)
         check_caught_by(settings.project, settings.runtime, scenarios)
         return chosen
+
+    def unasked(self, settings: Settings, chosen: Sequence[Scenario]) -> int:
+        """How many gates of the runtime are left out by ``--only``."""
+        return len(select(load_scenarios(settings.project, settings.runtime), "gate")) - len(chosen)
 
     def begin(self, rig: Rig, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
         """Say what is judged on what, and begin its record."""

@@ -60,7 +60,15 @@ class Brief(msgspec.Struct, kw_only=True):
 
 
 class Knockout(msgspec.Struct, kw_only=True):
-    """The series without one patch: ``caught`` if a gate of its Caught-By went red for the stated reason."""
+    """The series without one patch: ``caught`` if a gate of its Caught-By went red for the stated reason.
+
+    Attributes:
+        need: whether the release needs the patch, see :mod:`patchkit.gates.need`; empty in evidence that is older.
+        need_why: the clause that says why.
+        left_with: patches that depend on it, and were left out too.
+        applies_to: what its header says.
+        narrowed: what its header should say; empty if the patch can go, None if nothing is to be changed.
+    """
 
     patch: str
     caught: bool
@@ -70,6 +78,11 @@ class Knockout(msgspec.Struct, kw_only=True):
     drift: int | None = None
     seconds: float = 0.0
     verdicts: dict[str, Brief] = msgspec.field(default_factory=dict)
+    need: Literal["", "needed", "no longer needed", "harmful", "unknown"] = ""
+    need_why: str = ""
+    left_with: list[str] = msgspec.field(default_factory=list)
+    applies_to: str = ""
+    narrowed: str | None = None
 
 
 class RuntimeUsed(msgspec.Struct, kw_only=True):
@@ -115,11 +128,12 @@ class Circumstances(msgspec.Struct, kw_only=True):
 
 
 class Evidence(Circumstances, kw_only=True):
-    """One run of ``gate``, ``knockout`` or ``bench``."""
+    """One run of ``gate``, ``knockout`` or ``bench``; ``not_taken`` says why a knock-out left patches alone."""
 
     kind: Literal["gate", "knockout", "bench"]
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
+    not_taken: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

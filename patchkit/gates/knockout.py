@@ -1,4 +1,7 @@
-"""Knock-outs: the series without one patch at a time. A gate that cannot see the patch missing proves nothing."""
+"""Knock-outs: the series without one patch at a time. A gate that cannot see the patch missing proves nothing.
+
+Every gate is run without every patch: only then does it show that a release no longer needs one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 from patchkit.console import err
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Brief, Knockout, Verdict
+from patchkit.gates.need import UNKNOWN, Need, need_of
 from patchkit.gates.parallel import at_once
 from patchkit.gates.rig import Rig
 from patchkit.gates.scenario import Scenario
@@ -23,25 +27,36 @@ WHOLE = ""  # stands where a patch's name would: nothing is left out
 class Campaign:
     """Every gate on the whole series and on the series without each patch: one warm worker, the most telling first."""
 
-    def __init__(self, rig: Rig, gates: Sequence[Scenario], chosen: Sequence[str] = ()) -> None:
+    def __init__(self, rig: Rig, gates: Sequence[Scenario], chosen: Sequence[str] = (), unasked: int = 0) -> None:
+        """Lay out the trees.
+
+        Args:
+            chosen: the patches to leave out, by number or name; all of them if empty.
+            unasked: how many gates of the runtime are not among ``gates``.
+        """
         self.gates = list(gates)
-        self._rig = rig
+        self._rig, self._unasked = rig, unasked
         self.patches = choose(list(rig.tree.taken), chosen)
+        self.left_with = {patch.name: dependents(patch.name, rig.tree.taken) for patch in self.patches}
         self.verdicts: dict[tuple[str, str], Verdict] = {}
-        self._trees = {WHOLE: rig.tree} | {patch.name: rig.tree_without([patch.name]) for patch in self.patches}
+        self._unlaid: dict[str, str] = {}
+        self._trees = {WHOLE: rig.tree}
+        for patch in self.patches:
+            try:
+                self._trees[patch.name] = rig.tree_without([patch.name, *self.left_with[patch.name]])
+            except PatchkitError as error:
+                self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 
     def run(self) -> None:
-        """Judge every cell of the matrix, some at once. If the whole series is red there is nothing to compare with."""
+        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it."""
         began = time.monotonic()
-        cells = (len(self.patches) + 1) * len(self.gates)
+        cells = len(self._trees) * len(self.gates)
         for batch in (self._control_cells(), self._cells()):
             at_once(
                 self._rig,
                 [partial(self._judge, left_out, gate) for left_out, gate in batch],
                 lambda: f"{len(self.verdicts)} of {cells} runs, {time.monotonic() - began:.0f} s",
             )
-            if any(not verdict.passed for verdict in self.control()):
-                return
 
     def control(self) -> list[Verdict]:
         """The verdicts on the whole series."""
@@ -67,6 +82,8 @@ class Campaign:
         named = self.caught_by()
         for telling in (True, False):
             for patch in self.patches:
+                if patch.name in self._unlaid:
+                    continue
                 yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == telling)
 
     def _judge(self, left_out: str, gate: Scenario) -> None:
@@ -89,8 +106,13 @@ class Campaign:
             expected="; ".join(f"{scenario}: {symptom.pattern}" for scenario, symptom in patch.caught_by),
             seconds=round(sum(one.seconds for (name, _), one in self.verdicts.items() if name == patch.name), 1),
             verdicts=self._briefs(patch.name),
+            left_with=self.left_with[patch.name],
+            applies_to=f"vllm {patch.applies_to}".strip(),
         )
+        knocked.need, knocked.need_why = self._need(patch)
         for scenario, symptom in patch.caught_by:
+            if not self._green_whole(scenario):
+                continue
             verdict = self.verdicts.get((patch.name, scenario))
             told = [reason for reason in verdict.reasons if symptom.search(reason)] if verdict else []
             if verdict and not verdict.passed and told:
@@ -99,15 +121,42 @@ class Campaign:
         knocked.reason = "; ".join(self._why_not(patch))
         return knocked
 
+    def _need(self, patch: Patch) -> Need:
+        if patch.name in self._unlaid:
+            return Need(UNKNOWN, self._unlaid[patch.name])
+        whole, without = (
+            {gate: brief.passed for gate, brief in self._briefs(name).items()} for name in (WHOLE, patch.name)
+        )
+        return need_of(whole, without, [gate.name for gate in self.gates], self._unasked)
+
+    def _green_whole(self, scenario: str) -> bool:
+        """A gate that is red anyway catches nothing."""
+        verdict = self.verdicts.get((WHOLE, scenario))
+        return verdict is not None and verdict.passed
+
     def _why_not(self, patch: Patch) -> Iterator[str]:
+        if patch.name in self._unlaid:
+            yield self._unlaid[patch.name]
+            return
         for scenario, symptom in patch.caught_by:
             verdict = self.verdicts.get((patch.name, scenario))
-            if verdict is None:
+            if verdict is not None and not self._green_whole(scenario):
+                yield f"{scenario} is red with the whole series already"
+            elif verdict is None:
                 yield f"{scenario} was not run"
             elif verdict.passed:
                 yield f"{scenario} is green"
             else:
                 yield f"{scenario} is red for another reason than {symptom.pattern!r}: {verdict.reason}"
+
+
+def dependents(name: str, patches: Sequence[Patch]) -> list[str]:
+    """Patches that need another one, directly or not, in the order of the series."""
+    found = {name}
+    for patch in patches:  # what a patch depends on comes before it
+        if found & {*patch.depends}:
+            found.add(patch.name)
+    return [patch.name for patch in patches if patch.name in found and patch.name != name]
 
 
 def shortened(reason: str, most: int = 90) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.evidence import Evidence
-from patchkit.report import wording
+from patchkit.report import retirement, wording
 
 
 def render(evidence: Evidence) -> str:
@@ -22,6 +22,10 @@ def lines(evidence: Evidence) -> Iterator[str]:
     for knocked in evidence.knockouts:
         if not knocked.caught:
             yield command("error", f"without {knocked.patch} {on}", wording.outcome(knocked))
+    for row in retirement.rows(evidence):
+        if row.state in ("harmful", "no longer needed"):
+            said = "; ".join(filter(None, (row.why, row.advice)))
+            yield command("warning", f"{row.patch} {on} is {row.state}", said)
     level = "notice" if evidence.passed else "error"
     yield command(level, wording.headline(evidence), "; ".join(wording.sentences(evidence)))
 

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from patchkit.gates.evidence import Circumstances, Evidence
-from patchkit.report import wording
+from patchkit.report import retirement, wording
 
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -28,6 +28,8 @@ def render(evidence: Evidence) -> str:
         for knocked in evidence.knockouts:
             message = None if knocked.caught else wording.outcome(knocked)
             details = "\n".join(f"{gate}: {brief.reason or 'green'}" for gate, brief in knocked.verdicts.items())
+            need = f"{knocked.need}: {knocked.need_why}" if knocked.need else ""
+            details = "\n".join(filter(None, (details, need, retirement.advice(knocked))))
             add_case(suite, f"{place}.knockout", knocked.patch, knocked.seconds, message, details)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"

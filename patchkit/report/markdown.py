@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Evidence, Verdict
-from patchkit.report import wording
+from patchkit.report import retirement, wording
 
 SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
 
@@ -43,6 +43,11 @@ def _knockouts(evidence: Evidence) -> Iterator[str]:
     yield ""
     yield "In brackets: the gate that the patch's header says must go red."
     yield ""
+    needs = retirement.rows(evidence)
+    if needs:
+        yield f"Whether vLLM {evidence.release} needs each patch:"
+        yield from table(("need", "patch", "why", "what to do"), needs)
+        yield ""
     for knocked in evidence.knockouts:
         yield f"- {escaped(knocked.patch)}: {escaped(wording.outcome(knocked))}"
 

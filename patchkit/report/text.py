@@ -9,6 +9,7 @@ from rich.text import Text
 from patchkit.console import out
 from patchkit.gates.evidence import Evidence
 from patchkit.report import wording
+from patchkit.report.retirement import show_needs
 
 STYLES = {"✓": "green", "✗": "red", "·": "dim"}
 
@@ -29,6 +30,7 @@ def show(evidence: Evidence, console: Console = out) -> None:
             Text.assemble(cell(wording.mark(knocked.caught)), f" {knocked.patch}: {wording.outcome(knocked)}"),
             soft_wrap=True,
         )
+    show_needs(evidence, console)
     console.print()
     for name, value in wording.circumstances(evidence).items():
         console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)

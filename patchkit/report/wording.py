@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
+from patchkit.report import retirement
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
@@ -33,6 +34,7 @@ def sentences(evidence: Evidence) -> Iterator[str]:
         missed = [knocked.patch.split("-")[0] for knocked in evidence.knockouts if not knocked.caught]
         caught = f"{len(evidence.knockouts) - len(missed)} of {counted(len(evidence.knockouts), 'patch', 'patches')}"
         yield f"{caught} caught" + (f"; not caught: {', '.join(missed)}" if missed else "")
+        yield from retirement.sentence(evidence)
 
 
 def circumstances(evidence: Circumstances) -> dict[str, str]:

@@ -54,6 +54,11 @@ class Places:
             raise PatchkitError("--lock is for environments that patchkit builds, on the CPU", "leave it out")
         return cls(device, python, vllm_found(python).release if python else "", may_lock)
 
+    @property
+    def builds(self) -> bool:
+        """Whether environments are built here, from wheels for the CPU."""
+        return self.python is None and self.device == "cpu"
+
     def lacking(self, release: Release) -> str:
         """Why the gates cannot be run on a release; empty if they can."""
         if self.python is not None:

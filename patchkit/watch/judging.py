@@ -16,7 +16,7 @@ from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
 from patchkit.report.wording import counted
 from patchkit.series.worktree import patched_tree
-from patchkit.watch.asking import News, ask
+from patchkit.watch.asking import News, ask, check_locked
 from patchkit.watch.gating import Gates
 from patchkit.watch.keeping import Keeper
 from patchkit.watch.tick import Newcomer, Tick
@@ -47,6 +47,8 @@ class Judge:
         """
         self.keeper.doing("asking the package index")
         news = ask(self.scanner.manifest)
+        if self.gates.places.builds:
+            check_locked(news.listing)
         self.tick.asked, self.tick.last_proven = news.listing.asked.isoformat(), news.last.text
         self.tick.news = [Newcomer(release.text, _day(release)) for release in news.new]
         if news.new:

@@ -9,6 +9,7 @@ import json
 import random
 import re
 import tarfile
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,10 @@ class Faults:
     short: int = 0  # parts shorter than they say
     forbidden: bool = False
     garbage: bool = False
+    instead: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)  # by package: status, body, content type
+    cut: dict[str, int] = field(default_factory=dict)  # by package: how many pages come half, with a right length
+    silent: dict[str, float] = field(default_factory=dict)  # by package: seconds before its page comes
+    dripped: dict[str, float] = field(default_factory=dict)  # by package: seconds between two bytes
     user: str | None = None  # "name:password" that is asked for
 
 
@@ -59,6 +64,7 @@ class Index:
     files: dict[str, dict[str, Entry]] = field(default_factory=dict)
     form: str = "json"
     faults: Faults = field(default_factory=Faults)
+    serials: dict[str, int] = field(default_factory=dict)  # by package: its last change, as PyPI sends it
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     sent: int = 0
     server: ThreadingHTTPServer | None = None
@@ -152,13 +158,22 @@ class Handler(BaseHTTPRequestHandler):
         files = self.index.files.get(distribution)
         if self.index.faults.garbage:
             return self.answer(200, b"log in first", {"Content-Type": "text/plain"})
+        faults = self.index.faults
+        time.sleep(faults.silent.get(distribution, 0))
+        if distribution in faults.instead:
+            status, body, kind = faults.instead[distribution]
+            return self.answer(status, body, {"Content-Type": kind})
         if files is None:
             return self.answer(404, b"no such package")
-        if self.index.form == "json":
-            return self.answer(
-                200, self.as_json(distribution, files), {"Content-Type": "application/vnd.pypi.simple.v1+json"}
-            )
-        return self.answer(200, self.as_html(distribution, files), {"Content-Type": "text/html; charset=utf-8"})
+        as_json = self.index.form == "json"
+        body = self.as_json(distribution, files) if as_json else self.as_html(distribution, files)
+        if faults.cut.get(distribution, 0) > 0:
+            faults.cut[distribution] -= 1
+            body = body[: len(body) * 2 // 3]
+        kind = "application/vnd.pypi.simple.v1+json" if as_json else "text/html; charset=utf-8"
+        serial = self.index.serials.get(distribution)
+        known = {} if serial is None else {"X-PyPI-Last-Serial": str(serial)}
+        return self.answer(200, body, {"Content-Type": kind, **known}, faults.dripped.get(distribution, 0))
 
     @staticmethod
     def as_json(distribution: str, files: Mapping[str, Entry]) -> bytes:
@@ -199,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
             part = part[:-1]
         return self.answer(206, part, {"Content-Range": f"bytes {first}-{last}/{len(content)}"})
 
-    def answer(self, status: int, body: bytes, headers: Mapping[str, str] = {}) -> None:
+    def answer(self, status: int, body: bytes, headers: Mapping[str, str] = {}, drip: float = 0) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -211,7 +226,10 @@ class Handler(BaseHTTPRequestHandler):
             self.index.faults.dropped -= 1
             body, self.close_connection = body[: len(body) // 2], True
         self.index.sent += len(body)
-        self.wfile.write(body)
+        for at in range(len(body)) if drip else ():
+            self.wfile.write(body[at : at + 1])
+            time.sleep(drip)
+        self.wfile.write(b"" if drip else body)
 
 
 class Server(ThreadingHTTPServer):

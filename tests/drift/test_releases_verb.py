@@ -93,6 +93,34 @@ def test_offline_it_says_so(toy: Index) -> None:
     assert json.loads(run("--json").stdout)["offline"]
 
 
+def lose(index: Index, *releases: str) -> None:
+    """Files that vanish from the page of vLLM."""
+    kept = {name: one for name, one in index.files["vllm"].items() if not any(text in name for text in releases)}
+    index.files["vllm"] = kept
+
+
+@pytest.mark.parametrize("fault", ["old page", "refused", "unreachable"])
+def test_what_was_not_seen_is_not_nothing_newer(toy: Index, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.files["vllm"] = {
+        name: one for name, one in toy.files["vllm"].items() if "0.14" not in name and "0.15" not in name
+    }
+    assert "nothing newer" in run().stdout
+    if fault == "old page":
+        monkeypatch.setenv("PATCHKIT_HOME", "another")
+        lose(toy, "0.14", "0.15")
+    assert "nothing newer" in run().stdout
+    if fault == "old page":
+        monkeypatch.setenv("PATCHKIT_HOME", str(Path.cwd().parent / "another"))
+        lose(toy, "0.12", "0.13")
+    elif fault == "refused":
+        monkeypatch.setenv("UV_INDEX", f"{toy.url}second/")
+        toy.faults.instead["second"] = (403, b"no", "text/plain")
+    else:
+        toy.stop()
+    said = run().stdout
+    assert "whether there is a newer one is not known" in said and "nothing newer" not in said
+
+
 def test_an_unknown_runtime_and_an_index_never_reached(toy: Index) -> None:
     toy.stop()
     assert isinstance(run().exception, PatchkitError)

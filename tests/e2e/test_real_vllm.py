@@ -56,6 +56,7 @@ def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, 
     rows = {row["patch"][:4]: row for row in json.loads(path.read_text())["knockouts"]}
     assert len(rows) == 8
     assert all(row["caught"] for row in rows.values())
+    assert {row["need"] for row in rows.values()} == {"needed"}
     # The row that started it all: what every benchmark runs is green, and only draining requests show it.
     assert rows["0007"]["verdicts"]["monotonic_bench"]["passed"]
     assert not rows["0007"]["verdicts"]["decode_shrink"]["passed"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
 from runs import make_runtime
 
 SCENARIO = """\
@@ -24,10 +25,16 @@ parts:
 """
 
 
-def patch(number: int, scenario: str, reason: str) -> SimpleNamespace:
+def patch(number: int, scenario: str, reason: str, *depends: str) -> SimpleNamespace:
     """What the gates need to know of a patch."""
-    name = f"{number:04}-mend"
-    return SimpleNamespace(number=number, name=name, drift=number, caught_by=((scenario, re.compile(reason)),))
+    return SimpleNamespace(
+        number=number,
+        name=f"{number:04}-mend",
+        drift=number,
+        caught_by=((scenario, re.compile(reason)),),
+        applies_to=SpecifierSet(">=0.11.0"),
+        depends=depends,
+    )
 
 
 PATCHES = [patch(1, "first", "IndexError"), patch(2, "second", "killed by SIGKILL")]
