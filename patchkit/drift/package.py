@@ -60,6 +60,11 @@ class Module:
             self._attributes[owner] = _settings(owner)
         return self._attributes[owner]
 
+    @staticmethod
+    def members(owner: ast.ClassDef) -> set[str]:
+        """The names that the body of a class binds."""
+        return {name for statement in _flattened(owner.body) for name in bound_names(statement)}
+
 
 class Setting(NamedTuple):
     """A statement that sets an attribute of ``self``, and the method that it stands in."""
@@ -160,6 +165,12 @@ class Package:
                 found = self.module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
                 if found:
                     yield found
+
+    def modules_in(self, module: Module) -> set[str]:
+        """The names of the modules and packages in a package."""
+        folder = module.path.removesuffix("__init__.py")
+        inside = [path.removeprefix(folder) for path in self._paths if path.startswith(folder)]
+        return {path.partition("/")[0].removesuffix(".py") for path in inside} - {"__init__"}
 
     def siblings(self, module: Module) -> Iterator[Module]:
         """Modules beside ``module`` whose names end in the same word, as cpu_model_runner and gpu_model_runner do."""

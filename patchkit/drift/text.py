@@ -57,8 +57,7 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
 def remarks(drift: Drift) -> list[str]:
     """What is no move, and must be known all the same."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
-    unseen = f"not to be seen in either release: {', '.join(drift.unseen)}"
-    return [*([dead] if drift.dead else []), *([unseen] if drift.unseen else [])]
+    return [dead] if drift.dead else []
 
 
 def headline(drift: Drift) -> Text:

@@ -31,6 +31,7 @@ DEEPEST = 5
 MOST = 20_000
 """Calls that are read again in one round."""
 PUTTING = ("setattr", "object.__setattr__", "type.__setattr__")
+GENERAL = ("setattr", "getattr", "import_module", "__import__", "wrap_function_wrapper", "patch", "object")
 WRAPT = ("wrap_function_wrapper", "patch_function_wrapper", "wrap_object")
 SAME = {
     "classmethod", "staticmethod", "property", "cache", "lru_cache", "cached_property", "contextmanager", "wraps",
@@ -48,6 +49,7 @@ class Calls(Patches):
     depth: int = 0
     again: int = 0
     _under_way: set[str] = field(default_factory=set)
+    _general: dict[ast.AST, bool] = field(default_factory=dict)
 
     @abstractmethod
     def body(self, found: Definition, frame: Frame) -> None:
@@ -111,10 +113,9 @@ class Calls(Patches):
         self, name: str, written: ast.Call, arguments: list[Type | None], named: Named, frame: Frame
     ) -> tuple[Type | None] | None:
         last = name.rpartition(".")[2]
-        if name in PUTTING or last in ("setattr", "object") and len(arguments) == 3:
-            if len(arguments) == 3:
-                self._set(arguments, written, frame)
-                return (None,)
+        if len(arguments) == 3 and (name in PUTTING or last == "setattr" or name.endswith("patch.object")):
+            self._set(arguments, written, frame)
+            return (None,)
         if name in ("getattr", "hasattr") and len(arguments) > 1:
             return (self._get(arguments, written, frame),)
         if last in ("import_module", "__import__") and arguments:
@@ -249,8 +250,8 @@ class Calls(Patches):
         """What is called; a method is noted as called, not as read."""
         if not isinstance(written, ast.Attribute):
             return self.value(written, frame)
-        if _is_super(written.value):
-            return self._of_super(written.attr, frame)
+        if is_super(written.value):
+            return self.of_super(written.attr, frame)
         dotted = f"{ast.unparse(written.value)}.{written.attr}"
         if dotted in frame.scope:
             return frame.scope[dotted]
@@ -264,7 +265,7 @@ class Calls(Patches):
             kind = Callable(Definition(symbol, found.node, found.module, found.owner), kind.bound)
         return kind
 
-    def _of_super(self, name: str, frame: Frame) -> Type | None:
+    def of_super(self, name: str, frame: Frame) -> Type | None:
         for base in self.universe.bases(frame.inside) if frame.inside else []:
             found = self.universe.class_member(base, name)
             if found is not None and isinstance(found.node, FUNCTIONS):
@@ -274,9 +275,9 @@ class Calls(Patches):
 
     def _note_call(self, function: Callable, shape: Call, written: ast.Call, frame: Frame) -> None:
         found = function.definition
-        if found.owner is not None and not function.bound and isinstance(found.node, FUNCTIONS):
-            if not is_static(found.node):
-                shape = Call(max(shape.positional - 1, 0), shape.keywords, shape.rest, shape.named)
+        unbound = found.owner is not None and not function.bound
+        if unbound and isinstance(found.node, FUNCTIONS) and not is_static(found.node):
+            shape = Call(max(shape.positional - 1, 0), shape.keywords, shape.rest, shape.named)
         self.touch(found.name, "calls", frame, written, shape)
 
     def _construct(
@@ -315,7 +316,9 @@ class Calls(Patches):
     ) -> Type | None:
         self._bind(function, arguments, named, frame)
         extra = self.extras.get(function.definition)
-        telling = extra is not None or any(self._tells(one) for one in (*arguments, *named.values()))
+        given = (*arguments, *named.values())
+        telling = extra is not None or any(map(self._tells, given))
+        telling = telling or (self._is_general(function) and any(isinstance(one, (Text, Callable)) for one in given))
         name = function.definition.name
         if not telling or self.muted or self.depth >= DEEPEST or self.again >= MOST or name in self._under_way:
             return self.inference.called(function)
@@ -346,6 +349,14 @@ class Calls(Patches):
         scope |= {name: kind for name, kind in (*extra.named, *named.items()) if name in taken and kind is not None}
         return Frame(found.module, found.name, scope, inside=found.owner, copied=True)
 
+    def _is_general(self, function: Callable) -> bool:
+        """Whether a function sets, gets or imports what its arguments name."""
+        node = function.definition.node
+        if node not in self._general:
+            calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+            self._general[node] = any(ast.unparse(one.func).rpartition(".")[2] in GENERAL for one in calls)
+        return self._general[node]
+
     def _tells(self, kind: Type | None) -> bool:
         """Whether an argument is such that a function is worth reading again with it."""
         if isinstance(kind, Text):
@@ -374,7 +385,7 @@ def is_dict(written: ast.expr) -> bool:
     return isinstance(written, ast.Attribute) and written.attr == "__dict__"
 
 
-def _is_super(written: ast.expr) -> bool:
+def is_super(written: ast.expr) -> bool:
     return isinstance(written, ast.Call) and isinstance(written.func, ast.Name) and written.func.id == "super"
 
 

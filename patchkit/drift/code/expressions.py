@@ -6,7 +6,7 @@ import ast
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from patchkit.drift.code.calls import Calls, is_dict
+from patchkit.drift.code.calls import Calls, is_dict, is_super
 from patchkit.drift.code.frame import Extra, Frame, Scope
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import as_function
@@ -99,6 +99,8 @@ class Expressions(Calls):
             dotted = f"{written.value.id}.{written.attr}"
             if dotted in frame.scope:
                 return frame.scope[dotted]
+        if is_super(written.value):
+            return self.of_super(written.attr, frame)
         holder = self.value(written.value, frame)
         if written.attr == "__class__" and isinstance(holder, Instance):
             return Class(holder.of)

@@ -79,13 +79,13 @@ class Patches(Notes):
         if isinstance(holder, Foreign):
             return holder
         kind = self.inference.attribute(holder, name)
-        if kind is None and isinstance(holder, (Class, Namespace)) and self.is_vllm(definition_of(holder).name):
-            if self.universe.member(definition_of(holder), name) is None:
-                module = self.universe.module(f"{definition_of(holder).name}.{name}")
-                if module is not None:
-                    return Namespace(Definition(module.name, module.tree, module))
-                return Missing(f"{definition_of(holder).name}.{name}")
-        return kind
+        if kind is not None or not isinstance(holder, (Class, Namespace)) or not self.of_vllm(holder):
+            return kind
+        if self.universe.member(definition_of(holder), name) is not None:
+            return None
+        symbol = f"{definition_of(holder).name}.{name}"
+        module = self.universe.module(symbol)
+        return Namespace(Definition(module.name, module.tree, module)) if module else Missing(symbol)
 
     def is_code(self, kind: Type | None) -> bool:
         """Whether it is a function or class of the runtime's own, or an object that is called like one."""
@@ -107,6 +107,8 @@ class Patches(Notes):
     ) -> None:
         if isinstance(by, Callable) and original is not None and by.definition.node is original.node:
             return  # it is put back
+        if isinstance(by, Callable) and original is None and self.of_vllm(by):
+            return  # it is kept under a name of the runtime's own
         if isinstance(by, Class):
             self._put_class(symbol, by, frame, where)
             return
@@ -114,7 +116,10 @@ class Patches(Notes):
         if called_object:
             assert isinstance(by, Instance)
             by = self.inference.callables(by)[1][0]
-        if isinstance(by, Callable) and isinstance(by.definition.node, FUNCTIONS):
+        if isinstance(by, Callable) and self.of_vllm(by) and isinstance(by.definition.node, FUNCTIONS):
+            selfless = isinstance(holder, Namespace) or is_static(by.definition.node)
+            self.touch(symbol, "replaces", frame, where, accepted_by(by.definition.node, 0 if selfless else 1))
+        elif isinstance(by, Callable) and isinstance(by.definition.node, FUNCTIONS):
             self._put_function(symbol, holder, original, by, how, called_object)
         elif original is not None and not isinstance(original.node, (*CODE, ast.Module)):
             self.touch(symbol, "writes", frame, where)

@@ -110,7 +110,7 @@ class Reader(Expressions):
         for scope in scopes:
             for name, kind in scope.items():
                 known = merged.get(name)
-                merged[name] = kind if known is None or isinstance(known, Missing) and kind is not None else known
+                merged[name] = kind if known is None or (isinstance(known, Missing) and kind is not None) else known
         before.clear()  # the functions in it were given this very scope
         before.update(merged)
         frame.scope = before
@@ -272,9 +272,10 @@ class Reader(Expressions):
     ) -> None:
         """An attribute of the runtime's own; it may have come from a base class in vLLM."""
         name = f"{definition_of(holder).name}.{target.attr}"
-        found = self.universe.member(definition_of(holder), target.attr)
-        if found is not None and self.is_vllm(found.name):
-            self.put(Class(found.owner) if found.owner else holder, target.attr, kind, frame, target)
+        bases = [one for one in self.universe.lineage(definition_of(holder)) if self.is_vllm(one.name)]
+        theirs = next((base for base in bases if self.universe.class_member(base, target.attr)), None)
+        if theirs is not None:
+            self.put(Instance(theirs), target.attr, kind, frame, target)
         elif isinstance(target.value, ast.Name) and frame.copied:
             frame.scope[f"{target.value.id}.{target.attr}"] = kind
         self.news |= self.inference.learn(name, kind if not isinstance(kind, (Text, Foreign, Missing)) else None)
