@@ -146,7 +146,9 @@ class Inference:
         """The type of ``holder.name``."""
         if isinstance(holder, Namespace):
             found = self.universe.member(holder.definition, name)
-            told = None if found and isinstance(found.node, FUNCTIONS) else self._told(found)  # of those: what they return
+            told = (
+                None if found and isinstance(found.node, FUNCTIONS) else self._told(found)
+            )  # of those: what they return
             return told or (self.of_definition(found) if found else None)
         if isinstance(holder, Class):
             found = self.universe.class_member(holder.definition, name)
