@@ -14,16 +14,25 @@ PLAIN = ("object", "ABC", "Protocol", "Generic", "type")
 """Base classes that add nothing to a constructor."""
 
 
-def fields_of(holder: Definition, universe: Universe) -> list[ast.AnnAssign] | None:
-    """The fields of a dataclass, a named tuple or the like, inherited ones first; None if it is none of them."""
+def fields_of(holder: Definition, universe: Universe) -> list[tuple[ast.AnnAssign, bool]] | None:
+    """The fields of a dataclass, a named tuple or the like, and whether each may only be given by keyword.
+
+    In the order in which a constructor takes them: inherited ones first, those by keyword last. None if it is no such
+    class.
+    """
     line = list(universe.lineage(holder))
     if not any(_is_record(one) for one in line):
         return None
-    fields: dict[str, ast.AnnAssign] = {}
+    fields: dict[str, tuple[ast.AnnAssign, bool]] = {}
     for owner in reversed(line):
         assert isinstance(owner.node, ast.ClassDef)
-        fields |= {_name(one): one for one in owner.node.body if isinstance(one, ast.AnnAssign) and _is_field(one)}
-    return list(fields.values())
+        by_keyword = keyword_only(owner)
+        for one in owner.node.body:
+            if isinstance(one, ast.AnnAssign):
+                by_keyword |= ast.unparse(one.annotation).endswith("KW_ONLY")
+                if _is_field(one):
+                    fields[_name(one)] = one, by_keyword or _given_to_field(one, "kw_only", "True")
+    return sorted(fields.values(), key=lambda field: field[1])
 
 
 def constructor_known(holder: Definition, universe: Universe) -> bool:
@@ -89,11 +98,14 @@ def _is_field(statement: ast.AnnAssign) -> bool:
     said = ast.unparse(statement.annotation)
     if not isinstance(statement.target, ast.Name) or "ClassVar" in said or said.endswith("KW_ONLY"):
         return False
-    value = statement.value
-    return not (
-        isinstance(value, ast.Call)
-        and any(one.arg == "init" and ast.unparse(one.value) == "False" for one in value.keywords)
-    )
+    return not _given_to_field(statement, "init", "False")
+
+
+def _given_to_field(statement: ast.AnnAssign, name: str, value: str) -> bool:
+    """Whether ``field(…)`` is given this."""
+    made = statement.value
+    given = made.keywords if isinstance(made, ast.Call) else []
+    return any(one.arg == name and ast.unparse(one.value) == value for one in given)
 
 
 def _name(statement: ast.AnnAssign) -> str:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only, keyword_only
+from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, statements, targets
 
@@ -165,10 +165,14 @@ def _of_class(seen: Contract, found: Definition, inference: Inference) -> Contra
     if made is not None and isinstance(made.node, FUNCTIONS) and (fields is None or made.owner is found):
         return replace(seen, parameters=tuple(parameters_of(made.node))[1:])
     if fields is not None:
-        kind = "keyword" if keyword_only(found) else "positional"
         parameters = (
-            Parameter(ast.unparse(one.target), kind, default_of(one.value) or None, spelled(one.annotation))
-            for one in fields
+            Parameter(
+                ast.unparse(one.target),
+                "keyword" if by_keyword else "positional",
+                default_of(one.value) or None,
+                spelled(one.annotation),
+            )
+            for one, by_keyword in fields
         )
         return replace(seen, parameters=tuple(parameters))
     if constructor_known(found, universe):

@@ -37,6 +37,14 @@ def test_fields_that_no_constructor_takes_do_not_count() -> None:
     assert moved(Surface(constructs=[C]), DATA.format(""), more) == []
 
 
+def test_a_field_by_keyword_takes_no_place_among_the_others() -> None:
+    head = "from dataclasses import dataclass, field\n"
+    old = head + "@dataclass\nclass B:\n    a: int\n@dataclass\nclass C(B):\n    b: int\n"
+    new = old.replace("    a: int\n", "    a: int\n    more: int = field(default=1, kw_only=True)\n")
+    (found,) = moved(Surface(constructs=[C]), old, new)
+    assert (found.kind, found.severity) == ("parameter-added", "harmless")
+
+
 def test_a_call_of_a_class_is_held_against_its_new_constructor(tmp_path: Path) -> None:
     old, new = runner(m=DATA.format("")), runner(m=DATA.format("more: int\n    "))
     code = "from vllm.m import C\ndef make(): return C({})\n"

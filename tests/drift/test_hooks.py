@@ -287,3 +287,36 @@ def test_the_names_in_a_tuple_are_read_one_by_one() -> None:
     """
     reads = {one.symbol for one in found(code) if one.manner == "reads"}
     assert reads == {"vllm.batch.Batch.rows", "vllm.batch.Batch.names"}
+
+
+def test_a_factory_that_may_return_the_original_still_hooks() -> None:
+    code = """
+        from vllm import cast
+        def once(function):
+            if getattr(function, "done", False):
+                return function
+            def inner(x, block): return function(x, block)
+            inner.done = True
+            return inner
+        def install():
+            made = once(cast.cast)
+            cast.cast = made
+    """
+    assert ("wraps", "cast.cast") in hooks(code)
+
+
+def test_what_is_taken_out_of_a_class_by_its_dictionary() -> None:
+    code = """
+        from vllm.runner import Runner
+        def install():
+            original = vars(Runner)["step"]
+            def step(self, batch): return original(self, batch)
+            Runner.step = step
+        def remove(kept=Runner.__dict__.get("step")): Runner.step = Runner.__dict__.get("step")
+    """
+    assert hooks(code) == {("wraps", "runner.Runner.step")}
+
+
+def test_tables_that_are_zipped() -> None:
+    code = "from vllm import cast\nfor n, f in zip(('cast', 'LIMIT'), (lambda x, b: x, 3)):\n    setattr(cast, n, f)\n"
+    assert hooks(code) == {("replaces", "cast.cast"), ("writes", "cast.LIMIT")}

@@ -6,8 +6,9 @@ import ast
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
-from patchkit.drift.code.calls import Calls, is_dict, is_super
+from patchkit.drift.code.calls import Calls, is_super
 from patchkit.drift.code.frame import Extra, Frame, Scope
+from patchkit.drift.code.known import is_dict
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import as_function
 from patchkit.drift.inference import (
@@ -71,9 +72,9 @@ class Expressions(Calls):
             return kind
         kinds = [self.value(child, frame) for child in ast.iter_child_nodes(written) if isinstance(child, ast.expr)]
         if isinstance(written, ast.IfExp):
-            return kinds[1] or kinds[2]
+            return self.likeliest(kinds[1:])
         if isinstance(written, ast.BoolOp):
-            return first(kinds)
+            return self.likeliest(kinds)
         if isinstance(written, ast.Await):
             return kinds[0]
         if isinstance(written, ast.FormattedValue):

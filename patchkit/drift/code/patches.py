@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,6 +87,18 @@ class Patches(Notes):
         module = self.universe.module(symbol)
         return Namespace(Definition(module.name, module.tree, module)) if module else Missing(symbol)
 
+    def _is_from(self, holder: Type, by: Callable) -> bool:
+        """Whether a function is a member of the class or module itself."""
+        if not isinstance(holder, (Instance, Class, Namespace)) or not self.of_vllm(by):
+            return False
+        found = self.universe.member(definition_of(holder), by.definition.name.rpartition(".")[2])
+        return found is not None and found.node is by.definition.node
+
+    def likeliest(self, kinds: Iterable[Type | None]) -> Type | None:
+        """Of what a value may be, the runtime's own code before anything else: then something is hooked."""
+        known = [kind for kind in kinds if kind is not None]
+        return next((kind for kind in known if self.is_code(kind)), known[0] if known else None)
+
     def is_code(self, kind: Type | None) -> bool:
         """Whether it is a function or class of the runtime's own, or an object that is called like one."""
         if isinstance(kind, Instance):
@@ -107,8 +119,8 @@ class Patches(Notes):
     ) -> None:
         if isinstance(by, Callable) and original is not None and by.definition.node is original.node:
             return  # it is put back
-        if isinstance(by, Callable) and original is None and self.of_vllm(by):
-            return  # it is kept under a name of the runtime's own
+        if isinstance(by, Callable) and original is None and self._is_from(holder, by):
+            return  # it is kept there under a name of the runtime's own
         if isinstance(by, Class):
             self._put_class(symbol, by, frame, where)
             return

@@ -100,20 +100,20 @@ class Reader(Expressions):
                 self._others(child, frame)
 
     def _branches(self, bodies: Sequence[Sequence[ast.stmt]], frame: Frame) -> None:
-        """One or the other is run: what the first one makes known holds behind them, then the second's, and so on."""
+        """One or the other is run: behind them, a name is what any of them makes known of it."""
         before, scopes = frame.scope, []
         for body in bodies:
             frame.scope = dict(before)
             self.statements(body, frame)
             scopes.append(frame.scope)
-        merged: Scope = {}
-        for scope in scopes:
-            for name, kind in scope.items():
-                known = merged.get(name)
-                merged[name] = kind if known is None or (isinstance(known, Missing) and kind is not None) else known
+        names = dict.fromkeys(name for scope in scopes for name in scope)
+        merged: Scope = {name: self._either([scope.get(name) for scope in scopes]) for name in names}
         before.clear()  # the functions in it were given this very scope
         before.update(merged)
         frame.scope = before
+
+    def _either(self, kinds: list[Type | None]) -> Type | None:
+        return self.likeliest([kind for kind in kinds if not isinstance(kind, Missing)]) or self.likeliest(kinds)
 
     # Imports.
 
