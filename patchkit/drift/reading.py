@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from patchkit.drift.choice import Circumstances, Selection, selected
-from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
+from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
 from patchkit.drift.touches import shape_of
@@ -17,6 +17,10 @@ from patchkit.series.manifest import Surface
 
 ALIKE = 0.6
 """Share of lines that two functions must have in common to be taken for one that was renamed."""
+
+
+OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
+"""Manners for which it matters what a class asks of who constructs it, or derives from it."""
 
 
 class Chosen(NamedTuple):
@@ -65,12 +69,21 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     names = [*manners, *(other for others in surface.behind.values() for other in others)]
     contracts = {name: contract_of(name, inference) for name in dict.fromkeys(names)}
     for name, contract in contracts.items():
+        if contract.kind == "class" and manners.get(name, set()) & OF_CLASSES:
+            contracts[name] = of_class(contract, universe)
         if not contract.there and before is not None and before.contracts[name].there:
             contracts[name] = replace(contract, elsewhere=_elsewhere(before.contracts[name], package, universe))
     for name in surface.keeps:
         found = universe.find(name)
         if found and isinstance(found.node, FUNCTIONS):
             contracts[name] = replace(contracts[name], effects=effects_of(found, inference))
+    for name, anchors in surface.text.items():
+        found = universe.find(name)
+        if found:
+            text = (
+                ast.get_source_segment(found.module.text, found.node) if name_is_in_file(found) else found.module.text
+            )
+            contracts[name] = replace(contracts[name], anchors={one: (text or "").count(one) for one in anchors})
     for name in surface.settings:
         if contracts[name].kind == "attribute":
             folder = _folder(contracts[name])
@@ -84,6 +97,11 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     _add_neighbours(hooked, contracts, surface.called_from, package, inference)
     source = package.source
     return Reading(source.release, source.origin, source.published, contracts, dict(_choices(surface, inference)))
+
+
+def name_is_in_file(found: Definition) -> bool:
+    """Whether it is something inside a module, not the module."""
+    return not isinstance(found.node, ast.Module)
 
 
 def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
