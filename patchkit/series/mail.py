@@ -22,7 +22,7 @@ from patchkit.series.diff import FILE, read_diff
 from patchkit.series.trailers import FIELD, is_kept, split_message
 
 MAILBOX_LINE = re.compile(r"From [0-9a-f]{40} \S")
-KEPT = ""  # the key of lines that are kept in the message and mean nothing to us
+KEPT = "kept"  # the key of lines that are kept in the message and mean nothing to us
 MESSAGE_END = re.compile(r"---\s*$|--- \S|diff -|Index: ")  # where git's mailinfo ends the message
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]*):(?:[ \t]+(.*))?")
 PICKED = re.compile(r"\((cherry picked|backported) from commit [0-9a-f]{7,64}\)")
-GITS = re.compile(
-    r"[a-z-]+-by|cc|fixes|closes|link|change-id|message-id|refs|see-also"  # https://git-scm.com/docs/SubmittingPatches
+GITS = re.compile(  # Caught-By is ours
+    r"(?!caught-)[a-z-]+-by|cc|fixes|closes|link|change-id|message-id|refs|see-also"  # https://git-scm.com/docs/SubmittingPatches
     r"|description|origin|bug(-[a-z0-9]+)*|author|from|last-update|applied-upstream",  # DEP-3
     re.IGNORECASE,
 )
