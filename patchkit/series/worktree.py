@@ -94,7 +94,14 @@ def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, lis
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
     with told_in_a_line(f"cannot read the trees of {runtime}"):
         found = [(git.parent, read_stamp(git.parent)) for git in folders]
-        return [(path, stamp, changes(path, stamp)) for path, stamp in found if stamp]
+        return [(path, stamp, [*_unlike_its_patches(stamp), *changes(path, stamp)]) for path, stamp in found if stamp]
+
+
+def _unlike_its_patches(stamp: Stamp) -> list[str]:
+    """Why the next apply lays a tree out again, whatever the series says."""
+    if stamp.exported:
+        return ["exported commits of your own"]
+    return [] if stamp.tree else ["laid out by an older patchkit"]
 
 
 @contextmanager

@@ -186,6 +186,7 @@ def test_what_a_note_says_of_a_tree_is_not_believed(project: Project, toy: Path,
     git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend tap 3", **facts))
     before = (toy / "series").read_text()
     export(toy, place)
+    assert [edits for _, _, edits in applied_trees(project, "toy")] == [["exported commits of your own"]]
     (toy / "series").write_text(before)
     (toy / "0005-Mend-tap-3.patch").unlink()
     second = apply(project)
