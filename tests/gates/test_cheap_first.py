@@ -10,8 +10,9 @@ import pytest
 
 import patchkit.environments
 import patchkit.series
+from patchkit.bench.admission import same_tree
 from patchkit.errors import PatchkitError
-from patchkit.gates.evidence import read_evidence
+from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.rig import Rig, Settings, runtime_used
 from patchkit.project import Project
 
@@ -60,6 +61,19 @@ def test_a_release_has_one_name(written: str, tmp_path: Path) -> None:
 def test_evidence_names_the_files() -> None:
     tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
     assert runtime_used(tree, ()).tree == "h"
+
+
+def test_evidence_of_other_files_admits_no_benchmark(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree, raising=False)
+    evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
+    assert same_tree(evidence, rig)
+    evidence.runtime.tree = "another"
+    assert not same_tree(evidence, rig)
+    evidence.runtime.tree = ""  # older: its commit still says which tree it was
+    assert same_tree(evidence, rig)
+    evidence.runtime.commit = "another"
+    assert not same_tree(evidence, rig)
 
 
 def test_older_evidence_is_read() -> None:

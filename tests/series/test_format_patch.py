@@ -138,11 +138,15 @@ def as_git_am(root: Path, first: Files, patches: list[Path]) -> str:
 
 ONE_LINE: Files = {"VERSION": (b"1\n", False), "a file.py": (b"caf\xe9\n", False)}
 CHANGED: Files = {"VERSION": (b"2\n", True), "a file.py": (b"caf\xe9s\n", False)}
+MANY = b"".join(b"line %d\n" % at for at in range(30))
+MOVED_FROM: Files = {"toy/__init__.py": (MANY, False), "VERSION": (b"\0\1", False), "a file.py": (b"", False)}
+MOVED_TO: Files = {"b dir/c.py": (MANY + b"more", False), "tab\tname": (b"\0\1", False), "a file.py": (b"", True)}
 
 
 @given(files, commits, options)
-@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.generate))
 @example(ONE_LINE, [("One line", "", CHANGED)], ())
+@example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ())
 def test_what_format_patch_writes(first: Files, later: list[tuple[str, str, Files]], options: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
