@@ -47,5 +47,5 @@ def of_evidence(rig: Rig, command: str) -> dict[str, Verdict]:
 def same_tree(evidence: Evidence, rig: Rig) -> bool:
     """Whether evidence speaks of the tree that would be measured."""
     ours, theirs = runtime_used(rig.tree, rig.settings.without), evidence.runtime
-    alike = [(one.name, one.pin, one.commit, one.patches) for one in (ours, theirs)]
+    alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
     return alike[0] == alike[1] and (evidence.release, evidence.device) == (rig.settings.release, rig.settings.device)

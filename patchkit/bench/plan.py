@@ -15,6 +15,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals.record import BASELINE
 from patchkit.gates.declared import Declared
 from patchkit.project import find_project
+from patchkit.release import release_name
 
 SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.1}
 MODE = re.compile(r"\w[\w.+-]*")
@@ -140,7 +141,7 @@ def make_plan(document: Any, where: str) -> Plan:
         hint = ' (quote releases: "0.20.0")' if told.startswith("vllm: ") else ""
         raise PatchkitError(f"{where}: {told}{hint}", "see docs/accuracy.md for what a matrix holds") from None
     given["sampling"] = over(SAMPLING, given["sampling"])
-    return msgspec.structs.replace(plan, **given)
+    return msgspec.structs.replace(plan, vllm=release_name(plan.vllm), **given)
 
 
 def over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from patchkit.environments.lock import find_lock
 from patchkit.environments.running import variables_for
 from patchkit.errors import PatchkitError
 from patchkit.project import cache_home
+from patchkit.release import release_name
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def ensure(release: str, device: str, python: Path | None = None) -> Environment
     Raises:
         PatchkitError: unknown release, no room, no network, or ``python`` has another vLLM.
     """
+    release = release_name(release)
     variables = variables_for(release, device)
     if python is not None:
         return Environment(release, device, borrowed.check(python, release), variables)

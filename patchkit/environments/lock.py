@@ -19,7 +19,7 @@ from packaging.version import Version
 from patchkit.environments.uv import uv
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.release import parse_release
+from patchkit.release import release_name
 
 FOLDER = Path(__file__).parent / "locks"
 
@@ -53,7 +53,7 @@ def find_lock(release: str, device: str) -> Path:
     Raises:
         PatchkitError: the release is no version, or it has no lock.
     """
-    parse_release(release)
+    release = release_name(release)
     file = lock_file(release, device)
     if file.is_file():
         return file

@@ -16,6 +16,7 @@ from patchkit.environments import build
 from patchkit.environments.environment import ensure, exclusive, home
 from patchkit.environments.lock import locked_releases
 from patchkit.errors import PatchkitError
+from patchkit.release import release_name
 
 
 def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
@@ -27,6 +28,7 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
     if remove:
         return _remove(release, device, as_json)
     environment = ensure(release, device)
+    release = environment.release
     if as_json:
         console.out.print_json(json.dumps({**asdict(environment), "python": str(environment.python)}))
     else:
@@ -35,6 +37,7 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
 
 
 def _remove(release: str, device: str, as_json: bool) -> int:
+    release = release_name(release) if _is_version(release) else release
     folder = home() / f"{release}-{device}"
     if folder.parent != home() or not folder.is_dir():
         raise PatchkitError(

@@ -68,6 +68,7 @@ class Knockout(msgspec.Struct, kw_only=True):
         left_with: patches that depend on it, and were left out too.
         applies_to: what its header says.
         narrowed: what its header should say; empty if the patch can go, None if nothing is to be changed.
+        tree: git's hash of the files without it; empty if it could not be left out, or in evidence that is older.
     """
 
     patch: str
@@ -83,14 +84,16 @@ class Knockout(msgspec.Struct, kw_only=True):
     left_with: list[str] = msgspec.field(default_factory=list)
     applies_to: str = ""
     narrowed: str | None = None
+    tree: str = ""
 
 
 class RuntimeUsed(msgspec.Struct, kw_only=True):
-    """The runtime and the patches it ran with."""
+    """The runtime and the patches it ran with; ``tree`` is git's hash of its files, empty in evidence that is older."""
 
     name: str
     pin: str
     commit: str = ""
+    tree: str = ""
     patches: list[str] = msgspec.field(default_factory=list)
     without: list[str] = msgspec.field(default_factory=list)
 

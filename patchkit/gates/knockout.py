@@ -108,6 +108,7 @@ class Campaign:
             verdicts=self._briefs(patch.name),
             left_with=self.left_with[patch.name],
             applies_to=f"vllm {patch.applies_to}".strip(),
+            tree=self._trees[patch.name].hash if patch.name in self._trees else "",
         )
         knocked.need, knocked.need_why = self._need(patch)
         for scenario, symptom in patch.caught_by:

@@ -20,6 +20,7 @@ from patchkit.gates.scenario import Part, Scenario
 from patchkit.gates.server import WorkerServer, how_many_workers
 from patchkit.gates.verdict import judge, judge_part
 from patchkit.project import Project
+from patchkit.release import release_name
 
 if TYPE_CHECKING:
     from patchkit.environments import Environment
@@ -39,6 +40,9 @@ class Settings:
     without: tuple[str, ...] = ()
     workers: int | None = None
     variables: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,12 @@ class Rig:
 
     @cached_property
     def environment(self) -> Environment:
-        """The environment of this release and device, built if it is not there."""
+        """The environment, built if it is not there: that is 5 GB, so pin, series and model come first."""
         from patchkit.environments import ensure
 
+        _ = self.tree
+        if self.settings.model:
+            self.model(self.settings.model)
         return ensure(self.settings.release, self.settings.device, self.settings.python)
 
     @property
@@ -107,10 +114,14 @@ class Rig:
         return self._models[wanted]
 
     def prepare(self, scenarios: Sequence[Scenario]) -> None:
-        """Make everything ready, the slow import of vLLM beside the rest; what is missing is a PatchkitError here."""
-        _ = self.environment, self.server, self.tree
+        """Make everything ready, what is cheap first; what is missing is a PatchkitError here.
+
+        Pin, series and model come before the environment, which may have to be built.
+        """
+        _ = self.tree
         for name in {part.model for scenario in scenarios for part in scenario.parts}:
             self.model(name)
+        _ = self.environment, self.server
         with working(f"importing vLLM {self.settings.release}"):
             self.server.wait_ready()
 
@@ -221,6 +232,7 @@ def runtime_used(tree: Tree, without: Sequence[str]) -> RuntimeUsed:
         name=tree.runtime.name,
         pin=tree.pin,
         commit=tree.head,
+        tree=tree.hash,
         patches=[patch.name for patch in tree.taken],
         without=list(without),
     )

@@ -22,7 +22,7 @@ from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
 from patchkit.series.repository import isolated_git, told_in_a_line
 from patchkit.series.series import Series
-from patchkit.series.worktree import Stamp, digest, read_stamp, write_stamp
+from patchkit.series.stamp import Stamp, digest, read_stamp, write_stamp
 
 FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames")
 
@@ -45,16 +45,19 @@ def export(folder: Path, tree: Path) -> list[Path]:
         patches = _named(folder, [_patch(git, folder, *commit) for commit in commits], known, elsewhere)
         laid_out = _as_laid_out(folder, stamp) if stamp else set()
         edited = [patch.path for patch, (commit, _) in zip(patches, commits, strict=True) if commit not in laid_out]
-        changed = [one.path for one in patches if one.path in edited and not _is(one.path, str(one))]
+        held = {patch.path: patch for patch in known}
+        changed = [one.path for one in patches if one.path in edited and not _says(held.get(one.path), one)]
         for patch in patches:
             if patch.path in changed:
-                write_atomically(patch.path, str(patch))
+                write_atomically(patch.path, bytes(patch))
         whole = _in_order(patches, known, elsewhere)
         if [patch.path for patch in whole] != [patch.path for patch in known]:
             write_atomically(order, _order(order, whole))
             changed.append(order)
         if stamp:
-            write_stamp(tree, msgspec.structs.replace(stamp, head=git.rev_parse("HEAD")))
+            head = git.rev_parse("HEAD")
+            exported = stamp.exported or head != stamp.head
+            write_stamp(tree, msgspec.structs.replace(stamp, head=head, exported=exported))
     return changed
 
 
@@ -76,7 +79,8 @@ def _as_laid_out(folder: Path, stamp: Stamp) -> set[str]:
 def _patch(git: Git, folder: Path, commit: str, name: str) -> Patch:
     """One commit as a patch, not numbered yet."""
     content: bytes = git.format_patch(*FORMAT, "-1", commit, stdout_as_string=False)
-    return parse(content + b"\n", folder / f"0000-{name[:52]}.patch")
+    name = name.lstrip("._-")[:52] or "change"  # git leaves out of a subject what is not ASCII
+    return parse(content + b"\n", folder / f"0000-{name}.patch")
 
 
 def _named(folder: Path, patches: Sequence[Patch], known: Sequence[Patch], elsewhere: Sequence[Patch]) -> list[Patch]:
@@ -118,8 +122,9 @@ def _order(path: Path, patches: Sequence[Patch]) -> str:
     return "\n".join([*head, *(patch.path.name for patch in patches)]) + "\n"
 
 
-def _is(path: Path, text: str) -> bool:
-    return path.exists() and path.read_bytes() == text.encode()
+def _says(old: Patch | None, new: Patch) -> bool:
+    """Whether a patch's file says what the commit says, however git wrote and folded it."""
+    return old is not None and replace(old, stat=new.stat) == new
 
 
 def main() -> int:

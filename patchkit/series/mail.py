@@ -15,16 +15,15 @@ from email.utils import parseaddr, parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from patchkit.errors import PatchkitError
+from patchkit.series.diff import FILE, read_diff
+from patchkit.series.trailers import FIELD, is_kept, split_message
 
-FIELD_LINE = re.compile(r"([A-Z][A-Za-z-]*):(?: +(.*))?")
 MAILBOX_LINE = re.compile(r"From [0-9a-f]{40} \S")
+KEPT = "kept"  # the key of lines that are kept in the message and mean nothing to us
 MESSAGE_END = re.compile(r"---\s*$|--- \S|diff -|Index: ")  # where git's mailinfo ends the message
-SIGNATURE = re.compile(r"\n-- \n[^\n]*\n\s*\Z")
-INDEX_LINE = re.compile(r"index [0-9a-f]{40}\.\.[0-9a-f]{40}( \d{6})?")
 
 
 class Form(NamedTuple):
@@ -33,7 +32,7 @@ class Form(NamedTuple):
     Attributes:
         required, optional: the fields of its last paragraph; ``repeated`` are those that may come more than once.
         rewrite: how to make a proper file of a bad one.
-        whole: as ``git am --3way`` takes it: it begins with a mailbox line, and every file has its whole index line.
+        whole: as ``git am --3way`` takes it: it begins with a mailbox line, and changed files have their index line.
     """
 
     required: tuple[str, ...]
@@ -112,24 +111,32 @@ def read_mail(content: bytes, path: Path, form: Form) -> Mail:
     Raises:
         PatchkitError: it is not of this form; says which line or field, and what to do.
     """
-    try:
-        lines = content.decode().split("\n")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise PatchkitError(f"{path}:{line}: not UTF-8", "save the file as UTF-8") from error
+    # A diff holds the bytes of its files, in whatever encoding they are; only the message must be UTF-8.
+    lines = content.decode(errors="surrogateescape").split("\n")
     mailbox = bool(MAILBOX_LINE.match(lines[0]))
     if form.whole and not mailbox:
         raise PatchkitError(f"{path}:1: does not begin with `From <40 hex digits>`", form.rewrite)
     blank = lines.index("") if "" in lines else len(lines)
     end = next((at for at in range(blank, len(lines)) if MESSAGE_END.match(lines[at])), len(lines))
-    start = next((at for at in range(end, len(lines)) if lines[at].startswith("diff --git ")), len(lines))
-    if "\r" in "".join(lines[:end]):
-        raise PatchkitError(f"{path}: carriage returns in the header", "save the file with plain line ends")
+    start = next((at for at in range(end, len(lines)) if lines[at].startswith(FILE)), len(lines))
+    _check_text(lines[:start], end, path)
     headers = email.message_from_string("\n".join(lines[1 if mailbox else 0 : blank]) + "\n\n")
     body, fields = _message(lines[blank + 1 : end], blank + 2, path, form)
-    diff = SIGNATURE.sub("\n", "\n".join(lines[start:])).rstrip("\n") + "\n"
+    diff = read_diff(lines[start:], start + 1, path, form.rewrite, form.whole)
     stat = "\n".join(line.rstrip() for line in lines[end + 1 : start]).strip("\n")
-    return Mail(path, form, headers, body, fields, stat, diff, _patch_set(diff, start + 1, path, form))
+    return Mail(path, form, headers, body, fields, stat, *diff)
+
+
+def _check_text(lines: list[str], end: int, path: Path) -> None:
+    """Refuse what is above the diff unless it is UTF-8; its first ``end`` lines have plain line ends too."""
+    for at, line in enumerate(lines, 1):
+        if any("\udc80" <= letter <= "\udcff" for letter in line):
+            fix = "write the lines above the diff in UTF-8, and leave the bytes of the diff as they are"
+            raise PatchkitError(f"{path}:{at}: not UTF-8", fix)
+    if "\r" in "".join(lines[:end]):
+        raise PatchkitError(
+            f"{path}: carriage returns in the header", "write the lines above `---` with plain line ends"
+        )
 
 
 def bad(path: Path, field: str, why: str, fix: str) -> PatchkitError:
@@ -138,67 +145,34 @@ def bad(path: Path, field: str, why: str, fix: str) -> PatchkitError:
 
 
 def _message(lines: list[str], first: int, path: Path, form: Form) -> tuple[str, dict[str, list[str]]]:
-    """The body, and the fields of its last paragraph; ``first`` is the number of the first line."""
-    last = len(lines)
-    while last and not lines[last - 1].strip():
-        last -= 1
-    begin = last
-    while begin and lines[begin - 1].strip():
-        begin -= 1
+    """The body, and the fields at its end; ``first`` is the number of the first line."""
+    begin = split_message(lines)
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip("\n")
     known = (*form.required, *form.optional)
     fields: dict[str, list[str]] = {}
     key = ""
-    for at, line in enumerate(lines[begin:last], first + begin):
+    for at, line in enumerate(lines[begin:], first + begin):
+        if not line.strip():
+            key = ""
+            continue
         if line[0] in " \t" and key:
             fields[key][-1] += f" {line}"
             continue
-        match = FIELD_LINE.fullmatch(line)
+        match = FIELD.fullmatch(line)
         if not match or match[1] not in known:
+            if is_kept(line):
+                key = KEPT
+                fields.setdefault(key, []).append(line)
+                continue
             raise PatchkitError(f"{path}:{at}: `{line[:40]}` is not a header field", f"known ones: {', '.join(known)}")
         key = match[1]
         if key in fields and key not in form.repeated:
             raise PatchkitError(f"{path}:{at}: a second {key}", "keep one")
         fields.setdefault(key, []).append(match[2] or "")
+    fields.pop(KEPT, None)
     if missing := [name for name in form.required if name not in fields]:
         raise bad(path, missing[0], "missing", "add it to the last paragraph of the header")
     fields = {name: [" ".join(value.split()) for value in values] for name, values in fields.items()}
     if empty := [name for name, values in fields.items() if not all(values)]:
         raise bad(path, empty[0], "empty", f"write `{empty[0]}: ...`")
     return body, fields
-
-
-def _patch_set(diff: str, first: int, path: Path, form: Form) -> PatchSet:
-    """The diff parsed; ``first`` is the number of its first line. Nothing in it may go unread."""
-    lines = diff.split("\n")
-    if len(lines) < 3:
-        raise PatchkitError(f"{path}: holds no git diff after its header", form.rewrite)
-    for at, line in enumerate(lines, first):
-        if form.whole and line.startswith("index ") and not INDEX_LINE.fullmatch(line):
-            raise PatchkitError(f"{path}:{at}: shortened index line, `git am --3way` needs it whole", form.rewrite)
-        if line == "GIT binary patch" or (line.startswith("Binary files ") and line.endswith(" differ")):
-            raise PatchkitError(f"{path}:{at}: a binary file, which quilt cannot patch", "leave it out of the patch")
-    try:
-        patch_set = PatchSet(diff)
-    except (UnidiffParseError, ValueError, AttributeError, IndexError) as error:
-        raise PatchkitError(f"{path}:{first}: malformed diff ({error})", form.rewrite) from error
-    if form.whole and any(file and not re.search(r"^index ", str(file), re.MULTILINE) for file in patch_set):
-        raise PatchkitError(f"{path}:{first}: a file without an index line", form.rewrite)
-    lines = [_counted(line) for line in lines]
-    rest = str(patch_set).split("\n")
-    if rest != lines:
-        pairs = (at for at, (ours, theirs) in enumerate(zip(rest, lines, strict=False)) if ours != theirs)
-        at = first + next(pairs, min(len(rest), len(lines)) - 1)
-        raise PatchkitError(f"{path}:{at}: text that belongs to no hunk", form.rewrite)
-    return patch_set
-
-
-def _counted(line: str) -> str:
-    """A hunk's head with both its counts, which git leaves out where they are 1; any other line as it is."""
-    if not line.startswith("@@ -"):
-        return line
-    return re.sub(r"^@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@", _with_counts, line)
-
-
-def _with_counts(match: re.Match[str]) -> str:
-    return f"@@ -{match[1]}{match[2] or ',1'} +{match[3]}{match[4] or ',1'} @@"

@@ -72,6 +72,10 @@ class Mutant:
         """What its header says must happen, in a line."""
         return "; ".join(f"{gate}: {reason.pattern}" for gate, reason in self.caught_by)
 
+    def __bytes__(self) -> bytes:
+        """Its file; the diff has the bytes of the files that it changes, which need not be UTF-8."""
+        return str(self).encode(errors="surrogateescape")
+
     def __str__(self) -> str:
         return f"Subject: {self.subject}\n\n{self.body}\n---\n\n{self.diff}"
 

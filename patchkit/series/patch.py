@@ -1,10 +1,11 @@
-"""A patch: one drift mended, and why. ``str()`` of it is its file, as ``git am`` and ``quilt`` take it."""
+"""A patch: one drift mended, and why. ``bytes()`` of it is its file, as ``git am`` takes it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.header import Header
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,6 +13,8 @@ from typing import Literal, NamedTuple
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from unidiff.patch import PatchSet
+
+from patchkit.series.trailers import split_message
 
 Kind = Literal["loud", "silent", "latent"]
 MAIL_SPECIALS = '()<>[]:;@,."\\'  # a name with one of them is quoted (RFC 5322)
@@ -63,22 +66,34 @@ class Patch:
 
     @property
     def prose(self) -> str:
-        """The body without its last paragraph, which holds the fields."""
-        return self.body.rpartition("\n\n")[0]
+        """The body without the fields at its end."""
+        lines = self.body.split("\n")
+        return "\n".join(lines[: split_message(lines)]).rstrip("\n")
 
     def needed_on(self, release: Version) -> bool:
         """Whether this vLLM needs the patch."""
         return holds_for(self.applies_to, release)
 
+    def __bytes__(self) -> bytes:
+        """Its file; the diff has the bytes of the files that it changes, which need not be UTF-8."""
+        return str(self).encode(errors="surrogateescape")
+
     def __str__(self) -> str:
         name, address = self.author
-        if set(name) & set(MAIL_SPECIALS):
+        if "=?" in name:
+            name = as_header(name)
+        elif set(name) & set(MAIL_SPECIALS):
             name = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
         date = format_datetime(self.date).replace(", 0", ", ")  # as git writes it
-        head = [f"From: {name} <{address}>", f"Date: {date}", f"Subject: [PATCH] {self.subject}"]
+        head = [f"From: {name} <{address}>", f"Date: {date}", f"Subject: [PATCH] {as_header(self.subject)}"]
         mime = [] if "".join([*head, self.body]).isascii() else MIME
         lines = [f"From {NO_COMMIT} Mon Sep 17 00:00:00 2001", *head, *mime, "", self.body, "---"]
         return "\n".join([*lines, *([self.stat] if self.stat else []), "", self.diff])
+
+
+def as_header(text: str) -> str:
+    """A text as a mail header: plain, unless git would take something in it for the start of an encoded word."""
+    return Header(text, "utf-8").encode() if "=?" in text else text
 
 
 def holds_for(releases: SpecifierSet, release: Version) -> bool:

@@ -18,7 +18,8 @@ from patchkit.project import Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin
 from patchkit.series.series import Choice, Series
-from patchkit.series.worktree import Stamp, Tree, applied_trees, patched_tree
+from patchkit.series.stamp import Stamp
+from patchkit.series.worktree import Tree, applied_trees, patched_tree
 
 
 def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
@@ -111,6 +112,7 @@ def _described(tree: Tree, warnings: Sequence[str]) -> dict[str, Any]:
         "pin": tree.pin,
         "path": str(tree.path),
         "head": tree.head,
+        "tree": tree.hash,
         "fresh": tree.fresh,
         "patches": [
             _patch_row(choice)

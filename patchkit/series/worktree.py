@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,37 +15,29 @@ from git.cmd import Git
 from git.exc import GitCommandError
 
 from patchkit.errors import PatchkitError
-from patchkit.files import write_atomically
 from patchkit.project import Project
-from patchkit.release import parse_release
+from patchkit.release import release_name
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
 from patchkit.series.repository import complaints, isolated_git, told_in_a_line
 from patchkit.series.series import Choice, Series
+from patchkit.series.stamp import Stamp, changes, check_standing, digest, read_stamp, write_stamp
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
 EXCLUDED = "__pycache__/\n*.pyc\n"
 
 
-class Stamp(msgspec.Struct, frozen=True):
-    """What a tree was made of, kept in its ``.git/patchkit.json``; ``commits`` is one a patch, after the pin's."""
-
-    runtime: str
-    release: str
-    pin: str
-    patches: dict[str, str]
-    head: str = ""
-    commits: tuple[str, ...] = ()
-
-    def made_like(self, other: Stamp) -> bool:
-        """Whether both trees come from the same pin and patches."""
-        return (self.runtime, self.pin, [*self.patches.items()]) == (other.runtime, other.pin, [*other.patches.items()])
-
-
 @dataclass(frozen=True)
 class Tree:
-    """A patched tree in its place; ``commits`` are by patch name, ``fresh`` says that it was laid out just now."""
+    """A patched tree in its place.
+
+    Attributes:
+        head: its last commit.
+        hash: git's hash of its files, as they were read from the disk.
+        commits: by patch name.
+        fresh: whether it was laid out just now.
+    """
 
     path: Path
     runtime: Manifest
@@ -54,6 +45,7 @@ class Tree:
     choices: tuple[Choice, ...]
     pin: str
     head: str
+    hash: str
     commits: dict[str, str]
     fresh: bool
 
@@ -76,7 +68,7 @@ def patched_tree(
             or no room; what was in the place before is still there.
     """
     manifest = load_manifest(project, runtime)
-    release = str(parse_release(release))
+    release = release_name(release)
     series = Series.load(manifest.folder)
     choices = series.for_release(release, without)
     pin = check_pin(manifest)
@@ -88,11 +80,13 @@ def patched_tree(
         _sweep(place)
         wanted = Stamp(runtime, release, pin, {patch.name: digest(patch.path) for patch in taken})
         stamp = _standing(place)
+        if stamp is not None and stamp.made_like(wanted):
+            check_standing(place, stamp)
         fresh = stamp is None or not stamp.made_like(wanted)
         if stamp is None or fresh:
             stamp = _build(place, manifest, wanted, taken, series.patches)
     commits = dict(zip(stamp.patches, stamp.commits, strict=True))
-    return Tree(place, manifest, release, tuple(choices), pin, stamp.head, commits, fresh)
+    return Tree(place, manifest, release, tuple(choices), pin, stamp.head, stamp.tree, commits, fresh)
 
 
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
@@ -100,28 +94,14 @@ def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, lis
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
     with told_in_a_line(f"cannot read the trees of {runtime}"):
         found = [(git.parent, read_stamp(git.parent)) for git in folders]
-        return [(path, stamp, changes(path, stamp)) for path, stamp in found if stamp]
+        return [(path, stamp, [*_unlike_its_patches(stamp), *changes(path, stamp)]) for path, stamp in found if stamp]
 
 
-def read_stamp(place: Path) -> Stamp | None:
-    """What the tree in ``place`` was made of, if patchkit made it."""
-    try:
-        stamp = msgspec.json.decode((place / ".git" / "patchkit.json").read_bytes(), type=Stamp)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    return stamp if len(stamp.commits) == len(stamp.patches) else None
-
-
-def write_stamp(place: Path, stamp: Stamp) -> None:
-    write_atomically(place / ".git" / "patchkit.json", msgspec.json.encode(stamp).decode())
-
-
-def changes(place: Path, stamp: Stamp) -> list[str]:
-    """What the user changed in a tree since it was laid out, or exported: own commits, then edited files."""
-    git = isolated_git(place)
-    head = git.rev_parse("HEAD")
-    commits = ["commits of your own"] if head != stamp.head else []
-    return commits + [line.split(None, 1)[1] for line in git.status("--porcelain").splitlines()]
+def _unlike_its_patches(stamp: Stamp) -> list[str]:
+    """Why the next apply lays a tree out again, whatever the series says."""
+    if stamp.exported:
+        return ["exported commits of your own"]
+    return [] if stamp.tree else ["laid out by an older patchkit"]
 
 
 @contextmanager
@@ -171,7 +151,9 @@ def _build(
         _apply(git, new, taken)
         commits = tuple(git.rev_list("--reverse", f"{root}..HEAD").split())
         _check_commits(git, commits, taken)
-        stamp = msgspec.structs.replace(wanted, head=commits[-1] if commits else root, commits=commits)
+        stamp = msgspec.structs.replace(
+            wanted, head=commits[-1] if commits else root, commits=commits, tree=git.rev_parse("HEAD^{tree}")
+        )
         write_stamp(new, stamp)
         if place.exists():
             place.replace(old)
@@ -263,7 +245,11 @@ def _failed_hunk(git: Git, patch: Patch) -> str:
         place = next((line.removeprefix("patch failed: ") for line in lines if line.startswith("patch failed: ")), "")
         path, _, line = place.rpartition(":")
         hunks = [hunk for file in patch.patch_set if file.path == path for hunk in file]
-        refused = [str(hunk).splitlines()[0] for hunk in hunks if str(hunk.source_start) == line]
+        refused = [
+            str(hunk).splitlines()[0].encode(errors="replace").decode()
+            for hunk in hunks
+            if str(hunk.source_start) == line
+        ]
         return f"{place}, hunk {refused[0]}" if refused else "; ".join(lines) or "git does not say where"
     return "its context matches, but merging it changes nothing or conflicts"
 
@@ -275,7 +261,3 @@ def _check_commits(git: Git, commits: Sequence[str], patches: Sequence[Patch]) -
     subjects = git.log("--format=%s", "--reverse", f"-{len(commits)}").splitlines() if commits else []
     empty = next((patch for patch in patches if patch.subject not in subjects), patches[-1])
     raise PatchkitError(f"{empty.name} changes nothing: what it does is already there", "drop it, or narrow Applies-To")
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -50,6 +50,7 @@ def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str
         left=left,
         pin="0123456789abcdef",
         head="-".join(without),
+        hash="0" * 40,
     )
 
 

@@ -58,7 +58,7 @@ class Project(MadeUp):
     def tree(self, project: Any, runtime: str, release: str, without: Sequence[str] = ()) -> Tree:
         choices = tuple(Choice(patch, True, "") for patch in PATCHES)  # type: ignore[arg-type]
         manifest: Any = made_up_tree(project, runtime, release).runtime
-        return Tree(self.place, manifest, release, choices, "0123456789abcdef", "", {}, False)
+        return Tree(self.place, manifest, release, choices, "0123456789abcdef", "", "", {}, False)
 
     def evidence(self, name: str = "mutants") -> MutantsEvidence:
         return read_mutants_evidence(self.root / f".patchkit/evidence/{name}-0.20.0-cpu.json")

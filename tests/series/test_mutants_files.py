@@ -199,7 +199,7 @@ def test_any_mutant_survives_the_round_trip(
     assert (once.subject, once.family, once.body) == (subject, family, body)
     assert [one.reason.pattern for one in once.caught_by] == [" ".join(reason.split()) for reason in reasons]
     assert once.equivalent == ("" if reasons else equivalent)
-    assert parse_mutant(str(once).encode(), PATH) == once
+    assert parse_mutant(bytes(once), PATH) == once
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 60), st.one_of(st.binary(max_size=20), words.map(str.encode)))
@@ -211,4 +211,4 @@ def test_damaged_files_are_refused_in_a_line_or_read(at: int, length: int, splic
     except PatchkitError as error:
         assert "\n" not in str(error)
     else:
-        assert str(parse_mutant(str(found).encode(), PATH)) == str(found)
+        assert str(parse_mutant(bytes(found), PATH)) == str(found)

@@ -83,8 +83,8 @@ def test_every_part_is_read() -> None:
 
 def test_what_is_written_is_what_was_read() -> None:
     once = parse(TEXT.encode(), PATH)
-    assert parse(str(once).encode(), PATH) == once
-    assert str(parse(str(once).encode(), PATH)) == str(once)
+    assert parse(bytes(once), PATH) == once
+    assert str(parse(bytes(once), PATH)) == str(once)
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,12 @@ def test_applies_to_may_be_written_as(value: str) -> None:
         ("Forwarded:", "Forwardde:", ":19: `Forwardde: no` is not a header field"),
         ("Drift: 4", "Drift: 4\r", "carriage returns"),
         (DIFF, "", "holds no git diff"),
-        ("a" * 40, "a" * 7, ":26: shortened index line"),
+        ("index ", "indeX ", ":26: malformed diff"),
+        ("a" * 40, "a" * 3, ":26: malformed diff (an index line"),
         (f"index {'a' * 40}..{'b' * 40} 100644\n", "", "without an index line"),
-        ("@@ -1,3 +1,3 @@", "@@ -1,4 +1,3 @@", "malformed diff"),
-        ("-two\n", "", "malformed diff"),
+        ("@@ -1,3 +1,3 @@", "@@ -1,4 +1,3 @@", ":35: text that belongs to no hunk"),  # git's signature is no line of it
+        ("@@ -1,3 +1,3 @@", "@@ -1,9 +1,3 @@", ":35: malformed diff"),
+        ("-two\n", "", ":34: text that belongs to no hunk"),
         ("+zwei", "zwei", "malformed diff"),
         (" three\n", " three\nleft over\n", ":34: text that belongs to no hunk"),
         ("--- a/toy/tap.py\n+++ b/toy/tap.py\n", "GIT binary patch\n", "binary"),
@@ -202,11 +204,11 @@ def test_any_patch_survives_the_round_trip(
     )
     made = replace(patch(), subject=subject, author=(name, "a@b.org"), date=date)
     made = replace(made, body=f"{prose}\n\n{fields}" if prose else fields)
-    once = parse(str(made).encode(), PATH)
+    once = parse(bytes(made), PATH)
     assert (once.subject, once.prose, once.drift, once.kind) == (subject, prose, drift, kind)
     assert (once.symptom, once.author, once.date) == (symptom, (name, "a@b.org"), date)
     assert once.caught_by[0].reason.pattern == " ".join(reason.split())
-    assert parse(str(once).encode(), PATH) == once
+    assert parse(bytes(once), PATH) == once
 
 
 def never_anything_else(content: bytes) -> None:
@@ -215,7 +217,7 @@ def never_anything_else(content: bytes) -> None:
     except PatchkitError as error:
         assert "\n" not in str(error)
     else:
-        assert str(parse(str(found).encode(), PATH)) == str(found)
+        assert str(parse(bytes(found), PATH)) == str(found)
 
 
 @given(st.binary(max_size=400))

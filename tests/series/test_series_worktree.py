@@ -6,12 +6,16 @@ import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
-from toy import edit, git, mend
+from toy import MESSAGE, edit, git, mend
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Tree, patched_tree
+from patchkit.series.export import export
+from patchkit.series.pin import tree_hash, upstream_blobs
+from patchkit.series.stamp import read_stamp, write_stamp
 from patchkit.series.worktree import applied_trees
 
 
@@ -172,3 +176,87 @@ def test_an_upstream_at_a_url(project: Project, toy: Path, tmp_path: Path) -> No
     shutil.rmtree(remote)
     with pytest.raises(PatchkitError, match="cannot lay out"):
         apply(project, "0.12.0")
+
+
+def test_what_a_note_says_of_a_tree_is_not_believed(project: Project, toy: Path, place: Path) -> None:
+    """A ninth commit, exported, whose patch is taken out again: the tree is laid out as the series says."""
+    first = apply(project)
+    mend(place, 3)
+    facts = {"number": 9, "kind": "loud", "applies_to": "vllm", "more": ""}
+    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend tap 3", **facts))
+    before = (toy / "series").read_text()
+    export(toy, place)
+    assert [edits for _, _, edits in applied_trees(project, "toy")] == [["exported commits of your own"]]
+    (toy / "series").write_text(before)
+    (toy / "0005-Mend-tap-3.patch").unlink()
+    second = apply(project)
+    assert (second.fresh, second.head, second.hash) == (True, first.head, first.hash)
+    assert git(place, "rev-list", "--count", "HEAD") == "5"
+    assert not apply(project).fresh
+
+
+@pytest.mark.parametrize("applies_to", ["vllm", "vllm >=0.21.0"])
+def test_commits_that_were_exported_are_applied_as_the_series_says(
+    project: Project, toy: Path, place: Path, applies_to: str
+) -> None:
+    apply(project)
+    mend(place, 3)
+    facts = {"number": 9, "kind": "loud", "applies_to": applies_to, "more": ""}
+    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend tap 3", **facts))
+    export(toy, place)
+    again = apply(project)
+    assert again.fresh
+    assert (
+        ("rows[3].clone()" in (place / "toy/tap.py").read_text()) == (applies_to == "vllm") == (len(again.taken) == 5)
+    )
+
+
+def test_a_stamp_that_names_another_commit_is_not_believed(project: Project, place: Path) -> None:
+    apply(project)
+    mend(place, 3)
+    git(place, "commit", "--quiet", "-am", "mine")
+    stamp = read_stamp(place)
+    assert stamp is not None
+    write_stamp(place, msgspec.structs.replace(stamp, head=git(place, "rev-parse", "HEAD")))
+    with pytest.raises(PatchkitError, match=r"does not hold what the series makes.*--into"):
+        apply(project)
+    assert git(place, "log", "-1", "--format=%s") == "mine"
+
+
+def test_files_are_compared_by_content_where_git_is_told_to_look_away(project: Project, place: Path) -> None:
+    apply(project)
+    git(place, "update-index", "--assume-unchanged", "toy/tap.py")
+    mend(place, 3)
+    with pytest.raises(PatchkitError, match=r"was edited .*\(toy/tap.py\)"):
+        apply(project)
+    git(place, "update-index", "--no-assume-unchanged", "toy/tap.py")
+    git(place, "checkout", "--quiet", "--", "toy/tap.py")
+    assert not apply(project).fresh
+    with (place / ".git/info/exclude").open("a") as file:
+        file.write("extra.py\n")
+    (place / "toy" / "extra.py").write_text("")
+    with pytest.raises(PatchkitError, match=r"was edited .*\(toy/extra.py\)"):
+        apply(project)
+
+
+def test_the_hash_is_gits_of_what_lies_there(project: Project, place: Path) -> None:
+    tree = apply(project)
+    assert tree.hash == git(place, "rev-parse", "HEAD^{tree}") == tree_hash(upstream_blobs(place))
+    assert apply(project, "0.20.0", "2").hash != tree.hash
+
+
+def test_a_tree_of_an_older_patchkit_is_laid_out_again(project: Project, place: Path) -> None:
+    first = apply(project)
+    stamp = read_stamp(place)
+    assert stamp is not None
+    write_stamp(place, msgspec.structs.replace(stamp, tree=""))
+    second = apply(project)
+    assert (second.fresh, second.hash) == (True, first.hash)
+
+
+@pytest.mark.parametrize("written", ["0.20", "v0.20.0", "0.20.0.0"])
+def test_a_release_has_one_name(project: Project, place: Path, written: str) -> None:
+    first = apply(project)
+    second = apply(project, written)
+    assert (second.path, second.release, second.fresh) == (place, "0.20.0", False)
+    assert second.head == first.head

@@ -1,0 +1,142 @@
+"""A git diff, read line by line so that nothing in it goes unread: whose lines belong to no file or hunk is refused.
+
+The form is git's (https://git-scm.com/docs/diff-format). What the lines say is for ``unidiff`` to read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
+
+from patchkit.errors import PatchkitError
+
+FILE = "diff --git "
+EXTENDED = re.compile(
+    r"(old mode|new mode|deleted file mode|new file mode) \d{6}|(copy|rename) (from|to) .+|(dis)?similarity index \d+%"
+)
+INDEX = re.compile(r"index [0-9a-f]{4,64}\.\.[0-9a-f]{4,64}( \d{6})?")
+HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")  # a count that is not there is 1
+BINARY = re.compile(r"(literal|delta) \d+")
+BINARY_LINE = re.compile(r"[A-Za-z][!-~]+")
+SIGNATURE = re.compile(r"-- ?")
+ONE_LINE = 2  # lines of a signature: the dashes, and git's version
+
+
+class Diff(NamedTuple):
+    """The text of a diff, and what it says by file and hunk."""
+
+    text: str
+    patch_set: PatchSet
+
+
+def read_diff(lines: Sequence[str], first: int, path: Path, rewrite: str, indexed: bool) -> Diff:
+    """The diff in ``lines``, which ``git format-patch`` may have signed.
+
+    Args:
+        first: the number of the first line in the file at ``path``.
+        rewrite: how to make a proper file of a bad one.
+        indexed: whether every file with changed content must have its index line.
+
+    Raises:
+        PatchkitError: it is malformed; says which line, and what to do.
+    """
+    lines = lines[:-1] if lines and not lines[-1] else lines  # what follows the last line's end
+    end = _Reader(lines, first, path, rewrite, indexed).read()
+    text = "\n".join(lines[:end]) + "\n"
+    try:
+        return Diff(text, PatchSet(text))
+    except (UnidiffParseError, ValueError, AttributeError, IndexError) as error:
+        what = str(error).encode(errors="replace").decode()
+        raise PatchkitError(f"{path}:{first}: malformed diff ({what})", rewrite) from error
+
+
+class _Reader:
+    """Walks over the lines; ``at`` is the next one."""
+
+    def __init__(self, lines: Sequence[str], first: int, path: Path, rewrite: str, indexed: bool) -> None:
+        self.lines, self.first, self.path, self.rewrite, self.indexed = lines, first, path, rewrite, indexed
+        self.at = 0
+
+    def read(self) -> int:
+        """Read every file; returns how many lines the diff has, without a signature and blank lines behind it."""
+        if not self._next().startswith(FILE):
+            raise PatchkitError(f"{self.path}: holds no git diff after its header", self.rewrite)
+        while self._next().startswith(FILE):
+            self._file()
+        end = self.at
+        if SIGNATURE.fullmatch(self._next()) and len(self.lines) > self.at:
+            self.at += ONE_LINE
+        while self.at < len(self.lines):
+            if self.lines[self.at].strip():
+                raise self._bad("text that belongs to no hunk")
+            self.at += 1
+        return end
+
+    def _next(self) -> str:
+        return self.lines[self.at] if self.at < len(self.lines) else ""
+
+    def _bad(self, what: str) -> PatchkitError:
+        return PatchkitError(f"{self.path}:{self.first + self.at}: {what}", self.rewrite)
+
+    def _file(self) -> None:
+        began, index = self.at, False
+        self.at += 1
+        while EXTENDED.fullmatch(self._next()) or INDEX.fullmatch(self._next()):
+            index = index or self._next().startswith("index ")
+            self.at += 1
+        if self._next().startswith("index "):
+            raise self._bad("malformed diff (an index line that git did not write)")
+        if self._next() == "GIT binary patch":
+            self._binary()
+        elif self._next().startswith("Binary files "):
+            raise self._bad("a binary file without its content (write the patch with `git format-patch --binary`)")
+        elif self._next().startswith("--- "):
+            self._text()
+        elif self.at == began + 1:
+            raise self._bad("malformed diff (a file of which nothing is said)")
+        else:
+            return
+        if self.indexed and not index:
+            self.at = began
+            raise self._bad("a file without an index line")
+
+    def _text(self) -> None:
+        self.at += 1
+        if not self._next().startswith("+++ "):
+            raise self._bad("malformed diff (no +++ line after the --- line)")
+        self.at += 1
+        if not HUNK.match(self._next()):
+            raise self._bad("malformed diff (no hunk)")
+        while match := HUNK.match(self._next()):
+            self.at += 1
+            self._hunk(*(1 if count is None else int(count) for count in match.groups()))
+
+    def _hunk(self, old: int, new: int) -> None:
+        """The lines of a hunk, as many as its head says."""
+        while old or new:
+            mark = self._next()[:1] or " " if self.at < len(self.lines) else "end"  # git takes an empty line as context
+            old -= mark in ("-", " ")
+            new -= mark in ("+", " ")
+            if mark not in ("-", "+", " ", "\\") or min(old, new) < 0:
+                raise self._bad("malformed diff (the hunk does not have the lines that its head says)")
+            self.at += 1
+        while self._next().startswith("\\"):
+            self.at += 1
+
+    def _binary(self) -> None:
+        """One or two blocks, each of which ends with an empty line."""
+        self.at += 1
+        if not BINARY.fullmatch(self._next()):
+            raise self._bad("malformed diff (a binary patch without content)")
+        while BINARY.fullmatch(self._next()):
+            self.at += 1
+            while BINARY_LINE.fullmatch(self._next()) and not BINARY.fullmatch(self._next()):
+                self.at += 1
+            if self._next() or self.at >= len(self.lines):
+                raise self._bad("malformed diff (a binary patch whose block does not end)")
+            self.at += 1
