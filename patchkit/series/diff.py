@@ -23,8 +23,9 @@ INDEX = re.compile(r"index [0-9a-f]{4,64}\.\.[0-9a-f]{4,64}( \d{6})?")
 HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")  # a count that is not there is 1
 BINARY = re.compile(r"(literal|delta) \d+")
 BINARY_LINE = re.compile(r"[A-Za-z][!-~]+")
+BASE = re.compile(r"(base-commit|prerequisite-patch-id): [0-9a-f]{40,64}")  # of `git format-patch --base`
 SIGNATURE = re.compile(r"-- ?")
-ONE_LINE = 2  # lines of a signature: the dashes, and git's version
+OF_A_DIFF = re.compile(r"[-+ @\\]|diff |index |Index: |GIT binary patch")  # git would read on, or it was a hunk's
 
 
 class Diff(NamedTuple):
@@ -63,17 +64,23 @@ class _Reader:
         self.at = 0
 
     def read(self) -> int:
-        """Read every file; returns how many lines the diff has, without a signature and blank lines behind it."""
+        """Read every file; returns how many lines the diff has, without what git writes behind it.
+
+        That is the commit that it stands on, and a signature, whose lines are free unless they look like a diff's.
+        """
         if not self._next().startswith(FILE):
             raise PatchkitError(f"{self.path}: holds no git diff after its header", self.rewrite)
         while self._next().startswith(FILE):
             self._file()
         end = self.at
-        if SIGNATURE.fullmatch(self._next()) and len(self.lines) > self.at:
-            self.at += ONE_LINE
+        signed = False
         while self.at < len(self.lines):
-            if self.lines[self.at].strip():
+            line = self._next()
+            begins = not signed and bool(SIGNATURE.fullmatch(line))
+            free = signed and not OF_A_DIFF.match(line)
+            if line.strip() and not (begins or free or BASE.fullmatch(line)):
                 raise self._bad("text that belongs to no hunk")
+            signed = signed or begins
             self.at += 1
         return end
 

@@ -26,9 +26,13 @@ class Blob(NamedTuple):
 
 
 def upstream_files(folder: Path) -> Iterator[Path]:
-    """Every file and link under ``folder`` that belongs to the upstream; what Python compiles does not."""
+    """Every file and link under ``folder`` that belongs to the upstream; what Python compiles does not.
+
+    A ``.pyc`` outside ``__pycache__`` whose source is gone does: Python imports it.
+    """
     for path in folder.iterdir():
-        if path.name in (".git", "__pycache__") or path.suffix == ".pyc":
+        compiled = path.suffix == ".pyc" and path.with_suffix(".py").is_file()
+        if path.name in (".git", "__pycache__") or compiled:
             continue
         if path.is_dir() and not path.is_symlink():
             yield from upstream_files(path)

@@ -144,6 +144,8 @@ MOVED_TO: Files = {"b dir/c.py": (MANY + b"more", False), "tab\tname": (b"\0\1",
 
 
 @given(files, commits, options)
+@example(ONE_LINE, [("On a base", "", CHANGED)], ("--base=HEAD~1",))
+@example(ONE_LINE, [("Signed", "", CHANGED)], ("--base=HEAD~1", "--signature=two\nlines"))
 @settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.generate))
 @example(ONE_LINE, [("One line", "", CHANGED)], ())
 @example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ())

@@ -156,6 +156,9 @@ def test_applies_to_may_be_written_as(value: str) -> None:
         ("-two\n", "", ":34: text that belongs to no hunk"),
         ("+zwei", "zwei", "malformed diff"),
         (" three\n", " three\nleft over\n", ":34: text that belongs to no hunk"),
+        (" three\n", " three\n-- \nsigned\n+zwei\n", ":36: text that belongs to no hunk"),  # the head says too few
+        (" three\n", " three\n-- \ndiff --git a/x b/x\n", ":35: text that belongs to no hunk"),
+        (" three\n", " three\n\nbase-commit: main\n", ":35: text that belongs to no hunk"),
         ("--- a/toy/tap.py\n+++ b/toy/tap.py\n", "GIT binary patch\n", "binary"),
     ],
 )

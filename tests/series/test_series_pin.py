@@ -49,12 +49,14 @@ def test_the_hash_is_gits(
 def test_links_and_compiled_files(tmp_path: Path) -> None:
     (tmp_path / "pkg" / "__pycache__").mkdir(parents=True)
     (tmp_path / "pkg" / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"compiled")
-    (tmp_path / "pkg" / "old.pyc").write_bytes(b"compiled")
+    (tmp_path / "pkg" / "x.pyc").write_bytes(b"compiled")
     (tmp_path / "pkg" / "x.py").write_text("x = 1\n")
     (tmp_path / "link").symlink_to("pkg")
     (tmp_path / "empty").mkdir()
     assert sorted(upstream_blobs(tmp_path)) == ["link", "pkg/x.py"]
     assert tree_hash(upstream_blobs(tmp_path)) == by_git(tmp_path)
+    (tmp_path / "pkg" / "gone.pyc").write_bytes(b"compiled")  # without its source, it is what Python imports
+    assert "pkg/gone.pyc" in upstream_blobs(tmp_path)
 
 
 def test_an_untouched_upstream_passes_and_is_printed(project: Project, toy: Path) -> None:

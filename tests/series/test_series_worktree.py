@@ -223,6 +223,15 @@ def test_a_stamp_that_names_another_commit_is_not_believed(project: Project, pla
     assert git(place, "log", "-1", "--format=%s") == "mine"
 
 
+def test_compiled_code_without_its_source_is_a_file_of_the_tree(project: Project, place: Path) -> None:
+    apply(project)
+    (place / "toy" / "tap.pyc").write_bytes(b"compiled")  # its source is beside it, and wins
+    assert not apply(project).fresh
+    (place / "toy" / "more.pyc").write_bytes(b"compiled")
+    with pytest.raises(PatchkitError, match=r"was edited .*toy/more\.pyc"):
+        apply(project)
+
+
 def test_files_are_compared_by_content_where_git_is_told_to_look_away(project: Project, place: Path) -> None:
     apply(project)
     git(place, "update-index", "--assume-unchanged", "toy/tap.py")
