@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Case, Finding, findings_of, selection_changed
@@ -16,7 +16,11 @@ def compare(surface: Surface, old: Reading, new: Reading) -> list[Finding]:
     """Everything that moved about a surface from one release to the other, the worst first, then by symbol."""
     found = [finding for case in _cases(surface, old, new) for finding in findings_of(case)]
     found += selection_changed.find(old, new)
-    return sorted(found, key=lambda one: (WORST_FIRST.index(one.severity), one.symbol, one.kind))
+    return worst_first(found)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda one: (WORST_FIRST.index(one.severity), one.symbol, one.kind))
 
 
 def _cases(surface: Surface, old: Reading, new: Reading) -> Iterator[Case]:

@@ -7,9 +7,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, statements, targets
 
+NO_CONSTRUCTOR = "its constructor is in none of vLLM's files"
 FOLLOWED = 3
 """Calls that are followed one inside the other, for what is returned and for side effects."""
 
@@ -79,6 +81,9 @@ class Contract:
         unset: of an environment's variable, what it is where it is not set.
         body: hash of the code without docstrings and annotations.
         words: hashes of its statements, to know it again under another name.
+        abstract: of a class, the methods that whatever derives from it must define.
+        read_only: of an attribute, setting it raises.
+        anchors: pieces of source text that are looked for -> how often each stands there.
         elsewhere: where it seems to have gone, if it is not there.
         guessed: what static reading could not follow.
     """
@@ -100,6 +105,9 @@ class Contract:
     unset: str = ""
     body: str = ""
     words: frozenset[int] = frozenset()
+    abstract: frozenset[str] = frozenset()
+    read_only: bool = False
+    anchors: Mapping[str, int] = field(default_factory=dict)
     elsewhere: str = ""
     guessed: tuple[str, ...] = ()
 
@@ -135,13 +143,41 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
             parameters=parameters[1:] if found.owner is not None and not is_static(node) else parameters,
             annotation=spelled(node.returns),
             returns=returns,
+            read_only=is_read_only(found),
             guessed=tuple(dict.fromkeys(guessed)),
         )
+    if isinstance(node, ast.ClassDef):
+        return _of_class(seen, found, inference)
+    seen = replace(seen, read_only=is_read_only(found))
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         seen = replace(seen, made=_made(found, inference), unset=unset_default(found))
     if isinstance(node, ast.AnnAssign):
         return replace(seen, annotation=spelled(node.annotation), value=default_of(node.value))
     return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
+
+
+def _of_class(seen: Contract, found: Definition, inference: Inference) -> Contract:
+    """The parameters of a class are those of its constructor."""
+    universe = inference.universe
+    seen = replace(seen, abstract=abstract_of(found, universe))
+    fields = fields_of(found, universe)
+    made = universe.class_member(found, "__init__")
+    if made is not None and isinstance(made.node, FUNCTIONS) and (fields is None or made.owner is found):
+        return replace(seen, parameters=tuple(parameters_of(made.node))[1:])
+    if fields is not None:
+        parameters = (
+            Parameter(
+                ast.unparse(one.target),
+                "keyword" if by_keyword else "positional",
+                default_of(one.value) or None,
+                spelled(one.annotation),
+            )
+            for one, by_keyword in fields
+        )
+        return replace(seen, parameters=tuple(parameters))
+    if constructor_known(found, universe):
+        return seen
+    return replace(seen, guessed=(NO_CONSTRUCTOR,))
 
 
 def _of_methods(symbol: str, found: Definition, methods: list[Definition], inference: Inference) -> Contract:

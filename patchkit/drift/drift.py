@@ -31,7 +31,6 @@ class Drift:
         patches: names of those that ``new`` takes, by their headers.
         left: names of those that it does not.
         findings: the worst first.
-        unseen: what neither release shows of the surface.
         dead: models that a class runs in ``new`` on which the runtime has no hook.
         retired: patches that ``new`` shows no need of, and those whose ``Applies-To`` ends there.
     """
@@ -43,7 +42,6 @@ class Drift:
     patches: tuple[str, ...]
     left: tuple[str, ...]
     findings: tuple[Finding, ...]
-    unseen: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
     retired: tuple[Retirement, ...] = ()
 

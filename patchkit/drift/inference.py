@@ -60,7 +60,34 @@ class Row:
     by: str = ""
 
 
-Type = Instance | Class | Callable | Namespace | Items | Row
+@dataclass(frozen=True)
+class Text:
+    """A string that is known."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A mapping that is written out: its keys and values, in order."""
+
+    keys: tuple[Type | None, ...]
+    values: tuple[Type | None, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What code asks of vLLM under this full name, and this release does not have."""
+
+    symbol: str
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something of a package that is not read, such as torch."""
+
+
+Type = Instance | Class | Callable | Namespace | Items | Row | Text | Table | Missing | Foreign
 
 
 @dataclass
@@ -76,6 +103,7 @@ class Inference:
     given: Mapping[str, str] = field(default_factory=dict)
     learned: dict[str, Type] = field(default_factory=dict)
     _known: dict[tuple[str, str], Type | None] = field(default_factory=dict)
+    _under_way: set[ast.AST] = field(default_factory=set)
 
     def learn(self, name: str, kind: Type | None) -> bool:
         """Keep what the value behind a full name was seen to be; whether that is news."""
@@ -98,15 +126,30 @@ class Inference:
             return Callable(found, bound and not is_static(node))
         if isinstance(node, ast.AnnAssign):
             return self.annotation(node.annotation, found.module)
-        if isinstance(node, ast.Assign):
-            return self.expression(node.value, found.module, {})
+        if isinstance(node, ast.Assign) and node not in self._under_way:
+            self._under_way.add(node)  # a circle of names ends where it began
+            try:
+                return self.expression(node.value, found.module, self._earlier(found))
+            finally:
+                self._under_way.discard(node)
         return None
+
+    def _earlier(self, found: Definition) -> dict[str, Type | None]:
+        """What a name stood for before a statement such as ``Worker = Worker`` or ``step = wrapped(step)``."""
+        name = found.name.rpartition(".")[2]
+        if found.owner is not None or name not in found.module.earlier:
+            return {}
+        before = self.universe.bound_by(found.module, name, found.module.earlier[name])
+        return {name: self.of_definition(before) if before else None}
 
     def attribute(self, holder: Type | None, name: str) -> Type | None:
         """The type of ``holder.name``."""
         if isinstance(holder, Namespace):
             found = self.universe.member(holder.definition, name)
-            return self._told(found) or (self.of_definition(found) if found else None)
+            told = (
+                None if found and isinstance(found.node, FUNCTIONS) else self._told(found)
+            )  # of those: what they return
+            return told or (self.of_definition(found) if found else None)
         if isinstance(holder, Class):
             found = self.universe.class_member(holder.definition, name)
             return self.of_definition(found) if found else None
@@ -230,7 +273,9 @@ class Inference:
             kinds = [self.of_definition(found, bound=True)]
         return list(dict.fromkeys(kind for kind in kinds if isinstance(kind, Callable)))
 
-    def expression(self, written: ast.expr, module: Module, scope: Mapping[str, Type], depth: int = 0) -> Type | None:
+    def expression(
+        self, written: ast.expr, module: Module, scope: Mapping[str, Type | None], depth: int = 0
+    ) -> Type | None:
         """The type of an expression in a module, with some local names known."""
         if depth > DEEPEST:
             return None

@@ -2,56 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from packaging.version import Version
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.touches import Call, Touch
+from patchkit.drift.touches import Call, Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
 UPSTREAM, GATES = "upstream", "gates"
 """Stand where a patch's name would: the pin's own code copes as it is; every gate is green without a patch for it."""
-TOLD_BY_CODE = ("parameter-added", "parameter-removed", "parameter-renamed", "parameter-keyword-only")
-TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed")
+TOLD_BY_CODE = (
+    "parameter-added",
+    "parameter-removed",
+    "parameter-renamed",
+    "parameter-keyword-only",
+    "parameter-required",
+    "abstract-added",
+)
+TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed", "read-only", "text-moved")
+TOUCHING = ({"wraps", "replaces"}, {"calls"}, {"constructs"}, {"derives"})
+"""Manners whose place in the code must be read before its fit can be told; wrapped or replaced, it is hooked."""
+SHOWN = 3
 UNSEEN_BY_GATES = ("selection-changed", "setting-changed")
 """Kinds that may show on another device or model than the gates ran with."""
 
-Touches = Callable[[str], Sequence[Touch]]
-"""The touches of the patched runtime on a symbol; read when first asked for."""
+
+class Code(Protocol):
+    """The runtime's code, patched for the new release; read when first asked."""
+
+    def on(self, symbol: str) -> Sequence[Touch]:
+        """Its touches on a symbol."""
+
+    def dropped(self, symbol: str) -> str:
+        """Where the code without patches touches a symbol; empty if it does not either."""
+
+    @property
+    def unread(self) -> Sequence[Unread]:
+        """Its lines that could not be followed."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """From one release to another, for one symbol; ``proven``: every gate is green on the new one."""
+    """From one release to another, for one symbol.
+
+    Attributes:
+        proven: every gate is green on the new one.
+        manners: how the symbol is declared to be touched.
+    """
 
     before: Version
     after: Version
     proven: bool
     old: Contract
     new: Contract
+    manners: frozenset[str] = frozenset()
 
 
-def mended(finding: Finding, series: Series, step: Step, touches: Touches) -> Finding:
+def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
     """``finding`` with what mends it in the new release of ``step``.
 
-    A header is taken at its word only for the step in which its patch begins: for a later move of the same symbol it
-    was not written.
+    Nothing mends a break of a symbol whose touch was not read. A header is taken at its word only for the step in which
+    its patch begins: for a later move of the same symbol it was not written.
 
     Args:
-        touches: what the runtime, patched for that release, does with a symbol.
+        code: what the runtime, patched for that release, does.
     """
     if not finding.breaks or finding.mended_by:
         return finding
     named = [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(step.after)]
     if finding.kind in TOLD_BY_CODE:
-        found = _by_code(finding, named, step, touches)
+        found = _by_code(finding, named, step, code)
     elif finding.kind in TOLD_BY_HEADER:
         found = _by_header(finding, [one for one in named if one.kind == finding.severity], step)
+        found = _if_read(found, finding, step, code) if found.mended_by else found
     else:
         found = finding
     if found.unpatched and step.proven and finding.kind not in UNSEEN_BY_GATES:
@@ -59,17 +88,62 @@ def mended(finding: Finding, series: Series, step: Step, touches: Touches) -> Fi
     return found
 
 
-def _by_code(finding: Finding, named: Sequence[Patch], step: Step, touches: Touches) -> Finding:
+def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -> Finding:
     try:
-        theirs = touches(finding.symbol)
+        theirs = code.on(finding.symbol)
+        lacking = _lacking(theirs, step)
+        dropped = code.dropped(finding.symbol) if lacking and named and not code.unread else ""
     except PatchkitError as error:  # the series does not go on
         return replace(finding, because=f"the series does not go on: {error.what}")
+    if lacking and not dropped:
+        return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
+    complaints += _undefined(finding, step, code)
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
+    if lacking:
+        names = tuple(patch.name for patch in named)
+        return replace(
+            finding, mended_by=names, because=f"the pin's touch at {dropped} is gone with it, and no other is left"
+        )
     names = tuple(patch.name for patch in named if patch.kind == finding.severity) or (UPSTREAM,)
-    because = "its code takes what vLLM gives, and gives what it takes" if theirs else "its code no longer touches this"
-    return replace(finding, mended_by=names, because=because)
+    return replace(finding, mended_by=names, because="its code takes what vLLM gives, and gives what it takes")
+
+
+def _if_read(found: Finding, finding: Finding, step: Step, code: Code) -> Finding:
+    """What a header says is taken only of a symbol whose touch was read, in the patched code or in the pin's."""
+    try:
+        if code.on(finding.symbol) or (not code.unread and code.dropped(finding.symbol)):
+            return found
+    except PatchkitError as error:
+        return replace(finding, because=f"the series does not go on: {error.what}")
+    return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.mended_by)
+
+
+def _lacking(theirs: Sequence[Touch], step: Step) -> list[str]:
+    """The declared manners of which no touch was read; any will do where none is declared."""
+    seen = {touch.manner for touch in theirs} - {"imports"}
+    declared = [group for group in TOUCHING if group & step.manners]
+    if not declared:
+        return [] if seen else ["touches"]
+    return ["/".join(sorted(group & step.manners)) for group in declared if not group & seen]
+
+
+def _not_read(manners: Sequence[str], unread: Sequence[Unread]) -> str:
+    said = f"no line of the patched code was read that {' or '.join(manners) or 'touches'} it"
+    if not unread:
+        return said
+    places = ", ".join(one.place for one in unread[:SHOWN])
+    more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
+    return f"{said}; not followed: {places}{more}"
+
+
+def _undefined(finding: Finding, step: Step, code: Code) -> Iterator[str]:
+    """Abstract methods that no class of the runtime's own defines."""
+    if finding.kind == "abstract-added":
+        for name in sorted(step.new.abstract - step.old.abstract):
+            if not code.on(f"{finding.symbol}.{name}"):
+                yield f"nothing that was read defines `{name}`"
 
 
 def _by_header(finding: Finding, named: Sequence[Patch], step: Step) -> Finding:
@@ -90,12 +164,16 @@ def _names(patch: Patch, symbol: str) -> bool:
 
 def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:
     """Why a call, or a replacement, no longer fits what the symbol takes."""
-    if touch.call is None or not contract.there:
+    if not contract.there:
+        return
+    if touch.call is None:
+        if touch.manner in ("wraps", "replaces"):
+            yield f"what takes its place at {touch.place} could not be followed"
         return
     for at, (before, after) in enumerate(zip(old.parameters, contract.parameters, strict=False)):
         if at < touch.call.positional and "positional" == before.kind == after.kind and before.name != after.name:
             yield f"{touch.place} has `{before.name}` where `{after.name}` stands now"
-    if touch.manner == "calls":
+    if touch.manner in ("calls", "constructs"):
         yield from _call_misfits(touch, touch.call, contract)
     elif touch.manner in ("wraps", "replaces"):
         for site in contract.callers:

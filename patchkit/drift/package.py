@@ -37,7 +37,10 @@ def uncollected() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One parsed file: its text, what it binds at its top level, and the modules of which it takes all (``stars``)."""
+    """One parsed file: its text, what it binds at its top level, and the modules of which it takes all (``stars``).
+
+    ``earlier``: what a name was bound to before a statement that binds it again to something made of itself.
+    """
 
     name: str
     path: str
@@ -48,6 +51,7 @@ class Module:
     stars: tuple[str, ...]
     typing_only: frozenset[str] = frozenset()
     fallbacks: Mapping[str, ast.stmt] = field(default_factory=dict)
+    earlier: Mapping[str, ast.stmt | ast.alias] = field(default_factory=dict)
     _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
 
     def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
@@ -55,6 +59,11 @@ class Module:
         if owner not in self._attributes:
             self._attributes[owner] = _settings(owner)
         return self._attributes[owner]
+
+    @staticmethod
+    def members(owner: ast.ClassDef) -> set[str]:
+        """The names that the body of a class binds."""
+        return {name for statement in _flattened(owner.body) for name in bound_names(statement)}
 
 
 class Setting(NamedTuple):
@@ -157,6 +166,12 @@ class Package:
                 if found:
                     yield found
 
+    def modules_in(self, module: Module) -> set[str]:
+        """The names of the modules and packages in a package."""
+        folder = module.path.removesuffix("__init__.py")
+        inside = [path.removeprefix(folder) for path in self._paths if path.startswith(folder)]
+        return {path.partition("/")[0].removesuffix(".py") for path in inside} - {"__init__"}
+
     def siblings(self, module: Module) -> Iterator[Module]:
         """Modules beside ``module`` whose names end in the same word, as cpu_model_runner and gpu_model_runner do."""
         folder, _, file = module.path.rpartition("/")
@@ -174,6 +189,8 @@ class Universe:
 
     def __init__(self, *packages: Package) -> None:
         self._packages = {package.top: package for package in packages}
+        self.local_bases: dict[ast.ClassDef, list[Definition]] = {}
+        """Base classes of classes whose names only a function around them knows."""
 
     def package(self, name: str) -> Package | None:
         return self._packages.get(name.partition(".")[0])
@@ -215,14 +232,10 @@ class Universe:
         if hops > MOST_HOPS:
             return None
         node = module.bindings.get(name)
-        if isinstance(node, ast.alias):
-            origin, original = module.origins[name]
-            found = self._imported(origin, original, hops)
-            if found is None and name in module.fallbacks:  # try: import … except: name = …
-                return Definition(f"{module.name}.{name}", module.fallbacks[name], module)
-            return found.reached("re-exported") if found else None
+        if isinstance(node, ast.Assign) and name in module.earlier and _is_name(node.value, name):
+            node = module.earlier[name]  # Worker = Worker
         if node is not None:
-            return Definition(f"{module.name}.{name}", node, module)
+            return self.bound_by(module, name, node, hops)
         submodule = self.module(f"{module.name}.{name}") if module.path.endswith("__init__.py") else None
         if submodule:
             return Definition(submodule.name, submodule.tree, submodule)
@@ -232,6 +245,20 @@ class Universe:
             if found:
                 return found.reached("re-exported")
         return None
+
+    def bound_by(self, module: Module, name: str, node: ast.stmt | ast.alias, hops: int = 0) -> Definition | None:
+        """What a statement of a module's top level binds ``name`` to."""
+        if not isinstance(node, ast.alias):
+            return Definition(f"{module.name}.{name}", node, module)
+        origin, original = module.origins[name]
+        found = self._imported(origin, original, hops)
+        if found is None and name in module.fallbacks:  # try: import … except: name = …
+            return Definition(f"{module.name}.{name}", module.fallbacks[name], module)
+        return found.reached("re-exported") if found else None
+
+    def imported(self, origin: str, name: str) -> Definition | None:
+        """What ``from origin import name`` binds."""
+        return self._imported(origin, name, 0)
 
     def _imported(self, origin: str, original: str, hops: int) -> Definition | None:
         if not original:  # import a.b as c
@@ -268,6 +295,8 @@ class Universe:
         """The base classes of a class that are defined in one of the packages."""
         if not isinstance(owner.node, ast.ClassDef):
             return []
+        if owner.node in self.local_bases:
+            return self.local_bases[owner.node]
         found = [self.named(base, owner.module) for base in owner.node.bases]
         return [base for base in found if base and isinstance(base.node, ast.ClassDef)]
 
@@ -293,6 +322,7 @@ def parse_module(name: str, path: str, text: str) -> Module:
     bindings: dict[str, ast.stmt | ast.alias] = {}
     origins: dict[str, tuple[str, str]] = {}
     stars: list[str] = []
+    earlier: dict[str, ast.stmt | ast.alias] = {}
     package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
     for statement in _flattened(tree.body):
         if isinstance(statement, ast.ImportFrom):
@@ -310,11 +340,24 @@ def parse_module(name: str, path: str, text: str) -> Module:
                 origins[bound] = (alias.name if alias.asname else bound), ""
         else:
             for bound in bound_names(statement):
+                if bound in bindings and _made_of(statement, bound):
+                    earlier.setdefault(bound, bindings[bound])
                 bindings[bound] = statement
     typing_only = frozenset(_imported_for_typing(tree.body)) & {
         key for key, one in bindings.items() if isinstance(one, ast.alias)
     }
-    return Module(name, path, text, tree, bindings, origins, tuple(stars), typing_only, _fallbacks(tree.body))
+    return Module(name, path, text, tree, bindings, origins, tuple(stars), typing_only, _fallbacks(tree.body), earlier)
+
+
+def origin_of(statement: ast.ImportFrom, module: Module) -> str:
+    """The full name of the module that a statement in ``module`` imports from."""
+    return _origin(statement, module.name if module.path.endswith("__init__.py") else module.name.rpartition(".")[0])
+
+
+def _made_of(statement: ast.stmt, name: str) -> bool:
+    """Whether an assignment reads the name that it binds."""
+    value = statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
+    return value is not None and any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(value))
 
 
 def _origin(statement: ast.ImportFrom, package: str) -> str:
@@ -413,6 +456,10 @@ def targets(statement: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     """What a statement assigns to, tuples taken apart."""
     given = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     return [part for one in given for part in (one.elts if isinstance(one, (ast.Tuple, ast.List)) else [one])]
+
+
+def _is_name(value: ast.expr, name: str) -> bool:
+    return isinstance(value, ast.Name) and value.id == name
 
 
 def _is_self(value: ast.expr) -> bool:

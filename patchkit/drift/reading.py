@@ -71,6 +71,13 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
         found = universe.find(name)
         if found and isinstance(found.node, FUNCTIONS):
             contracts[name] = replace(contracts[name], effects=effects_of(found, inference))
+    for name, anchors in surface.text.items():
+        found = universe.find(name)
+        if found:
+            text = (
+                ast.get_source_segment(found.module.text, found.node) if name_is_in_file(found) else found.module.text
+            )
+            contracts[name] = replace(contracts[name], anchors={one: (text or "").count(one) for one in anchors})
     for name in surface.settings:
         if contracts[name].kind == "attribute":
             folder = _folder(contracts[name])
@@ -84,6 +91,11 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     _add_neighbours(hooked, contracts, surface.called_from, package, inference)
     source = package.source
     return Reading(source.release, source.origin, source.published, contracts, dict(_choices(surface, inference)))
+
+
+def name_is_in_file(found: Definition) -> bool:
+    """Whether it is something inside a module, not the module."""
+    return not isinstance(found.node, ast.Module)
 
 
 def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from patchkit.drift import retirement
-from patchkit.drift.compare import compare
+from patchkit.drift.absent import absent
+from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
@@ -23,9 +24,10 @@ from patchkit.drift.reading import Reading, read
 from patchkit.drift.retirement import Retirement, retirements
 from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
 from patchkit.drift.surface import Folder, canonical
-from patchkit.drift.touches import Touch, touches_of
+from patchkit.drift.touches import CodeRead, Touch, Unread, read_code
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
+from patchkit.release import version_of
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
@@ -79,8 +81,14 @@ class Scanner:
             progress: told the release that is read next.
 
         Raises:
-            PatchkitError: a source cannot be read, or the series does not go onto the pin.
+            PatchkitError: a source cannot be read, or the manifest declares no surface.
         """
+        if not self.manifest.surface.manners():
+            raise PatchkitError(
+                f"{self.manifest.folder / 'runtime.yaml'}: `surface` names no symbol of vLLM to be compared",
+                f"declare what `patchkit surface --runtime {self.manifest.name}` lists",
+            )
+        seen: set[str] = set()
         before: Reading | None = None
         package: Package | None = None
         for source in self._ahead(sources):
@@ -88,7 +96,8 @@ class Scanner:
             package = Package.after(source, "vllm", package)
             reading = read(self.manifest.surface, package, before)
             if before is not None:
-                yield self._drift(before, reading, package)
+                yield self._drift(before, reading, package, seen)
+            seen |= {name for name, contract in reading.contracts.items() if contract.there}
             before = reading
 
     def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
@@ -109,13 +118,14 @@ class Scanner:
                 yield source
                 wanted |= source.wanted
 
-    def _drift(self, old: Reading, new: Reading, package: Package) -> Drift:
+    def _drift(self, old: Reading, new: Reading, package: Package, seen: set[str]) -> Drift:
         release = version_of(new.release)
         patched = Patched(self.project, self.manifest, new.release, package)
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = tuple(self._mended(finding, old, new, patched) for finding in found)
+        findings = [self._mended(finding, old, new, patched) for finding in found]
+        lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
             self.manifest.pin,
@@ -123,8 +133,7 @@ class Scanner:
             self._read(new),
             tuple(taken),
             tuple(patch.name for patch in self.series.patches if patch.name not in taken),
-            findings,
-            tuple(unseen(old, new)),
+            tuple(worst_first([*findings, *lacking])),
             tuple(dead(new)),
             tuple(self._retired(old, new, package)),
         )
@@ -153,21 +162,20 @@ class Scanner:
         if before is None or after is None or finding.symbol not in new.contracts:
             return finding
         contracts = old.contracts[finding.symbol], new.contracts[finding.symbol]
-        return mended(finding, self.series, Step(before, after, self._read(new).proven, *contracts), patched.on)
+        step = Step(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
+        return mended(finding, self.series, step, patched)
+
+    def _manners(self, symbol: str) -> frozenset[str]:
+        """How a symbol is declared to be touched, or those in front of it."""
+        surface = self.manifest.surface
+        names = [symbol, *(front for front, others in surface.behind.items() if symbol in others)]
+        return frozenset(manner for name in names for manner in surface.manners().get(name, ()))
 
     def _read(self, reading: Reading) -> Read:
         """What was proven is a published release: a changed checkout of it is not."""
         release = version_of(reading.release)
         proven = [Version(one) for one in self.manifest.proven]
         return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
-
-
-def unseen(old: Reading, new: Reading) -> Iterator[str]:
-    """What neither release shows: symbols that are not there, classes of which nothing tells who makes them."""
-    yield from (name for name, one in new.contracts.items() if not one.there and not old.contracts[name].there)
-    for chosen, choice in new.choices.items():
-        if choice is None and old.choices.get(chosen) is None:
-            yield f"which class runs {chosen.architecture} on {chosen.device}"
 
 
 def dead(new: Reading) -> Iterator[str]:
@@ -188,18 +196,45 @@ class Patched:
     without: tuple[str, ...] = ()
 
     def on(self, symbol: str) -> Sequence[Touch]:
-        """The touches on one symbol."""
-        touches, universe = self._touches
-        wanted = canonical(symbol, universe)
-        return [touch for touch in touches if canonical(touch.symbol, universe) == wanted]
+        """The touches on one symbol, or on those that hand over to it."""
+        return self._on(symbol, self._code)
+
+    def dropped(self, symbol: str) -> str:
+        """Where the pin touches a symbol; empty if it does not either."""
+        return next((touch.place for touch in self._on(symbol, self._pin) if touch.manner != "imports"), "")
+
+    @property
+    def unread(self) -> Sequence[Unread]:
+        """Lines of the patched code that could not be followed."""
+        return self._code.unread
+
+    def _on(self, symbol: str, code: CodeRead) -> list[Touch]:
+        fronts = [front for front, others in self.manifest.surface.behind.items() if symbol in others]
+        wanted = {canonical(name, self._universe) for name in (symbol, *fronts)}
+        return [touch for touch in code.touches if canonical(touch.symbol, self._universe) in wanted]
 
     @cached_property
-    def _touches(self) -> tuple[list[Touch], Universe]:
+    def _universe(self) -> Universe:
+        return Universe(self.vllm)
+
+    @cached_property
+    def _code(self) -> CodeRead:
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
-            into = Path(folder, "tree")
-            tree = patched_tree(self.project, self.manifest.name, self.release, self.without, into)
-            runtime = Package(Folder(tree.path, self.release), self.manifest.package)
-            return touches_of(runtime, self.vllm, self.manifest.surface.types), Universe(self.vllm)
+            tree = patched_tree(self.project, self.manifest.name, self.release, self.without, Path(folder, "tree"))
+            return self._read(tree.path)
+
+    @cached_property
+    def _pin(self) -> CodeRead:
+        if self.manifest.upstream.path is not None:
+            return self._read(self.manifest.upstream_folder)
+        every = [patch.name for patch in Series.load(self.manifest.folder).patches]
+        with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
+            tree = patched_tree(self.project, self.manifest.name, self.release, every, into=Path(folder, "tree"))
+            return self._read(tree.path)
+
+    def _read(self, tree: Path) -> CodeRead:
+        runtime = Package(Folder(tree, self.release), self.manifest.package)
+        return read_code(runtime, self.vllm, self.manifest.surface.types)
 
 
 def fetch(source: Source, paths: Iterable[str]) -> None:
@@ -216,11 +251,3 @@ def likely_paths(manifest: Manifest) -> set[str]:
         for cut in (1, 2)
     }
     return {f"{stem}{end}" for stem in stems for end in (".py", "/__init__.py") if stem.startswith("vllm/")}
-
-
-def version_of(release: str) -> Version | None:
-    """A release as a version; None if the source does not say which it is."""
-    try:
-        return Version(release)
-    except InvalidVersion:
-        return None

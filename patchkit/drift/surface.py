@@ -8,12 +8,12 @@ from pathlib import Path
 
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.source import Source
-from patchkit.drift.touches import Touch, touches_of
+from patchkit.drift.touches import Touch, Unread, read_code
 from patchkit.series.manifest import Manifest, Surface
 
 MISSING = "is missing"
-CHECKED = ("wraps", "replaces", "calls", "unpacks", "reads")
-"""Manners that the code shows; settings, what is kept and what is selected are known to people only."""
+CHECKED = ("wraps", "replaces", "calls", "unpacks", "reads", "constructs", "derives", "writes")
+"""Manners that the code shows; settings, source text, what is kept and what is selected are known to people only."""
 
 
 class Folder:
@@ -55,25 +55,28 @@ class Touched:
     Attributes:
         known: canonical names by those used.
         missing: what the manifest names and this release does not have.
+        unread: lines that may touch vLLM and could not be followed.
     """
 
     title: str
     touches: tuple[Touch, ...]
     known: dict[str, str]
     missing: frozenset[str]
+    unread: tuple[Unread, ...] = ()
 
 
 def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched:
     """Read the runtime's code in ``tree`` against one vLLM release."""
     package = Package(vllm, "vllm")
-    touches = touches_of(Package(Folder(tree, title), manifest.package), package, manifest.surface.types)
+    code = read_code(Package(Folder(tree, title), manifest.package), package, manifest.surface.types)
     universe = Universe(package)
     surface = manifest.surface
     makers = (by for chosen in surface.selected.values() for by in chosen.by.values())
     declared = {*surface.manners(), *makers, *surface.called_from, *surface.behind}
-    names = {*declared, *(touch.symbol for touch in touches)}
+    names = {*declared, *(touch.symbol for touch in code.touches)}
     missing = frozenset(name for name in declared if universe.find(name) is None)
-    return Touched(title, tuple(touches), {name: canonical(name, universe) for name in names}, missing)
+    known = {name: canonical(name, universe) for name in names}
+    return Touched(title, code.touches, known, missing, code.unread)
 
 
 def canonical(symbol: str, universe: Universe) -> str:

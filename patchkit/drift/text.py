@@ -60,9 +60,8 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
 def remarks(drift: Drift) -> list[str]:
     """What is no move, and must be known all the same."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
-    unseen = f"not to be seen in either release: {', '.join(drift.unseen)}"
     retired = retirement_text.lines(drift.retired, drift.new.release, drift.runtime)
-    return [*([dead] if drift.dead else []), *([unseen] if drift.unseen else []), *retired]
+    return [*([dead] if drift.dead else []), *retired]
 
 
 def headline(drift: Drift) -> Text:

@@ -12,17 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from patchkit.console import err, out
-from patchkit.drift import markdown, text
-from patchkit.drift.drift import document
+from patchkit.drift import absent, markdown, text
+from patchkit.drift.drift import Drift, document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
-from patchkit.drift.scan import Scanner, version_of
+from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
 from patchkit.project import find_project
-from patchkit.release import parse_release
+from patchkit.release import parse_release, version_of
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.worktree import patched_tree
 
@@ -49,7 +49,8 @@ def drift(
         0 if no break is left unpatched, else 1.
 
     Raises:
-        PatchkitError: unknown release or runtime, options that exclude each other, nothing can be read.
+        PatchkitError: unknown release or runtime, options that exclude each other, nothing can be read or compared; a
+            declared symbol that neither release has, after everything else was printed.
     """
     _check(release, start, since, python, checkout)
     scanner = Scanner.of(find_project(), runtime)
@@ -67,7 +68,18 @@ def drift(
         text.show_timeline(drifts)
     else:
         text.show(drifts[0])
+    _check_found(scanner.manifest, drifts)
     return int(any(each.unpatched for each in drifts))
+
+
+def _check_found(manifest: Manifest, drifts: Sequence[Drift]) -> None:
+    """A declared symbol of which no release shows anything may be misspelt, and was not compared."""
+    lacking = {one.symbol: one.sentence for each in drifts for one in each.findings if one.kind == absent.KIND}
+    if lacking:
+        raise PatchkitError(
+            "; ".join(f"{symbol} {sentence}" for symbol, sentence in lacking.items()),
+            f"correct `surface` in {manifest.folder / 'runtime.yaml'}, or say under `only_in` which releases have it",
+        )
 
 
 def _check(
@@ -165,7 +177,8 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
         1 if ``check`` and the manifest and the code do not agree, else 0.
 
     Raises:
-        PatchkitError: unknown runtime, edited upstream, or a release that cannot be read.
+        PatchkitError: unknown runtime, edited upstream, a release that cannot be read, code of which no line touches
+            vLLM as far as it was read; with ``check``, lines that could not be followed.
     """
     project = find_project()
     manifest = load_manifest(project, runtime)
@@ -183,7 +196,28 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
         if not check:
             out.print(_touch_table(states))
         _show_mismatches(manifest, states, wrong, newest)
+    check_read(states, check)
     return int(check and bool(wrong))
+
+
+def check_read(states: Sequence[Touched], whole: bool) -> None:
+    """Code that was not read has an unknown surface, not an empty one.
+
+    Raises:
+        PatchkitError: a state of the code does not touch vLLM; ``whole``: or a line of it could not be followed.
+    """
+    for state in states:
+        fix = "say under `surface.types` in runtime.yaml what it holds, or write it so that it can be followed"
+        if not state.touches:
+            lines = f"; not followed: {', '.join(map(str, state.unread))}" if state.unread else ""
+            raise PatchkitError(
+                f"no line that touches vLLM was found in the {state.title}'s code{lines}",
+                fix if lines else "check `package` in runtime.yaml",
+            )
+        if whole and state.unread:
+            count = "1 line" if len(state.unread) == 1 else f"{len(state.unread)} lines"
+            lines = ", ".join(one.place for one in state.unread)
+            raise PatchkitError(f"{count} of the {state.title}'s code could not be followed: {lines}", fix)
 
 
 def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch]) -> dict[str, object]:
@@ -194,6 +228,9 @@ def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequ
             {"tree": state.title, "symbol": touch.symbol, "manner": touch.manner, "place": touch.place}
             for state in states
             for touch in state.touches
+        ],
+        "unread": [
+            {"tree": state.title, "place": one.place, "why": one.why} for state in states for one in state.unread
         ],
         "mismatches": [{"symbol": one.symbol, "manner": one.manner, "place": one.place} for one in wrong],
     }
@@ -219,12 +256,14 @@ def _touch_table(states: Sequence[Touched]) -> Table:
 def _show_mismatches(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch], newest: str) -> None:
     touches = sum(len(state.touches) for state in states)
     read = f"{touches} touches, pin on vLLM {manifest.developed_on} and series on {newest}"
+    for unread in dict.fromkeys(one for state in states for one in state.unread):
+        out.print(Text.assemble(("? ", "yellow"), f"not followed: {unread}"))
     for one in wrong:
         out.print(Text.assemble(("✗ ", "red"), str(one)))
     if wrong:
         path = manifest.folder / "runtime.yaml"
         out.print(Text.assemble((f"{len(wrong)} do not agree", "bold"), f" with `surface` in {path} ({read})"))
-    else:
+    elif not any(state.unread for state in states) and all(state.touches for state in states):
         symbols = len(manifest.surface.manners())
         out.print(
             Text.assemble(("✓ ", "green"), f"{symbols} symbols declared, and the code touches just these ({read})")

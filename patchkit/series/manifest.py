@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 from msgspec import Struct
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from patchkit.documents import parse_yaml
@@ -26,6 +27,10 @@ PATTERNS = {
     "commit": HASH,
 }
 """What the text of a field looks like. Not declared with ``msgspec.Meta``, which can crash Python as it exits."""
+
+
+MANNERS = ("wraps", "replaces", "calls", "unpacks", "reads", "constructs", "derives", "writes", "text", "settings")
+"""Keys of a surface that name symbols by what is done with them."""
 
 
 class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +66,11 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
         keeps: method -> what it must leave as it is, such as ``request.request_id``.
         selected: class -> by what, and for which models, it must be chosen.
         called_from: modules in which vLLM calls what is wrapped, beside the symbol's own.
+        constructs: a class of which the runtime makes objects: its constructor, or a dataclass's fields.
+        derives: a base class of the runtime's own classes; a method overridden stands under `wraps` or `replaces`.
+        writes: an attribute that it sets.
+        text: function, class or module whose source text it changes -> anchors, each of which must stand there once.
+        only_in: symbol that not every release has -> those that do, such as ``>=0.13``.
         types: what the code does not say: attribute or function -> annotation of its value, with full names.
         behind: method that hands over to others in a way that static reading cannot follow -> those others.
     """
@@ -70,17 +80,22 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     calls: list[str] = []
     unpacks: list[str] = []
     reads: list[str] = []
+    constructs: list[str] = []
+    derives: list[str] = []
+    writes: list[str] = []
+    text: dict[str, list[str]] = {}
     settings: dict[str, list[str]] = {}
     keeps: dict[str, list[str]] = {}
     selected: dict[str, Selected] = {}
     called_from: list[str] = []
+    only_in: dict[str, str] = {}
     types: dict[str, str] = {}
     behind: dict[str, list[str]] = {}
 
     def manners(self) -> dict[str, set[str]]:
         """How each symbol is touched, by its name."""
         found: dict[str, set[str]] = {}
-        for manner in ("wraps", "replaces", "calls", "unpacks", "reads", "settings"):
+        for manner in MANNERS:
             for symbol in getattr(self, manner):
                 found.setdefault(symbol, set()).add(manner)
         for symbol in self.keeps:
@@ -236,6 +251,18 @@ def _check(declared: Declared, path: Path) -> None:
             Version(release)
         except InvalidVersion as error:
             raise PatchkitError(f"{path}: {key}: `{release}` is no release", 'write it as "0.20.0"') from error
+    for symbol, releases in declared.surface.only_in.items():
+        try:
+            SpecifierSet(releases)
+        except InvalidSpecifier as error:
+            raise PatchkitError(
+                f"{path}: surface.only_in: {symbol}: `{releases}` names no releases", 'write them as ">=0.13,<0.20"'
+            ) from error
+        behind = {other for others in declared.surface.behind.values() for other in others}
+        if symbol not in {*declared.surface.manners(), *behind}:
+            raise PatchkitError(
+                f"{path}: surface.only_in: nothing else in `surface` names {symbol}", "correct the name, or drop it"
+            )
 
 
 def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
@@ -250,7 +277,7 @@ def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
 
 def _symbols(surface: Surface) -> Iterator[tuple[str, str]]:
     """Every vLLM symbol that a surface names, with the key it stands under."""
-    for key in ("wraps", "replaces", "calls", "unpacks", "reads", "settings", "called_from", "keeps"):
+    for key in (*MANNERS, "called_from", "keeps", "only_in"):
         yield from ((key, symbol) for symbol in getattr(surface, key))
     for symbol, selected in surface.selected.items():
         yield from (("selected", one) for one in (symbol, *selected.by.values()))

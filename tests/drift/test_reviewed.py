@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pytest
 from made_up_releases import MadeUp
 from packaging.version import Version
@@ -14,11 +16,29 @@ from patchkit.drift.mending import Step, mended, misfits
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.drift.scan import Scanner
-from patchkit.drift.touches import Call, Touch
+from patchkit.drift.touches import Call, Touch, Unread
 from patchkit.project import find_project
 from patchkit.series.manifest import Selected, Surface
 
 RUN = "    def run(self): return self.m(1)\n"
+
+
+@dataclass
+class CodeOf:
+    """A patched runtime's code as it was read."""
+
+    touches: list[Touch] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    pin: str = ""
+
+    def on(self, symbol: str) -> list[Touch]:
+        return [touch for touch in self.touches if touch.symbol == symbol]
+
+    def dropped(self, symbol: str) -> str:
+        return self.pin
+
+
+NOTHING_READ = CodeOf()
 
 
 def breaks(found: list[Finding]) -> list[str]:
@@ -33,7 +53,7 @@ def test_a_patch_does_not_mend_a_drift_of_another_kind(kind: str) -> None:
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[symbol]), package).contracts[symbol]
     step = Step(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
-    assert mended(finding, scanner.series, step, lambda _: []).unpatched
+    assert mended(finding, scanner.series, step, NOTHING_READ).unpatched
 
 
 def test_the_default_of_an_environment_variable_is_what_its_lambda_says() -> None:
@@ -103,11 +123,12 @@ PREPARE = "vllm.v1.worker.gpu_model_runner.GPUModelRunner._prepare_inputs"
 
 
 def judged(kind: str, before: str, after: str, proven: bool = False) -> Finding:
+    code = CodeOf([Touch(PREPARE, "wraps", "rt/a.py:1", Call(0, rest=True, named=True))])
     scanner = Scanner.of(find_project(), "esamp")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[PREPARE]), package).contracts[PREPARE]
     step = Step(Version(before), Version(after), proven, contract, contract)
-    return mended(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, lambda _: [])
+    return mended(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, code)
 
 
 @pytest.mark.parametrize(

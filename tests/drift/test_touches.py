@@ -173,7 +173,7 @@ def test_what_no_annotation_tells_the_manifest_says() -> None:
     """
     blind, told = touched(code), touched(code, {"vllm.runner.Runner.model": "vllm.layers.Layer"})
     assert not any("Layer" in symbol for _, symbol in blind)
-    assert {("wraps", "layers.Layer.forward"), ("unpacks", "layers.Layer.forward")} <= told
+    assert {("replaces", "layers.Layer.forward"), ("unpacks", "layers.Layer.forward")} <= told
 
 
 def test_odd_code_is_read_to_its_end() -> None:
@@ -190,7 +190,7 @@ def test_odd_code_is_read_to_its_end() -> None:
         r.Runner.nothing_there = f
         setattr(r.Runner, *f)
     """
-    assert ("wraps", "runner.Runner.step") in touched(code)
+    assert ("replaces", "runner.Runner.step") in touched(code)
 
 
 def test_a_circle_of_names_ends() -> None:

@@ -6,6 +6,8 @@ from patchkit.drift.findings import (
     annotation_changed,
     attribute_changed,
     body_changed,
+    constructed,
+    derived,
     gone,
     kind_changed,
     moved,
@@ -15,7 +17,9 @@ from patchkit.drift.findings import (
     returns_changed,
     setting_changed,
     side_effects,
+    text_moved,
     uncalled,
+    unwritable,
 )
 from patchkit.drift.findings.finding import Case, Finding
 
@@ -25,6 +29,10 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     renamed.find,
     kind_changed.find,
     parameters.find,
+    constructed.find,
+    derived.find,
+    unwritable.find,
+    text_moved.find,
     returns_changed.find,
     attribute_changed.find,
     setting_changed.find,
