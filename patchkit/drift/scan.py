@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.hinges import settled
 from patchkit.drift.inference import Inference
 from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
@@ -91,12 +92,13 @@ class Scanner:
         seen: set[str] = set()
         before: Reading | None = None
         package: Package | None = None
+        older: Package | None = None
         for source in self._ahead(sources):
             progress(source.release)
-            package = Package.after(source, "vllm", package)
+            older, package = package, Package.after(source, "vllm", package)
             reading = read(self.manifest.surface, package, before)
-            if before is not None:
-                yield self._drift(before, reading, package, seen)
+            if before is not None and older is not None:
+                yield self._drift(before, reading, (older, package), seen)
             seen |= {name for name, contract in reading.contracts.items() if contract.there}
             before = reading
 
@@ -118,13 +120,16 @@ class Scanner:
                 yield source
                 wanted |= source.wanted
 
-    def _drift(self, old: Reading, new: Reading, package: Package, seen: set[str]) -> Drift:
-        release = version_of(new.release)
-        patched = Patched(self.project, self.manifest, new.release, package)
+    def _drift(self, old: Reading, new: Reading, packages: tuple[Package, Package], seen: set[str]) -> Drift:
+        release, package = version_of(new.release), packages[1]
+        fitted, patched = (
+            Patched(self.project, self.manifest, one.release, vllm)
+            for one, vllm in zip((old, new), packages, strict=True)
+        )
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = [self._mended(finding, old, new, patched) for finding in found]
+        findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -156,6 +161,16 @@ class Scanner:
             return contract_of(symbol, Inference(Universe(package)))
         except PatchkitError:
             return None
+
+    def _settled(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
+        """``finding`` by the code that was fitted to the older release; as it is if that cannot be laid out."""
+        if finding.hinge is None or version_of(old.release) is None:
+            return finding
+        try:
+            touches = fitted.on(finding.symbol)
+        except PatchkitError as error:
+            return replace(finding, guessed=f"{finding.hinge.question}: {error.what}")
+        return settled(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
 
     def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
