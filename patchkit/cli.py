@@ -251,14 +251,21 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 @json_option
 def drift(as_json: bool, form: str, **options: Any) -> int:
-    """Find what moved under the runtime in a vLLM release; installs nothing. Exit code 1 if a break is unpatched."""
+    """Find what moved under the runtime in a vLLM release; installs nothing.
+
+    Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
+    """
     from patchkit.drift import verbs
 
     return verbs.drift(form="json" if as_json else form, **options)
 
 
 @commands.command()
-@click.option("--check", is_flag=True, help="Only say where code and runtime.yaml differ; exit code 1 if they do.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only say where code and runtime.yaml differ; exit code 1 if they do, 2 if code was not read.",
+)
 @runtime_option
 @json_option
 def surface(runtime: str, check: bool, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
-from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, positional, statements, targets
+from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Universe, positional, statements, targets
 
 NO_CONSTRUCTOR = "its constructor is in none of vLLM's files"
 FOLLOWED = 3
@@ -148,8 +148,6 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
             read_only=is_read_only(found),
             guessed=tuple(dict.fromkeys(guessed)),
         )
-    if isinstance(node, ast.ClassDef):
-        return _of_class(seen, found, inference)
     seen = replace(seen, read_only=is_read_only(found))
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         seen = replace(seen, made=_made(found, inference), unset=unset_default(found))
@@ -158,9 +156,10 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
     return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
 
 
-def _of_class(seen: Contract, found: Definition, inference: Inference) -> Contract:
-    """The parameters of a class are those of its constructor."""
-    universe = inference.universe
+def of_class(seen: Contract, universe: Universe) -> Contract:
+    """A class's contract with what it asks of who constructs it: the parameters are those of its constructor."""
+    found = universe.find(seen.symbol)
+    assert found is not None
     seen = replace(seen, abstract=abstract_of(found, universe))
     fields = fields_of(found, universe)
     made = universe.class_member(found, "__init__")

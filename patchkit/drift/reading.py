@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from patchkit.drift.choice import Circumstances, Selection, selected
-from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, settled_in, words_of
+from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
 from patchkit.drift.touches import shape_of
@@ -17,6 +17,10 @@ from patchkit.series.manifest import Surface
 
 ALIKE = 0.6
 """Share of lines that two functions must have in common to be taken for one that was renamed."""
+
+
+OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
+"""Manners for which it matters what a class asks of who constructs it, or derives from it."""
 
 
 class Chosen(NamedTuple):
@@ -65,6 +69,8 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     names = [*manners, *(other for others in surface.behind.values() for other in others)]
     contracts = {name: contract_of(name, inference) for name in dict.fromkeys(names)}
     for name, contract in contracts.items():
+        if contract.kind == "class" and manners.get(name, set()) & OF_CLASSES:
+            contracts[name] = of_class(contract, universe)
         if not contract.there and before is not None and before.contracts[name].there:
             contracts[name] = replace(contract, elsewhere=_elsewhere(before.contracts[name], package, universe))
     for name in surface.keeps:

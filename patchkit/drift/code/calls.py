@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from patchkit.drift.code.frame import Extra, Frame
+from patchkit.drift.code.frame import Extra, Frame, dotted
 from patchkit.drift.code.known import Asked, Known, Named
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import How
@@ -54,7 +54,7 @@ class Calls(Known):
         Args:
             more: one more argument: the function that the call decorates.
         """
-        name = ast.unparse(written.func)
+        name = dotted(written.func)
         arguments = [self.value(one.value if isinstance(one, ast.Starred) else one, frame) for one in written.args]
         named = {one.arg: self.value(one.value, frame) for one in written.keywords}
         known = self.known(Asked(name, written, arguments, named, frame))
@@ -108,9 +108,9 @@ class Calls(Known):
             return self.value(written, frame)
         if is_super(written.value):
             return self.of_super(written.attr, frame)
-        dotted = f"{ast.unparse(written.value)}.{written.attr}"
-        if dotted in frame.scope:
-            return frame.scope[dotted]
+        name = dotted(written)
+        if name in frame.scope:
+            return frame.scope[name]
         holder = self.value(written.value, frame)
         kind = self.member(holder, written.attr)
         if not isinstance(kind, (Callable, Class, Missing)):
@@ -207,7 +207,7 @@ class Calls(Known):
         node = function.definition.node
         if node not in self._general:
             calls = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
-            self._general[node] = any(ast.unparse(one.func).rpartition(".")[2] in GENERAL for one in calls)
+            self._general[node] = any(dotted(one.func).rpartition(".")[2] in GENERAL for one in calls)
         return self._general[node]
 
     def _tells(self, kind: Type | None) -> bool:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 
 from patchkit.drift.code.calls import Calls, is_super
-from patchkit.drift.code.frame import Extra, Frame, Scope
+from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.known import is_dict
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import as_function
@@ -97,9 +97,9 @@ class Expressions(Calls):
 
     def _attribute(self, written: ast.Attribute, frame: Frame) -> Type | None:
         if isinstance(written.value, ast.Name):
-            dotted = f"{written.value.id}.{written.attr}"
-            if dotted in frame.scope:
-                return frame.scope[dotted]
+            name = f"{written.value.id}.{written.attr}"
+            if name in frame.scope:
+                return frame.scope[name]
         if is_super(written.value):
             return self.of_super(written.attr, frame)
         holder = self.value(written.value, frame)
@@ -178,7 +178,7 @@ class Expressions(Calls):
             return place_in(kind, written.slice.value)
         if isinstance(kind, Table) and isinstance(at, Text):
             return next((value for key, value in zip(kind.keys, kind.values, strict=True) if key == at), None)
-        if ast.unparse(written.value) == "sys.modules" and isinstance(at, Text) and self.is_vllm(at.value):
+        if dotted(written.value) == "sys.modules" and isinstance(at, Text) and self.is_vllm(at.value):
             return self.named(at.value)
         if isinstance(kind, (Class, Instance)) and isinstance(at, Text) and is_dict(written.value):
             return self.member(kind, at.value)

@@ -55,3 +55,13 @@ class Extra:
     named: tuple[tuple[str, Type | None], ...] = ()
     static: bool = False
     bound: bool = False
+
+
+def dotted(written: ast.expr) -> str:
+    """``a.b.c`` as it is written, much faster than ``ast.unparse``; ``?`` stands for what is no name."""
+    parts: list[str] = []
+    while isinstance(written, ast.Attribute):
+        parts.append(written.attr)
+        written = written.value
+    parts.append(written.id if isinstance(written, ast.Name) else "?")
+    return ".".join(reversed(parts))

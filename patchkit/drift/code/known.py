@@ -7,7 +7,7 @@ from collections.abc import Callable as Handler
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from patchkit.drift.code.frame import Extra, Frame
+from patchkit.drift.code.frame import Extra, Frame, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import Patches
 from patchkit.drift.inference import (
@@ -175,7 +175,7 @@ class Known(Patches):
 
     def same(self, written: ast.Call, name: str, arguments: list[Type | None]) -> Type | None:
         """The function that a call hands back with the same parameters."""
-        inner = ast.unparse(written.func.func) if isinstance(written.func, ast.Call) else name
+        inner = dotted(written.func.func) if isinstance(written.func, ast.Call) else name
         kind = arguments[0] if arguments else None
         if inner.rpartition(".")[2] not in SAME or not isinstance(kind, Callable) or not self.is_own(kind):
             return None
@@ -220,7 +220,7 @@ class Known(Patches):
 def is_dict(written: ast.expr) -> bool:
     """``x.__dict__`` or ``vars(x)``."""
     if isinstance(written, ast.Call):
-        return ast.unparse(written.func) == "vars"
+        return dotted(written.func) == "vars"
     return isinstance(written, ast.Attribute) and written.attr == "__dict__"
 
 

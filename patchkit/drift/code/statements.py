@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from patchkit.drift.code.expressions import Expressions, place_in
-from patchkit.drift.code.frame import Extra, Frame, Scope
+from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import hands_on
 from patchkit.drift.inference import (
@@ -164,9 +164,9 @@ class Reader(Expressions):
                 self.touch(kind.symbol, "derives", frame, base)
             elif isinstance(kind, Class):
                 self.touch(kind.definition.name, "derives", frame, base)
-        inner = Frame(frame.module, found.name, dict(frame.scope), found, found, copied=frame.copied)
+        scope = dict(frame.scope)
+        inner = Frame(frame.module, found.name, scope, found, found, later=frame.later, copied=frame.copied)
         self.statements(statement.body, inner)
-        frame.later += inner.later
         self._overrides(statement, found, frame)
 
     def _overrides(self, statement: ast.ClassDef, owner: Definition, frame: Frame) -> None:
@@ -282,7 +282,7 @@ class Reader(Expressions):
 
     def _assign_item(self, target: ast.Subscript, kind: Type | None, frame: Frame) -> None:
         at = self.value(target.slice, frame)
-        if ast.unparse(target.value) == "sys.modules":
+        if dotted(target.value) == "sys.modules":
             if isinstance(at, Text) and self.is_vllm(at.value):
                 self.touch(at.value, "replaces", frame, target)
             elif not isinstance(at, Text):
@@ -291,7 +291,7 @@ class Reader(Expressions):
         holder = self.value(target.value, frame)
         if isinstance(holder, Items) and isinstance(target.value, ast.Name) and kind is not None:
             return
-        if isinstance(target.value, ast.Call) and ast.unparse(target.value.func) == "vars" and isinstance(at, Text):
+        if isinstance(target.value, ast.Call) and dotted(target.value.func) == "vars" and isinstance(at, Text):
             inner = self.value(target.value.args[0], frame) if target.value.args else None
             self.put(inner, at.value, kind, frame, target)
 
