@@ -36,12 +36,12 @@ def settled(finding: Finding, old: Contract, new: Contract, touches: Sequence[To
     return replace(finding, severity="harmless", guessed="")
 
 
-def unmet(finding: Finding, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
+def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
     """Lines of the code for the newer release that still use the parameter in the way that breaks, or may."""
     if finding.hinge is None:
         return
     for touch in _lines(finding.hinge, touches):
-        uses = _uses(finding.hinge, touch.call, new, new)
+        uses = _uses(finding.hinge, touch.call, old, new)
         if uses is None:
             yield f"{touch.place} does not show whether it {_said(finding.hinge)}"
         elif uses and finding.hinge.way in TAKEN:  # what a call gives is held against the contract itself
@@ -87,13 +87,8 @@ def _omitted(call: Call, name: str, place: int | None) -> bool | None:
 
 
 def _untaken(call: Call, name: str, place: int | None) -> bool | None:
-    """Of a replacement: what it takes by ``*rest`` alone cannot be given by name."""
-    return not (call.named or name in call.keywords or (place is not None and call.positional > place))
-
-
-def _misnamed(call: Call, name: str, place: int | None) -> bool | None:
-    """Of a replacement: by which names it takes what it takes by place does not show."""
-    if call.named or name in call.keywords:
+    """Of a replacement: what it takes by place under another name, or by ``*rest``, cannot be given by name."""
+    if call.named or name in (*call.keywords, *call.names):
         return False
     return None if place is not None and call.positional > place else True
 
@@ -104,7 +99,7 @@ _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "by place": _by_place,
     "omitted": _omitted,
     "untaken": _untaken,
-    "misnamed": _misnamed,
+    "misnamed": _untaken,
 }
 
 

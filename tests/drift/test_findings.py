@@ -56,6 +56,18 @@ CASES = {
     ),
     "another order": ("calls", method("self, a, b"), method("self, b, a"), ("parameters-reordered", "silent")),
     "by keyword": ("calls", method(), method("self, *, a"), ("parameter-keyword-only", "loud")),
+    "items with fewer values": (
+        "unpacks",
+        method(body="return a").replace("):\n        ret", ") -> list[tuple[str, int]]:\n        ret"),
+        method(body="return a").replace("):\n        ret", ") -> list[Request]:\n        ret"),
+        ("annotation-changed", "loud"),
+    ),
+    "other items of one kind": (
+        "unpacks",
+        method(body="return a").replace("):\n        ret", ") -> list[tuple[str, int]]:\n        ret"),
+        method(body="return a").replace("):\n        ret", ") -> list[tuple[str, Request]]:\n        ret"),
+        ("annotation-changed", "look"),
+    ),
     "more values": (
         "unpacks",
         method(body="return a, b"),
