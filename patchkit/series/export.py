@@ -1,7 +1,7 @@
 """Commits back into patch files: ``python -m patchkit.series.export <runtime> <tree>``.
 
 Each commit after the tree's first becomes the patch of the same subject (or else the same drift number), a new one gets
-the next number. Straight after an apply, nothing changes.
+the next number. A patch that the tree's release does not take stays as it is. Straight after an apply, nothing changes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 from git.cmd import Git
+from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
@@ -21,7 +22,7 @@ from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
 from patchkit.series.repository import isolated_git, told_in_a_line
 from patchkit.series.series import Series
-from patchkit.series.worktree import read_stamp, write_stamp
+from patchkit.series.worktree import Stamp, digest, read_stamp, write_stamp
 
 FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames")
 
@@ -39,15 +40,20 @@ def export(folder: Path, tree: Path) -> list[Path]:
         commits = _commits(git)
         order = folder / "series"
         known = Series.load(folder).patches if order.exists() else ()
-        patches = _named(folder, [_patch(git, folder, *commit) for commit in commits], known)
-        changed = [patch.path for patch in patches if not _is(patch.path, str(patch))]
+        stamp = read_stamp(tree)
+        elsewhere = [patch for patch in known if stamp and not patch.needed_on(Version(stamp.release))]
+        patches = _named(folder, [_patch(git, folder, *commit) for commit in commits], known, elsewhere)
+        laid_out = _as_laid_out(folder, stamp) if stamp else set()
+        edited = [patch.path for patch, (commit, _) in zip(patches, commits, strict=True) if commit not in laid_out]
+        changed = [one.path for one in patches if one.path in edited and not _is(one.path, str(one))]
         for patch in patches:
             if patch.path in changed:
                 write_atomically(patch.path, str(patch))
-        if [patch.path for patch in patches] != [patch.path for patch in known]:
-            write_atomically(order, _order(order, patches))
+        whole = _in_order(patches, known, elsewhere)
+        if [patch.path for patch in whole] != [patch.path for patch in known]:
+            write_atomically(order, _order(order, whole))
             changed.append(order)
-        if stamp := read_stamp(tree):
+        if stamp:
             write_stamp(tree, msgspec.structs.replace(stamp, head=git.rev_parse("HEAD")))
     return changed
 
@@ -60,15 +66,22 @@ def _commits(git: Git) -> list[tuple[str, str]]:
     return [(line[:40], line[41:]) for line in lines]
 
 
+def _as_laid_out(folder: Path, stamp: Stamp) -> set[str]:
+    """Commits that apply made of what still stands in their files; written again, they would name other blobs."""
+    files = {name: folder / f"{name}.patch" for name in stamp.patches}
+    same = [files[name].exists() and digest(files[name]) == was for name, was in stamp.patches.items()]
+    return {commit for commit, is_same in zip(stamp.commits, same, strict=True) if is_same}
+
+
 def _patch(git: Git, folder: Path, commit: str, name: str) -> Patch:
     """One commit as a patch, not numbered yet."""
     content: bytes = git.format_patch(*FORMAT, "-1", commit, stdout_as_string=False)
     return parse(content + b"\n", folder / f"0000-{name[:52]}.patch")
 
 
-def _named(folder: Path, patches: Sequence[Patch], known: Sequence[Patch]) -> list[Patch]:
+def _named(folder: Path, patches: Sequence[Patch], known: Sequence[Patch], elsewhere: Sequence[Patch]) -> list[Patch]:
     """The patches under the names that they have in the series; new ones get the next numbers."""
-    free = list(known)
+    free = [patch for patch in known if patch not in elsewhere]
     names: dict[int, Path] = {}
     for key in ("subject", "drift"):
         for at, patch in enumerate(patches):
@@ -85,6 +98,17 @@ def _named(folder: Path, patches: Sequence[Patch], known: Sequence[Patch]) -> li
             number += 1
             names[at] = folder / f"{number:04}{patch.name[4:]}.patch"
     return [replace(patch, path=names[at]) for at, patch in enumerate(patches)]
+
+
+def _in_order(patches: Sequence[Patch], known: Sequence[Patch], elsewhere: Sequence[Patch]) -> list[Patch]:
+    """The tree's patches, and each one ``elsewhere`` behind the last of those that it stood behind."""
+    whole, before = list(patches), set()
+    for patch in known:
+        if patch in elsewhere:
+            place = max((at for at, one in enumerate(whole, 1) if one.path in before), default=0)
+            whole.insert(place, patch)
+        before.add(patch.path)
+    return whole
 
 
 def _order(path: Path, patches: Sequence[Patch]) -> str:

@@ -86,7 +86,7 @@ def patched_tree(
     place = into.absolute() if into else project.state / "trees" / runtime / name
     with told_in_a_line(f"cannot lay out {place}"), _locked(project, runtime):
         _sweep(place)
-        wanted = Stamp(runtime, release, pin, {patch.name: _digest(patch.path) for patch in taken})
+        wanted = Stamp(runtime, release, pin, {patch.name: digest(patch.path) for patch in taken})
         stamp = _standing(place)
         fresh = stamp is None or not stamp.made_like(wanted)
         if stamp is None or fresh:
@@ -277,5 +277,5 @@ def _check_commits(git: Git, commits: Sequence[str], patches: Sequence[Patch]) -
     raise PatchkitError(f"{empty.name} changes nothing: what it does is already there", "drop it, or narrow Applies-To")
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -63,8 +63,26 @@ def test_what_cannot_be_exported(project: Project, toy: Path, tree: Path, tmp_pa
         export(toy, tree)
     with pytest.raises(PatchkitError, match="cannot export"):
         export(toy, tmp_path / "nowhere")
-    with pytest.raises(PatchkitError, match="no commit for 0001"):
-        export(toy, patched_tree(project, "toy", "0.10.1.1").path)
+
+
+def series_of(folder: Path) -> list[Path]:
+    return [patch.path for patch in Series.load(folder).patches]
+
+
+def test_patches_that_the_release_does_not_take_stay_as_they_are(project: Project, toy: Path, tree: Path) -> None:
+    older = patched_tree(project, "toy", "0.10.1.1")
+    taken = {patch.path.name for patch in older.taken}
+    before = [path.name for path in series_of(toy)]
+    left_out = {
+        patch.path: patch.path.read_bytes() for patch in Series.load(toy).patches if patch.path.name not in taken
+    }
+    assert left_out
+    assert export(toy, older.path) == []
+    mend(older.path, 3)
+    git(older.path, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend: an old tap", **FACTS))
+    assert [path.name for path in export(toy, older.path)] == ["0005-Mend-an-old-tap.patch", "series"]
+    assert [path.name for path in series_of(toy)] == [*before, "0005-Mend-an-old-tap.patch"]
+    assert {path: path.read_bytes() for path in left_out} == left_out
 
 
 def test_the_command(project: Project, tree: Path) -> None:
