@@ -1,7 +1,8 @@
 """Which class vLLM instantiates for a model, by its own rule: read and followed, never run.
 
-The places that may instantiate it are found first; then only the conditions that tell them apart are worked out, for a
-dense, unquantised model that generates text, with every setting at its default. What is not known counts as off.
+The places that may instantiate it are found first; then only the conditions that tell them apart are worked out, for an
+unquantised checkpoint that generates text, with every setting at its default. What the model is, its classes say. What
+is not known counts as off, and is listed as guessed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import NamedTuple
 
 from patchkit.drift.evaluator import Evaluator, Frame
 from patchkit.drift.inference import Callable, Class, Inference
+from patchkit.drift.models import Facts, Model
 from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
 
 DEEPEST = 4
 """Methods that hand over to one another before the class is made."""
+ASSUMED = {name: f"{name}: the checkpoint says it, not its class" for name in ("is_quantized", "is_diffusion")}
+"""What no class of a model shows: taken as off, and listed once it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,11 @@ class Circumstances:
     architecture: str
     device: str
 
-    def facts(self) -> dict[str, object]:
+    def facts(self, universe: Universe) -> Facts:
         """What attributes and functions of these names say, whatever has them."""
-        off = ("is_moe", "is_quantized", "is_hybrid", "is_attention_free", "is_diffusion", "has_inner_state", "use_mla")
         cuda = self.device == "cuda"
-        return dict.fromkeys((*off, "is_mm_encoder_only", "is_rocm", "is_tpu", "is_xpu", "is_unspecified"), False) | {
+        off = ("is_mm_encoder_only", "is_rocm", "is_tpu", "is_xpu", "is_unspecified", *ASSUMED)
+        given = dict.fromkeys(off, False) | {
             "architectures": [self.architecture],
             "architecture": self.architecture,
             "runner_type": "generate",
@@ -40,6 +44,7 @@ class Circumstances:
             "is_cuda_alike": cuda,
             "is_cpu": not cuda,
         }
+        return Facts(Model(universe, self.architecture), given, ASSUMED)
 
 
 @dataclass(frozen=True)
@@ -92,14 +97,16 @@ def selected(
     if not found:
         return None
     common = [one for one in found[0].conditions if all(one in each.conditions for each in found)]
-    evaluator = Evaluator(inference, circumstances.facts())
+    facts = circumstances.facts(universe)
+    evaluator = Evaluator(inference, facts)
     try:
         chosen = [one for one in found if _holds(one, common, evaluator)] or found
     except RecursionError:
         chosen = found
         evaluator.guessed.append("the rule is nested too deep to be followed")
     names = tuple(dict.fromkeys(one.made.name for one in chosen))
-    return Selection(names, chosen[0].place, tuple(evaluator.rule), tuple(evaluator.guessed))
+    guessed = (*evaluator.guessed, *facts.guessed)
+    return Selection(names, chosen[0].place, (*facts.rule, *evaluator.rule), guessed)
 
 
 def _holds(candidate: Candidate, common: Sequence[Condition], evaluator: Evaluator) -> bool:

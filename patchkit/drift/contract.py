@@ -76,6 +76,7 @@ class Contract:
         settled: where other code sets it, as configurations do after they are made -> a hash of under which conditions.
         effects: attributes that it sets on objects it was given or made, with the place.
         callers: where vLLM calls it, among the files that were read.
+        perhaps_called: calls of the same name on objects whose type is not known, in the same files.
         overriders: what stands in its place: subclasses beside its class with a method of their own, assignments.
         made: what an attribute is set to: the name of a class, "None"; empty if that does not show.
         unset: of an environment's variable, what it is where it is not set.
@@ -100,6 +101,7 @@ class Contract:
     settled: Mapping[str, str] = field(default_factory=dict)
     effects: Mapping[str, str] = field(default_factory=dict)
     callers: tuple[CallSite, ...] = ()
+    perhaps_called: tuple[CallSite, ...] = ()
     overriders: tuple[str, ...] = ()
     made: str = ""
     unset: str = ""

@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
+from patchkit.drift.hinges import unmet
 from patchkit.drift.touches import Call, Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
@@ -99,6 +100,7 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -
         return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
     complaints += _undefined(finding, step, code)
+    complaints += unmet(finding, step.old, step.new, theirs)
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
     if lacking:
@@ -178,7 +180,7 @@ def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:
     elif touch.manner in ("wraps", "replaces"):
         for site in contract.callers:
             taken = touch.call.rest or site.positional <= touch.call.positional
-            named = touch.call.named or {*site.keywords} <= {*touch.call.keywords}
+            named = touch.call.named or {*site.keywords} <= {*touch.call.keywords, *touch.call.names}
             if not site.open_ended and not (taken and named):
                 yield f"{touch.place} does not take what {site.place} gives"
         needed = [one for one in contract.parameters if one.needed]

@@ -173,6 +173,8 @@ def _add_neighbours(
     found = {name: inference.universe.find(name) for name in hooked}
     there = {name: one for name, one in found.items() if one and one.owner}
     modules = {one.module.name: one.module for one in there.values()}
+    for one in there.values():  # a base class calls its own methods, which a class that derives from it overrides
+        modules |= {base.module.name: base.module for base in inference.universe.lineage(one.owner or one)}
     for name in called_from:
         modules |= _with_bases(package.module(name), inference.universe)
     sites = list(_call_sites({name.rpartition(".")[2] for name in there}, list(modules.values()), inference))
@@ -180,13 +182,11 @@ def _add_neighbours(
         holder = inference.universe.find(name.rpartition(".")[0])
         assert definition.owner is not None and holder is not None
         family = {one.name for one in inference.universe.lineage(holder)}
-        callers = tuple(
-            site
-            for method, kind, site in sites
-            if method == name.rpartition(".")[2] and _calls(kind, family, inference)
-        )
+        own = [(kind, site) for method, kind, site in sites if method == name.rpartition(".")[2]]
+        callers = tuple(site for kind, site in own if _calls(kind, family, inference))
+        perhaps = tuple(site for kind, site in own if kind is None)
         overriders = (*_overriders(name, holder, package, inference.universe), *_assigned(name, holder))
-        contracts[name] = replace(contracts[name], callers=callers, overriders=overriders)
+        contracts[name] = replace(contracts[name], callers=callers, perhaps_called=perhaps, overriders=overriders)
 
 
 def _with_bases(module: Module | None, universe: Universe) -> dict[str, Module]:

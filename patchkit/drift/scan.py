@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.hinges import settled
 from patchkit.drift.inference import Inference
 from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
@@ -91,12 +92,13 @@ class Scanner:
         seen: set[str] = set()
         before: Reading | None = None
         package: Package | None = None
+        older: Package | None = None
         for source in self._ahead(sources):
             progress(source.release)
-            package = Package.after(source, "vllm", package)
+            older, package = package, Package.after(source, "vllm", package)
             reading = read(self.manifest.surface, package, before)
-            if before is not None:
-                yield self._drift(before, reading, package, seen)
+            if before is not None and older is not None:
+                yield self._drift(before, reading, (older, package), seen)
             seen |= {name for name, contract in reading.contracts.items() if contract.there}
             before = reading
 
@@ -118,13 +120,14 @@ class Scanner:
                 yield source
                 wanted |= source.wanted
 
-    def _drift(self, old: Reading, new: Reading, package: Package, seen: set[str]) -> Drift:
-        release = version_of(new.release)
-        patched = Patched(self.project, self.manifest, new.release, package)
+    def _drift(self, old: Reading, new: Reading, packages: tuple[Package, Package], seen: set[str]) -> Drift:
+        release, package = version_of(new.release), packages[1]
+        fitted = Patched(self.project, self.manifest, old.release, packages[0])
+        patched = Patched(self.project, self.manifest, new.release, package, like=fitted)
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = [self._mended(finding, old, new, patched) for finding in found]
+        findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -135,16 +138,18 @@ class Scanner:
             tuple(patch.name for patch in self.series.patches if patch.name not in taken),
             tuple(worst_first([*findings, *lacking])),
             tuple(dead(new)),
-            tuple(self._retired(old, new, package)),
+            tuple(self._retired(old, new, patched)),
         )
 
-    def _retired(self, old: Reading, new: Reading, package: Package) -> Iterator[Retirement]:
+    def _retired(self, old: Reading, new: Reading, patched: Patched) -> Iterator[Retirement]:
         """Patches that the newer release shows no need of; nothing of a source that does not say which it is."""
         if version_of(old.release) is None or version_of(new.release) is None:
             return
 
         def without(patch: Patch, symbol: str) -> Sequence[Touch]:
-            return Patched(self.project, self.manifest, old.release, package, (patch.name,)).on(symbol)
+            return Patched(self.project, self.manifest, old.release, patched.vllm, (patch.name,), like=patched).on(
+                symbol
+            )
 
         developed_on = Version(self.manifest.developed_on)
         yield from retirements(self.series, retirement.Step(old, new, developed_on, without, self._base))
@@ -152,10 +157,23 @@ class Scanner:
     def _base(self, symbol: str) -> Contract | None:
         """A symbol in the release that the runtime was developed on; None if it cannot be read now."""
         try:
-            package = Package(source_of(self.manifest.developed_on), "vllm")
-            return contract_of(symbol, Inference(Universe(package)))
+            return contract_of(symbol, self._developed_on)
         except PatchkitError:
             return None
+
+    @cached_property
+    def _developed_on(self) -> Inference:
+        return Inference(Universe(Package(source_of(self.manifest.developed_on), "vllm")))
+
+    def _settled(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
+        """``finding`` by the code that was fitted to the older release; as it is if that cannot be laid out."""
+        if finding.hinge is None or version_of(old.release) is None:
+            return finding
+        try:
+            touches = fitted.on(finding.symbol)
+        except PatchkitError as error:
+            return replace(finding, guessed=f"{finding.hinge.question}: {error.what}")
+        return settled(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
 
     def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
@@ -187,13 +205,19 @@ def dead(new: Reading) -> Iterator[str]:
 
 @dataclass
 class Patched:
-    """What the runtime, patched for a release, touches of it; laid out and read only if it is asked."""
+    """What the runtime, patched for a release, touches of it; laid out and read only if it is asked.
+
+    Attributes:
+        like: another state of the same code; the files that are the same there are not parsed again.
+    """
 
     project: Project
     manifest: Manifest
     release: str
     vllm: Package
     without: tuple[str, ...] = ()
+    like: Patched | None = None
+    _parsed: Package | None = None
 
     def on(self, symbol: str) -> Sequence[Touch]:
         """The touches on one symbol, or on those that hand over to it."""
@@ -220,8 +244,7 @@ class Patched:
     @cached_property
     def _code(self) -> CodeRead:
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
-            into = Path(folder, "tree")
-            tree = patched_tree(self.project, self.manifest.name, self.release, self.without, into)
+            tree = patched_tree(self.project, self.manifest.name, self.release, self.without, Path(folder, "tree"))
             return self._read(tree.path)
 
     @cached_property
@@ -233,9 +256,14 @@ class Patched:
             tree = patched_tree(self.project, self.manifest.name, self.release, every, into=Path(folder, "tree"))
             return self._read(tree.path)
 
+    @property
+    def _parsed_before(self) -> Package | None:
+        """The nearest state of the code that was parsed so far."""
+        return self._parsed or (self.like._parsed_before if self.like else None)
+
     def _read(self, tree: Path) -> CodeRead:
-        runtime = Package(Folder(tree, self.release), self.manifest.package)
-        return read_code(runtime, self.vllm, self.manifest.surface.types)
+        self._parsed = Package.after(Folder(tree, self.release), self.manifest.package, self._parsed_before)
+        return read_code(self._parsed, self.vllm, self.manifest.surface.types)
 
 
 def fetch(source: Source, paths: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from patchkit.drift.inference import Inference
@@ -28,12 +28,14 @@ class Call:
         positional: arguments by position.
         keywords: arguments by name.
         rest, named: whether ``*rest`` and ``**named`` are passed on, or taken.
+        names: of what is taken by position, the names by which it may be given as well.
     """
 
     positional: int
     keywords: tuple[str, ...] = ()
     rest: bool = False
     named: bool = False
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -136,4 +138,5 @@ def accepted_by(function: Function, bound: int = 1) -> Call:
         tuple(one.arg for one in arguments.kwonlyargs),
         arguments.vararg is not None,
         arguments.kwarg is not None,
+        tuple(one.arg for one in arguments.args if one.arg in positional(function)[bound:]),
     )

@@ -11,6 +11,28 @@ from patchkit.drift.contract import Contract
 
 Severity = Literal["loud", "silent", "look", "harmless"]
 BREAKS: tuple[Severity, ...] = ("silent", "loud")
+Way = Literal["given", "by name", "by place", "omitted", "untaken", "misnamed"]
+ASKED: dict[Way, str] = {
+    "given": "whether the runtime gives `{}` was not read",
+    "by name": "whether the runtime gives `{}` by name was not read",
+    "by place": "whether the runtime gives `{}` by its place was not read",
+    "omitted": "whether the runtime leaves `{}` out was not read",
+    "untaken": "whether what takes its place takes `{}` was not read",
+    "misnamed": "whether what takes its place takes `{}` by that name was not read",
+}
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """What a break depends on in the runtime's own code: it is one if a parameter is used in this way."""
+
+    way: Way
+    parameter: str
+
+    @property
+    def question(self) -> str:
+        """What is not known until that code is read."""
+        return ASKED[self.way].format(self.parameter)
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,7 @@ class Finding:
             a break means "unpatched".
         perhaps_by: patches that name the symbol but were written for another move of it.
         because: why those patches are thought to mend it, or why not.
+        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.hinges`.
     """
 
     kind: str
@@ -42,6 +65,7 @@ class Finding:
     mended_by: tuple[str, ...] = ()
     perhaps_by: tuple[str, ...] = ()
     because: str = ""
+    hinge: Hinge | None = None
 
     @property
     def brief(self) -> str:

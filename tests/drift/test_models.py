@@ -1,0 +1,211 @@
+"""What a model is, read off a made-up registry and classes; and what that makes of vLLM's choice of a runner."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up_releases import MadeUp, inference_of
+
+from patchkit.drift.choice import Circumstances, selected
+from patchkit.drift.compare import compare
+from patchkit.drift.models import Model
+from patchkit.drift.package import Package, Universe
+from patchkit.drift.reading import read
+from patchkit.series.manifest import Selected, Surface
+
+FOLDER = "vllm/model_executor/models"
+REGISTRY = """
+_TEXT = {
+    "DenseForCausalLM": ("dense", "DenseForCausalLM"),
+    "DenseAliasForCausalLM": ("dense", "DenseForCausalLM"),
+    "ExpertsForCausalLM": ("experts", "ExpertsForCausalLM"),
+    "FactoryForCausalLM": ("vllm.models.factory", "FactoryForCausalLM"),
+    "MixedForCausalLM": ("mixed", "MixedForCausalLM"),
+    "StateForCausalLM": ("state", "StateForCausalLM"),
+    "LatentForCausalLM": ("latent", "LatentForCausalLM"),
+    "LostForCausalLM": ("lost", "LostForCausalLM"),
+    "PartlyForCausalLM": ("partly", "PartlyForCausalLM"),
+}
+_ALL = {**_TEXT}
+"""
+FILES = {
+    "vllm/__init__.py": "",
+    "vllm/layers.py": "class FusedMoE: ...\nclass MLAAttention: ...\n",
+    f"{FOLDER}/__init__.py": "",
+    f"{FOLDER}/registry.py": REGISTRY,
+    f"{FOLDER}/interfaces.py": """
+        from typing import ClassVar
+        class IsHybrid:
+            is_hybrid: ClassVar[bool] = True
+        class IsAttentionFree:
+            is_attention_free: ClassVar[bool] = True
+    """,
+    f"{FOLDER}/dense.py": """
+        from vllm.layers import FusedMoE
+        class Mlp: ...
+        class DenseForCausalLM:
+            def __init__(self): self.mlp = Mlp()
+            def experts(self): return FusedMoE.make_expert_params_mapping()
+            def split(self): return FusedMoEParallelConfig.flatten()
+    """,
+    f"{FOLDER}/experts.py": """
+        from vllm.layers import FusedMoE
+        class Block:
+            def __init__(self): self.experts = FusedMoE(8)
+        class Layer:
+            def __init__(self, config): self.mlp = Block() if config.experts else None
+        class Decoder:
+            def __init__(self, config, layer=Layer): self.layers = [layer(config)]
+        class ExpertsForCausalLM:
+            model_class = Decoder
+    """,
+    "vllm/models/__init__.py": "",
+    "vllm/models/factory.py": """
+        from vllm.layers import FusedMoEFactory
+        class FactoryForCausalLM:
+            def __init__(self): self.experts = FusedMoEFactory.create(8)
+    """,
+    f"{FOLDER}/mixed.py": """
+        from .interfaces import IsHybrid
+        from .experts import ExpertsForCausalLM
+        class MixedForCausalLM(ExpertsForCausalLM, IsHybrid): ...
+    """,
+    f"{FOLDER}/state.py": "from .interfaces import IsAttentionFree\nclass StateForCausalLM(IsAttentionFree): ...\n",
+    f"{FOLDER}/latent.py": """
+        from vllm.layers import MLAAttention
+        class LatentForCausalLM:
+            def __init__(self): self.attention = MLAAttention()
+    """,
+    f"{FOLDER}/partly.py": """
+        from vllm.model_executor.models.elsewhere import Block, Base
+        class PartlyForCausalLM(Base):
+            def __init__(self): self.block = Block()
+    """,
+}
+TRUTH = {
+    "DenseForCausalLM": set(),
+    "DenseAliasForCausalLM": set(),
+    "ExpertsForCausalLM": {"is_moe"},
+    "FactoryForCausalLM": {"is_moe"},
+    "MixedForCausalLM": {"is_moe", "is_hybrid"},
+    "StateForCausalLM": {"is_attention_free"},
+    "LatentForCausalLM": {"use_mla"},
+}
+TRAITS = ("is_moe", "is_hybrid", "is_attention_free", "has_inner_state", "use_mla")
+
+
+def universe(**more: str) -> Universe:
+    files = {**FILES, **{f"{FOLDER}/{name}.py": text for name, text in more.items()}}
+    return Universe(Package(MadeUp(files), "vllm"))
+
+
+@pytest.mark.parametrize(("architecture", "has"), TRUTH.items(), ids=TRUTH)
+def test_a_model_is_what_its_classes_say(architecture: str, has: set[str]) -> None:
+    model = Model(universe(), architecture)
+    traits = {name: model.trait(name) for name in TRAITS}
+    assert {name for name, trait in traits.items() if trait.value} == has
+    assert all(trait.place and not trait.guessed for trait in traits.values())
+
+
+def test_the_place_of_the_layer_or_of_the_mark_is_given() -> None:
+    model = Model(universe(), "MixedForCausalLM")
+    assert model.trait("is_moe").place == "model_executor/models/experts.py:4"
+    assert model.trait("is_hybrid").place == "model_executor/models/interfaces.py:4"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "trait", "said"),
+    [
+        ("NobodyForCausalLM", "is_moe", "the registry names no class that was found"),
+        ("LostForCausalLM", "is_hybrid", "the registry names no class that was found"),
+        ("PartlyForCausalLM", "is_moe", "Base (model_executor/models/partly.py:3) was not found"),
+        ("PartlyForCausalLM", "is_hybrid", "its base class Base was not found"),
+    ],
+)
+def test_what_is_not_shown_is_guessed(architecture: str, trait: str, said: str) -> None:
+    found = Model(universe(), architecture).trait(trait)
+    assert not found.value and said in found.guessed
+
+
+def test_a_model_class_that_names_itself_in_a_circle_comes_to_an_end() -> None:
+    named = "    x = DenseForCausalLM\n    y = StateForCausalLM\n"
+    circle = f"from .state import StateForCausalLM\nclass DenseForCausalLM:\n{named}"
+    state = "from .dense import DenseForCausalLM\nclass StateForCausalLM:\n    x = DenseForCausalLM\n"
+    assert not Model(universe(dense=circle, state=state), "DenseForCausalLM").trait("is_moe").value
+
+
+RULE = {
+    "vllm/config.py": """
+        class Model:
+            architectures: list[str]
+        class Config:
+            model: Model = None
+            @property
+            def second(self) -> bool:
+                if getattr(self.model, "is_hybrid", False): return False
+                if getattr(self.model, "is_attention_free", False): return False
+                return not self.model.is_moe
+    """,
+    "vllm/runner.py": "class GPUModelRunner: ...\n",
+    "vllm/second.py": "class GPUModelRunner: ...\n",
+    "vllm/worker.py": """
+        from vllm.config import Config
+        from vllm.runner import GPUModelRunner
+        class Worker:
+            def __init__(self, config: Config):
+                self.second = config.second
+            def init_device(self):
+                if self.second:
+                    from vllm.second import GPUModelRunner as Second
+                    self.model_runner = Second(self)
+                else:
+                    self.model_runner = GPUModelRunner(self)
+    """,
+}
+RUNNER, BY = "vllm.runner.GPUModelRunner", "vllm.worker.Worker.init_device"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "runner"),
+    [
+        ("DenseForCausalLM", "second"),
+        ("ExpertsForCausalLM", "runner"),
+        ("FactoryForCausalLM", "runner"),
+        ("MixedForCausalLM", "runner"),
+        ("StateForCausalLM", "runner"),
+    ],
+)
+def test_the_runner_is_chosen_by_what_the_model_is(architecture: str, runner: str) -> None:
+    inference = inference_of({**FILES, **RULE})
+    found = selected(inference.universe, inference, RUNNER, BY, Circumstances(architecture, "cuda"))
+    assert found is not None and found.chosen == (f"vllm.{runner}.GPUModelRunner",) and not found.guessed
+    assert any(f" of {architecture} is " in line for line in found.rule)
+
+
+def test_a_model_of_which_nothing_is_known_is_listed_as_guessed() -> None:
+    inference = inference_of({**FILES, **RULE})
+    found = selected(inference.universe, inference, RUNNER, BY, Circumstances("NobodyForCausalLM", "cuda"))
+    assert found is not None
+    assert [guess for guess in found.guessed if guess.startswith("is_moe of NobodyForCausalLM")]
+
+
+def test_models_with_experts_move_in_the_release_that_drops_the_exception() -> None:
+    dropped = RULE["vllm/config.py"].replace("return not self.model.is_moe", "return True")
+    models = ["DenseForCausalLM", "ExpertsForCausalLM"]
+    surface = Surface(selected={RUNNER: Selected(by={"cuda": BY}, architectures=models)})
+    old = read(surface, Package(MadeUp({**FILES, **RULE}, "1.0"), "vllm"))
+    new = read(surface, Package(MadeUp({**FILES, **RULE, "vllm/config.py": dropped}, "1.1"), "vllm"), old)
+    (found,) = [one for one in compare(surface, old, new) if one.severity == "silent"]
+    assert found.kind == "selection-changed" and "ExpertsForCausalLM" in found.sentence
+    assert "DenseForCausalLM" not in found.sentence
+
+
+@given(st.text(max_size=60))
+def test_no_text_of_a_registry_stops_the_reading(text: str) -> None:
+    files = {
+        **FILES,
+        f"{FOLDER}/registry.py": f"A = {{'X': {text!r}, 'Y': ('m', {text!r}), 3: 4, **z}}\nB: dict = {{}}\n",
+    }
+    trait = Model(Universe(Package(MadeUp(files), "vllm")), "Y").trait("is_moe")
+    assert trait.guessed and not trait.value
