@@ -7,9 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evals"))
-from corpus import entries  # noqa: E402
+from corpus import entries
 
-from patchkit.evals.graders.integer import read_answer  # noqa: E402
+from patchkit.evals.graders.integer import read_answer
 
 
 def main() -> None:

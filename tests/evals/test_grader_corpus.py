@@ -10,7 +10,7 @@ import pytest
 from patchkit.evals.graders.integer import read_answer
 
 sys.path.insert(0, str(Path(__file__).parent))
-from corpus import Entry, entries  # noqa: E402
+from corpus import Entry, entries
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: f"{entry.family}-{entry.id}")

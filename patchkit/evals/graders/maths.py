@@ -12,7 +12,8 @@ import logging
 from typing import Any
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.integer import last_box, read_operations
+from patchkit.evals.graders.answers import answering, stated
+from patchkit.evals.graders.integer import read_operations
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -27,15 +28,24 @@ def grade(problem: Problem, text: str) -> Grade:
             f"the reference of {problem.id} is `{problem.reference[:40]}`",
             "the grader `maths` needs a number, or LaTeX without text around it",
         )
-    box, approach = last_box(text), read_operations(text)
+    text, approach = answering(text), read_operations(text)
+    box = stated(text)
     found = _parse(text if box is None else _boxed(box))
     if not found:
         return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
     try:
-        correct = verify(expected, found, timeout_seconds=None)
+        correct = verify(expected, found, timeout_seconds=None) and not _differ(expected[0], found[0])
     except Exception:  # sympy raises what it likes
         correct = False
     return Grade(correct, _normalize(*found), approach, why="" if correct else "another answer")
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether both are exact rationals, and not the same one; ``verify`` compares six decimals."""
+    import sympy
+
+    rationals = [value.doit() if isinstance(value, sympy.Expr) else value for value in (one, other)]
+    return all(isinstance(value, sympy.Rational) for value in rationals) and rationals[0] != rationals[1]
 
 
 def _normalize(found: Any, written: str = "") -> str:
