@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{|[{}]")
+ENDS, BEGINS = re.compile("</think(?:ing)?>"), re.compile("<think(?:ing)?>")
+HEADING = re.compile(r"(?:step|part|case|section|solution|method)\b|[^0-9\\$]{4,}$", re.IGNORECASE)
 HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)$", re.MULTILINE)
 SAYS = re.compile(r"\banswer(?:\s+is\b|\**\s*[:=])|答案\s*\**\s*[是为:：=]", re.IGNORECASE)  # noqa: RUF001
 NEXT_QUESTION = re.compile(
@@ -19,7 +21,7 @@ NEXT_QUESTION = re.compile(
 
 def answering(text: str) -> str:
     """The part that answers: without what was thought, be it cut off, and without a next question."""
-    text = text.rpartition("</think>")[2].partition("<think>")[0]
+    text = BEGINS.split(ENDS.split(text)[-1])[0]
     for found in NEXT_QUESTION.finditer(text):
         if is_stated(text[: found.start()]):
             return text[: found.start()]
@@ -36,8 +38,8 @@ def stated(text: str) -> str | None:
     box = last_box(text)
     if box is not None:
         return box
-    lines = HASHES.findall(text)
-    return re.split(r"\s+[(\[]", lines[-1])[0].strip() if lines else None
+    lines = [line for line in HASHES.findall(text) if not HEADING.match(line)]
+    return re.split(r"\s+(?<!\\)[(\[]", lines[-1])[0].strip() if lines else None
 
 
 def last_box(text: str) -> str | None:

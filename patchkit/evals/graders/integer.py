@@ -8,6 +8,7 @@ answer even if it is no number. Numbers stay text: there is no length that overf
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from patchkit.errors import PatchkitError
 from patchkit.evals.graders.answers import answering, stated
@@ -21,15 +22,21 @@ MORE = r"(?:[.,/:][0-9]+|[eE][-+]?[0-9]+|_\w+|(?:\^\{?|\*\*)[-+]?[0-9]+\}?|[²³
 NUMBER = rf"(?:(?<![\w)\]}}^])[-+])?(?<![\w.^])(?<!\^[-+{{])(?:{DIGITS}|\.[0-9]+){MORE}*"
 LAST_NUMBER = re.compile(NUMBER, re.ASCII)  # a Chinese word may stand against a number
 NO_OPERATION = r"(?!\**\s*[-+/^=]|\s+\*(?!\*)|\*(?:\s*[0-9(]|\w))"  # closing asterisks are none
+SAYS = (
+    r"(?:\banswer(?:\s+(?:is|was|equals|(?:should|would|must|will|can only)\s+be))?"
+    r"(?:\s+(?:therefore|thus|then|just|simply|exactly|clearly))?"
+    r"|(?:答案|(?<!回)答(?=[:：]))(?:应该|应|就|即|等于)?)"  # noqa: RUF001
+    r"[\s:=*$(：是为【一共有]{0,9}(?:[A-Za-z]\s*=[\s$]*)?"  # noqa: RUF001
+)
 ANSWER_IS = re.compile(
-    rf"(?:\banswer(?:\s+is)?|答案)[\s:=*$(：是为]{{0,9}}(?=(?P<number>{NUMBER}))(?P=number){NO_OPERATION}",  # noqa: RUF001
+    rf"{SAYS}(?=(?P<number>{NUMBER}))(?P=number){NO_OPERATION}",
     re.IGNORECASE | re.ASCII,
 )
 INTEGER = re.compile(r"-?[0-9]+")
 WHOLE = re.compile(rf"([-+]?)({DIGITS})(?:\.0+)?")
 IN_A_BOX = re.compile(rf"({NUMBER})(?:\^?\\circ|\\degree|°|\\?%)?[.。]?", re.ASCII)
 
-LOOK = re.compile(r"\\(?:displaystyle|textstyle|large|Large|left|right)(?![A-Za-z])")
+LOOK = re.compile(r"\\(?:displaystyle|textstyle|large|Large|LARGE|huge|Huge|left|right|bf|rm|it|sf|tt)(?![A-Za-z])")
 DELIMITER = re.compile(r"\\[()\[\]]")
 CURRENCY = re.compile(r"\\\$|[$€£¥]")
 MODULUS = re.compile(r"(?:\\pmod\s*(?:\{[^{}]*\}|\w+)|\\[bp]?mod\b.*|\(\s*\\?mod\b[^)]*\)|\s+mod\b.*)\s*$")
@@ -38,6 +45,9 @@ UNIT = re.compile(
     r"(?<=[0-9])(?:\s+(?!(?:or|and|to|times)\b)[A-Za-z]{2,}(?:\^\{?[0-9]\}?)?(?:\s+[A-Za-z]+)*"
     r"|\s*(?![百千万亿])[\u4e00-\u9fff]+)[.。]?$"
 )
+LEAD = re.compile(r"^(?:\**(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\**\s*[:=]?|答案\s*[:：是为])\s*", re.IGNORECASE)  # noqa: RUF001
+RELATION = re.compile(r"\\(?:equiv|approx|Rightarrow|implies)(?![A-Za-z])|[≡≈]")
+SCIENTIFIC = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*(?:\*|\\times|\\cdot)\s*10\^\{?(-?[0-9]{1,2})\}?")
 QUOTIENT = re.compile(r"(-?)\\[dt]?frac\s*\{\s*(-?[0-9]{1,18})\s*\}\s*\{\s*(-?[0-9]{1,18})\s*\}")
 
 WORDS = re.compile(
@@ -55,6 +65,7 @@ SIGNS = str.maketrans(
         **dict.fromkeys("\u00a0\u2009\u202f\u3000", " "),  # spaces that do not break, thin ones
         **{chr(0xFF10 + digit): str(digit) for digit in range(10)},  # full-width
         **dict.fromkeys("\uff0d", "-"),
+        "\uff0c": ",",
         **{"×": "*", "⋅": "*", "·": "*", "÷": "/"},  # noqa: RUF001
     }
 )
@@ -97,8 +108,13 @@ def read_answer(text: str) -> str | None:
 
 def _read_stated(answer: str) -> str:
     """The number that a box, or the line of an answer, comes down to; else what stands there."""
-    answer = MODULUS.sub("", CURRENCY.sub("", answer)).strip()
-    quotient = QUOTIENT.fullmatch(answer)
+    answer = RELATION.sub("=", CURRENCY.sub("", DELIMITER.sub("", answer.replace("**", ""))))
+    answer = LEAD.sub("", MODULUS.sub("", answer).strip()).strip()
+    scaled = SCIENTIFIC.fullmatch(answer)
+    if scaled:
+        value = Fraction(scaled[1]) * Fraction(10) ** int(scaled[2])
+        return str(value) if value.denominator == 1 else answer
+    quotient = QUOTIENT.fullmatch(re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", answer))
     if quotient and int(quotient[3]) and int(quotient[2]) % int(quotient[3]) == 0:
         return normalize(str(int(quotient[1] + "1") * int(quotient[2]) // int(quotient[3])))
     words = WORDS.fullmatch(answer)
