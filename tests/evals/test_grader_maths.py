@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,3 +130,11 @@ def test_exact_numbers_are_compared_exactly_and_read_where_integers_are(
     reference: str, text: str, correct: bool
 ) -> None:
     assert graded(text, reference).correct is correct
+
+
+ANSWERS = yaml.safe_load((Path(__file__).parent / "answers" / "maths.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("entry", ANSWERS, ids=lambda entry: entry["id"])
+def test_an_answer_of_the_corpus_is_held_against_its_reference(entry: dict[str, Any]) -> None:
+    assert graded(entry["text"], entry["reference"]).correct is entry["right"]

@@ -13,6 +13,10 @@ ENDS, BEGINS = re.compile("</think(?:ing)?>"), re.compile("<think(?:ing)?>")
 HEADING = re.compile(r"(?:step|part|case|section|solution|method)\b|[^0-9\\$]{4,}$", re.IGNORECASE)
 HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)$", re.MULTILINE)
 SAYS = re.compile(r"\banswer(?:\s+is\b|\**\s*[:=])|答案\s*\**\s*[是为:：=]", re.IGNORECASE)  # noqa: RUF001
+DELIMITED = re.compile(
+    rf"(?:{SAYS.pattern})[\s*:：]*(?:\\\((.+?)\\\)|\\\[(.+?)\\\]|\$\$(.+?)\$\$|\$([^$\n]+)\$)",  # noqa: RUF001
+    re.IGNORECASE | re.DOTALL,
+)
 NEXT_QUESTION = re.compile(
     r"^[ \t]*(?:\*\*|#+[ \t]*)?(?:(?:Question|Problem|Q|Human|User)\b|问题|题目)[ \t]*[0-9]*\**[ \t]*[:：]",  # noqa: RUF001
     re.MULTILINE,
@@ -40,6 +44,12 @@ def stated(text: str) -> str | None:
         return box
     lines = [line for line in HASHES.findall(text) if not HEADING.match(line)]
     return re.split(r"\s+(?<!\\)[(\[]", lines[-1])[0].strip() if lines else None
+
+
+def delimited(text: str) -> str | None:
+    """The LaTeX that follows the last "the answer is"; None if none does."""
+    found = DELIMITED.findall(text)
+    return next((part.strip() for part in found[-1] if part.strip()), None) if found else None
 
 
 def last_box(text: str) -> str | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from typing import Any
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.answers import answering, stated
-from patchkit.evals.graders.integer import read_operations
+from patchkit.evals.graders.answers import answering, delimited, stated
+from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -30,6 +31,12 @@ def grade(problem: Problem, text: str) -> Grade:
         )
     text, approach = answering(text), read_operations(text)
     box = stated(text)
+    if box is None:
+        box = delimited(text)
+    if box is not None:
+        box = _integer(box) or box
+    elif "答案" in text:
+        box = read_answer(text)
     found = _parse(text if box is None else _boxed(box))
     if not found:
         return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
@@ -38,6 +45,18 @@ def grade(problem: Problem, text: str) -> Grade:
     except Exception:  # sympy raises what it likes
         correct = False
     return Grade(correct, _normalize(*found), approach, why="" if correct else "another answer")
+
+
+def _integer(box: str) -> str | None:
+    """The integer that `integer` reads in a box; None where it may be a list, equations or a share in percent."""
+    if (
+        box.count("=") > 1
+        or "%" in box
+        or re.search(r"[;\n]|,(?![0-9]{3})", box.replace("{,}", ",").replace(r",\!", ","))
+    ):
+        return None
+    number = read_answer(_boxed(box))
+    return number if number and INTEGER.fullmatch(number) else None
 
 
 def _differ(one: Any, other: Any) -> bool:
