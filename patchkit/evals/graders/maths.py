@@ -55,6 +55,8 @@ def _integer(box: str) -> str | None:
         or re.search(r"[;\n]|,(?![0-9]{3})", box.replace("{,}", ",").replace(r",\!", ","))
     ):
         return None
+    if "," in box and box.lstrip("$ ").startswith(("(", "[", "\\left")):  # a pair, no thousands
+        return None
     number = read_answer(_boxed(box))
     return number if number and INTEGER.fullmatch(number) else None
 
