@@ -152,7 +152,7 @@ def test_the_last_box_goes_before_everything_else(text: str, answer: str) -> Non
         ("24", "25", False, "another integer"),
         ("-25", "25", False, "another integer"),
         ("2.5", "5", False, "no integer"),
-        (r"\boxed{\frac{25}{1}}", "25", False, "no integer"),
+        (r"\boxed{\frac{25}{1}}", "25", True, ""),
         ("", "25", False, "no answer"),
     ],
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,3 +111,30 @@ def test_no_text_is_too_odd(text: str) -> None:
 def test_a_fraction_equals_itself_reduced(numerator: int, denominator: int) -> None:
     grade = graded(rf"\boxed{{\frac{{{numerator * 6}}}{{{denominator * 6}}}}}", f"{numerator}/{denominator}")
     assert grade.correct
+
+
+@pytest.mark.parametrize(
+    ("reference", "text", "correct"),
+    [
+        ("2^{-99}", r"\boxed{2^{-98}}", False),
+        ("2^{-99}", r"\boxed{2^{-99}}", True),
+        ("1/1000000007", r"\boxed{\frac{1}{1000000009}}", False),
+        ("7/2", r"The answer is $\frac{7}{2}$.", True),
+        ("7/2", "\\boxed{7/2}\n\nQuestion: Half of 2?\n\\boxed{1}", True),
+        ("7/2", r"<think>\boxed{1}</think>\boxed{3.5}", True),
+        ("7/2", r"<think>so \boxed{7/2}", False),
+        (r"\frac{7}{2}", "#### 7/2 (2 steps)", True),
+    ],
+)
+def test_exact_numbers_are_compared_exactly_and_read_where_integers_are(
+    reference: str, text: str, correct: bool
+) -> None:
+    assert graded(text, reference).correct is correct
+
+
+ANSWERS = yaml.safe_load((Path(__file__).parent / "answers" / "maths.yaml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("entry", ANSWERS, ids=lambda entry: entry["id"])
+def test_an_answer_of_the_corpus_is_held_against_its_reference(entry: dict[str, Any]) -> None:
+    assert graded(entry["text"], entry["reference"]).correct is entry["right"]

@@ -8,8 +8,10 @@ answer even if it is no number. Numbers stay text: there is no length that overf
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from patchkit.errors import PatchkitError
+from patchkit.evals.graders.answers import answering, stated
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -18,17 +20,40 @@ DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|(?<![0-9] )[0-9]{1,3}(?: [0-9]{3
 # what makes more of a number than an integer: decimals, fractions, lists, times, exponents, powers, an underscore
 MORE = r"(?:[.,/:][0-9]+|[eE][-+]?[0-9]+|_\w+|(?:\^\{?|\*\*)[-+]?[0-9]+\}?|[²³¹⁰⁴-⁹¼-¾⅐-⅞])"
 NUMBER = rf"(?:(?<![\w)\]}}^])[-+])?(?<![\w.^])(?<!\^[-+{{])(?:{DIGITS}|\.[0-9]+){MORE}*"
-LAST_NUMBER = re.compile(NUMBER)
+LAST_NUMBER = re.compile(NUMBER, re.ASCII)  # a Chinese word may stand against a number
 NO_OPERATION = r"(?!\**\s*[-+/^=]|\s+\*(?!\*)|\*(?:\s*[0-9(]|\w))"  # closing asterisks are none
+SAYS = (
+    r"(?:\banswer(?:\s+(?:is|was|equals|(?:should|would|must|will|can only)\s+be))?"
+    r"(?:\s+(?:therefore|thus|then|just|simply|exactly|clearly))?"
+    r"|(?:答案|(?<!回)答(?=[:：]))(?:应该|应|就|即|等于)?)"  # noqa: RUF001
+    r"[\s:=*$(：是为【一共有]{0,9}(?:[A-Za-z]\s*=[\s$]*)?"  # noqa: RUF001
+)
 ANSWER_IS = re.compile(
-    rf"\banswer(?:\s+is)?[\s:=*$(]{{0,9}}(?=(?P<number>{NUMBER}))(?P=number){NO_OPERATION}", re.IGNORECASE
+    rf"{SAYS}(?=(?P<number>{NUMBER}))(?P=number){NO_OPERATION}",
+    re.IGNORECASE | re.ASCII,
 )
 INTEGER = re.compile(r"-?[0-9]+")
 WHOLE = re.compile(rf"([-+]?)({DIGITS})(?:\.0+)?")
-IN_A_BOX = re.compile(rf"({NUMBER})(?:\^?\\circ|\\?%)?\.?")
+IN_A_BOX = re.compile(rf"({NUMBER})(?:\^?\\circ|\\degree|°|\\?%)?[.。]?", re.ASCII)
 
-BRACE = re.compile(r"\\(?:boxed|fbox)\s*\{|[{}]")
-WORDS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+LOOK = re.compile(r"\\(?:displaystyle|textstyle|large|Large|LARGE|huge|Huge|left|right|bf|rm|it|sf|tt)(?![A-Za-z])")
+DELIMITER = re.compile(r"\\[()\[\]]")
+CURRENCY = re.compile(r"\\\$|[$€£¥]")
+MODULUS = re.compile(r"(?:\\pmod\s*(?:\{[^{}]*\}|\w+)|\\[bp]?mod\b.*|\(\s*\\?mod\b[^)]*\)|\s+mod\b.*)\s*$")
+# words at the end; not those that make a list of it, nor 百, 千, 万 and 亿, which multiply
+UNIT = re.compile(
+    r"(?<=[0-9])(?:\s+(?!(?:or|and|to|times)\b)[A-Za-z]{2,}(?:\^\{?[0-9]\}?)?(?:\s+[A-Za-z]+)*"
+    r"|\s*(?![百千万亿])[\u4e00-\u9fff]+)[.。]?$"
+)
+LEAD = re.compile(r"^(?:\**(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\**\s*[:=]?|答案\s*[:：是为])\s*", re.IGNORECASE)  # noqa: RUF001
+RELATION = re.compile(r"\\(?:equiv|approx|Rightarrow|implies)(?![A-Za-z])|[≡≈]")
+SCIENTIFIC = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*(?:\*|\\times|\\cdot)\s*10\^\{?(-?[0-9]{1,2})\}?")
+QUOTIENT = re.compile(r"(-?)\\[dt]?frac\s*\{\s*(-?[0-9]{1,18})\s*\}\s*\{\s*(-?[0-9]{1,18})\s*\}")
+
+WORDS = re.compile(
+    r"\\(?:text(?:rm|bf|it|tt|sf|normal)?|math(?:rm|bf|it|sf|tt|normal)|boldsymbol|mbox|operatorname)\s*\{([^{}]*)\}"
+    r"(\s*\^\s*(?:[0-9]|\{[0-9]\}))?"
+)
 SPACES = {r"\,": " ", r"\;": " ", r"\:": " ", r"\ ": " ", r"\!": "", "{,}": ","}
 LATEX_SPACE = re.compile("|".join(map(re.escape, SPACES)))
 SIGN_APART = re.compile(
@@ -37,7 +62,10 @@ SIGN_APART = re.compile(
 SIGNS = str.maketrans(
     {
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212", "-"),  # hyphens, the dash of figures, the en dash, minus
-        **dict.fromkeys("\u00a0\u2009\u202f", " "),  # spaces that do not break, thin ones
+        **dict.fromkeys("\u00a0\u2009\u202f\u3000", " "),  # spaces that do not break, thin ones
+        **{chr(0xFF10 + digit): str(digit) for digit in range(10)},  # full-width
+        **dict.fromkeys("\uff0d", "-"),
+        "\uff0c": ",",
         **{"×": "*", "⋅": "*", "·": "*", "÷": "/"},  # noqa: RUF001
     }
 )
@@ -68,28 +96,34 @@ def grade_first_line(problem: Problem, text: str) -> Grade:
 
 def read_answer(text: str) -> str | None:
     """What the text comes down to: a number in its normal form, else what stands in the last box; None if nothing."""
-    text = LATEX_SPACE.sub(lambda found: SPACES[found[0]], text.translate(SIGNS))
-    box = last_box(text)
-    if box is not None:
-        tidy = _tidy(box)
-        number = IN_A_BOX.fullmatch(tidy)
-        return normalize(number[1]) if number else (tidy or box)
-    text = SIGN_APART.sub(r"\1", text)
+    text = answering(text).translate(SIGNS)
+    text = LATEX_SPACE.sub(lambda found: SPACES[found[0]], LOOK.sub(" ", text))
+    answer = stated(text)
+    if answer is not None:
+        return _read_stated(answer)
+    text = SIGN_APART.sub(r"\1", DELIMITER.sub("$", text))
     said = ANSWER_IS.findall(text) or LAST_NUMBER.findall(text)
     return normalize(said[-1]) if said else None
 
 
-def last_box(text: str) -> str | None:
-    r"""What the last ``\boxed{}`` holds, braces matched; one that is empty or never closed does not count."""
-    opened: list[tuple[int, bool]] = []
-    boxes = {}
-    for found in BRACE.finditer(text):
-        if found.group() != "}":
-            opened.append((found.end(), found.group() != "{"))
-        elif opened:
-            start, is_box = opened.pop()
-            boxes[start] = text[start : found.start()].strip() if is_box else ""
-    return next((boxes[start] for start in sorted(boxes, reverse=True) if boxes[start]), None)
+def _read_stated(answer: str) -> str:
+    """The number that a box, or the line of an answer, comes down to; else what stands there."""
+    answer = RELATION.sub("=", CURRENCY.sub("", DELIMITER.sub("", answer.replace("**", ""))))
+    answer = LEAD.sub("", MODULUS.sub("", answer).strip()).strip()
+    scaled = SCIENTIFIC.fullmatch(answer)
+    if scaled:
+        value = Fraction(scaled[1]) * Fraction(10) ** int(scaled[2])
+        return str(value) if value.denominator == 1 else answer
+    quotient = QUOTIENT.fullmatch(re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", answer))
+    if quotient and int(quotient[3]) and int(quotient[2]) % int(quotient[3]) == 0:
+        return normalize(str(int(quotient[1] + "1") * int(quotient[2]) // int(quotient[3])))
+    words = WORDS.fullmatch(answer)
+    numbers = LAST_NUMBER.findall(words[1]) if words and not words[2] else []
+    if len(numbers) == 1:
+        return normalize(numbers[0])
+    tidy = _tidy(UNIT.sub("", answer))
+    number = IN_A_BOX.fullmatch(tidy) or IN_A_BOX.fullmatch(re.sub(r"^\((.*)\)$", r"\1", tidy))
+    return normalize(number[1]) if number else (_tidy(answer) or answer)
 
 
 def normalize(number: str) -> str:
@@ -121,4 +155,4 @@ def _tidy(box: str) -> str:
 
 
 def _number_or_nothing(words: re.Match[str]) -> str:
-    return words[1] if re.search("[0-9]", words[1]) else ""
+    return words[1] + (words[2] or "") if re.search("[0-9]", words[1]) else ""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 from typing import Any
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.integer import last_box, read_operations
+from patchkit.evals.graders.answers import answering, delimited, stated
+from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -27,15 +29,44 @@ def grade(problem: Problem, text: str) -> Grade:
             f"the reference of {problem.id} is `{problem.reference[:40]}`",
             "the grader `maths` needs a number, or LaTeX without text around it",
         )
-    box, approach = last_box(text), read_operations(text)
+    text, approach = answering(text), read_operations(text)
+    box = stated(text)
+    if box is None:
+        box = delimited(text)
+    if box is not None:
+        box = _integer(box) or box
+    elif "答案" in text:
+        box = read_answer(text)
     found = _parse(text if box is None else _boxed(box))
     if not found:
         return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
     try:
-        correct = verify(expected, found, timeout_seconds=None)
+        correct = verify(expected, found, timeout_seconds=None) and not _differ(expected[0], found[0])
     except Exception:  # sympy raises what it likes
         correct = False
     return Grade(correct, _normalize(*found), approach, why="" if correct else "another answer")
+
+
+def _integer(box: str) -> str | None:
+    """The integer that `integer` reads in a box; None where it may be a list, equations or a share in percent."""
+    if (
+        box.count("=") > 1
+        or "%" in box
+        or re.search(r"[;\n]|,(?![0-9]{3})", box.replace("{,}", ",").replace(r",\!", ","))
+    ):
+        return None
+    if "," in box and box.lstrip("$ ").startswith(("(", "[", "\\left")):  # a pair, no thousands
+        return None
+    number = read_answer(_boxed(box))
+    return number if number and INTEGER.fullmatch(number) else None
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether both are exact rationals, and not the same one; ``verify`` compares six decimals."""
+    import sympy
+
+    rationals = [value.doit() if isinstance(value, sympy.Expr) else value for value in (one, other)]
+    return all(isinstance(value, sympy.Rational) for value in rationals) and rationals[0] != rationals[1]
 
 
 def _normalize(found: Any, written: str = "") -> str:

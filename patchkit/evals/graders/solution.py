@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Iterator
 from textwrap import dedent
 
+from patchkit.evals.graders import fences
+from patchkit.evals.graders.helpers import helpers
+
 MOST = 100_000  # characters; nobody writes that much for one function
-FENCE = re.compile(r"^([ \t]*)```[^\n]*\n(.*?)(?:^[ \t]*```|\Z)", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"\s*?^(?:\t|  )", re.MULTILINE)
 
 
@@ -27,16 +29,29 @@ def solution(prompt: str, entry_point: str, text: str) -> str | None:
     bare = continued(prompt, text) if INDENTED.match(text) else None
     if bare and parsed(bare):
         return bare
-    blocks = [outdented(block, len(indent)) for indent, block in FENCE.findall(text) if block.strip()]
+    found = fences.blocks(text, lambda code: parsed(dedent(code)) is not None)
+    blocks = [outdented(block, len(indent)) for indent, block in found if block.strip()]
     at_the_margin = [block if defines.search(block) else dedent(block) for block in blocks]
     whole = [block for block in at_the_margin if defines.search(block)]
     if whole:
-        return preamble(prompt, entry_point) + next((block for block in reversed(whole) if parsed(block)), whole[-1])
+        chosen = next((block for block in reversed(whole) if parsed(block)), None) or longest(whole[-1])
+        return with_helpers(preamble(prompt, entry_point) + chosen, [b for b in at_the_margin if b not in whole])
     if defines.search(text):
         return preamble(prompt, entry_point) + longest(from_code_on(text))
     if bare:
         return bare  # for Python to refuse
     return continued(prompt, blocks[0]) if blocks and INDENTED.match(blocks[0]) else None
+
+
+def with_helpers(program: str, others: list[str]) -> str:
+    """The program after what it lacks and other blocks define."""
+    tree = parsed(program)
+    trees = [other for block in others if (other := parsed(block))]
+    try:
+        added = helpers(tree, trees) if tree and trees else ""
+    except RecursionError:
+        return program
+    return f"{program}\n{added}" if "__future__" in program else added + program  # that import must come first
 
 
 def outdented(block: str, indent: int) -> str:

@@ -1,0 +1,30 @@
+"""Code in several fences, and fences that do not end where they should."""
+
+from __future__ import annotations
+
+import pytest
+
+from patchkit.evals.graders.solution import parsed, solution
+
+PROMPT = 'def twice(n):\n    """Doubles."""\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nimport operator\n```\nThen:\n```python\ndef twice(n):\n    return operator.mul(n, 2)\n```",
+        "```python\ndef twice(n):\n    return add(n)\n```\n\n```python\ndef add(n):\n    return n + n\n```",
+        '```python\ndef twice(n):\n    """As in\n    ```\n    twice(2)\n    ```\n    """\n    return n * 2\n```\nDone.',
+        "```python\ndef twice(n):\n    return n * 2```",
+        "```python\ndef twice(n):\n    return n * 2\n\nThis doubles it, as was asked.",
+        "```python\ndef twice(n):\n    return n * 2\n```\nFor example:\n```python\nassert twice(2) == 5\n```",
+        "```python\ndef twice(n):\n    return n * 2\n```\n```\n$ python twice.py\n4\n```",
+    ],
+    ids=["import", "helper", "docstring", "last-line", "prose", "example", "output"],
+)
+def test_the_program_is_put_together_and_doubles(text: str) -> None:
+    program = solution(PROMPT, "twice", text)
+    assert program and parsed(program)
+    names: dict[str, object] = {}
+    exec(compile(program, "<program>", "exec"), names)
+    assert names["twice"](3) == 6  # type: ignore[operator]
