@@ -16,8 +16,10 @@ def main() -> None:
     scores: dict[str, list[bool]] = defaultdict(list)
     for entry in entries():
         right = read_answer(entry.text) == entry.reads
-        for name in (entry.family, "held back" if entry.held_back else "tuned on"):
+        for name in (entry.family, entry.part):
             scores[name].append(right)
+        if not right and entry.part == "independent":
+            print(f"{entry.id} is read as {read_answer(entry.text)!r}, not {entry.reads!r}: {entry.text}")
     for name, rights in scores.items():
         print(f"{name:12} {sum(rights):4} of {len(rights)}")
 

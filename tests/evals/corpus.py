@@ -1,4 +1,4 @@
-"""The corpus of answer texts: what each of them comes down to, by family, in a part tuned on and a part held back."""
+"""The corpus of answer texts: what each of them comes down to, by family, in a part tuned on and two that are not."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reads: str | None
 
     @property
-    def held_back(self) -> bool:
-        """Whether it is in the third that readers are not tuned on."""
-        return hashlib.sha256(self.id.encode()).digest()[0] % 3 == 0
+    def part(self) -> str:
+        """``independent`` texts were written without sight of the reader; a third of the others is ``held back``."""
+        if self.id.startswith("in"):
+            return "independent"
+        return "tuned on" if hashlib.sha256(self.id.encode()).digest()[0] % 3 else "held back"
 
 
 def entries() -> list[Entry]:

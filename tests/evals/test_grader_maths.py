@@ -33,6 +33,8 @@ def graded(text: str, reference: str) -> Grade:
     [
         ("1/2", r"\boxed{0.5}", "1/2"),
         (r"\frac{1}{2}", "so the answer is 1/2", "1/2"),
+        ("7/3", "The answer is therefore 7/3. It took 2 steps.", "7/3"),
+        ("7/3", "So the answer is 7/3.", "7/3"),
         ("0.5", r"\boxed{50\%}", "1/2"),
         ("-5", "-5", "-5"),
         ("1234", r"\boxed{1,234}", "1234"),

@@ -18,6 +18,8 @@ from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
+FULL_STOP = re.compile(r"(?<=[0-9])\.(?=\s|$)")  # of a sentence; math-verify reads 7/3. as a quotient of floats
+
 
 def grade(problem: Problem, text: str) -> Grade:
     """Right if the text comes down to what the reference says, in whatever form."""
@@ -37,7 +39,7 @@ def grade(problem: Problem, text: str) -> Grade:
         box = _integer(box) or box
     elif "答案" in text:
         box = read_answer(text)
-    found = _parse(text if box is None else _boxed(box))
+    found = _parse(FULL_STOP.sub("", text) if box is None else _boxed(box))
     if not found:
         return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
     try:
