@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from patchkit import cli
 from patchkit.gates.server import WorkerServer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,6 +33,20 @@ def server() -> Iterator[Callable[..., WorkerServer]]:
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def patchkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the command line; returns exit code, stdout, stderr."""
+
+    def run(*words: str) -> tuple[Any, str, str]:
+        monkeypatch.setattr("sys.argv", ["patchkit", *words])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture

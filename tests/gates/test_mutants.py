@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from made_up import PATCHES, MadeUp, made_up_tree
 
-from patchkit import cli
 from patchkit.gates.mutants import telling_first, trouble_of
 from patchkit.gates.mutants_evidence import MutantRun, MutantsEvidence, read_mutants_evidence, score
 from patchkit.series.series import Choice
@@ -71,20 +70,6 @@ def project(made_up: MadeUp, monkeypatch: pytest.MonkeyPatch) -> Project:
     found = Project(made_up.root)
     monkeypatch.setattr(patchkit.series, "patched_tree", found.tree, raising=False)
     return found
-
-
-@pytest.fixture
-def patchkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line; returns exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[Any, str, str]:
-        monkeypatch.setattr("sys.argv", ["patchkit", *words])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return run
 
 
 def outcomes(found: MutantsEvidence) -> dict[str, tuple[str, str | None]]:

@@ -13,7 +13,6 @@ from made_up import MadeUp
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from patchkit import cli
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, Knockout, RuntimeUsed, to_json
 from patchkit.gates.need import HARMFUL, NEEDED, NOT_NEEDED, UNKNOWN, need_of
@@ -105,20 +104,6 @@ def test_a_narrowed_header_takes_what_is_needed_and_not_what_is_not(needs: dict[
 
 
 # Through the command line.
-
-
-@pytest.fixture
-def patchkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line; returns exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[Any, str, str]:
-        monkeypatch.setattr("sys.argv", ["patchkit", *words])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return run
 
 
 def found(project: MadeUp) -> dict[str, Any]:

@@ -10,25 +10,9 @@ from typing import Any
 import pytest
 from made_up import MadeUp
 
-from patchkit import cli
-
 GATE = ("gate", "--vllm", "0.20.0")
 KNOCKOUT = ("knockout", "--vllm", "0.20.0")
 BENCH = ("bench", "--vllm", "0.20.0")
-
-
-@pytest.fixture
-def patchkit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run the command line; returns exit code, stdout, stderr."""
-
-    def run(*words: str) -> tuple[Any, str, str]:
-        monkeypatch.setattr("sys.argv", ["patchkit", *words])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return run
 
 
 def evidence(project: MadeUp, kind: str = "gate") -> dict[str, Any]:
