@@ -13,6 +13,8 @@ from patchkit.drift.touches import Call, Touch
 CALLING, STANDING_IN = ("calls", "constructs"), ("wraps", "replaces")
 TAKEN: tuple[Way, ...] = ("untaken", "misnamed")
 """Ways that concern what stands in the place of a symbol; the others concern who calls it."""
+SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted")
+"""Ways of which holding what a call gives against the contract says nothing."""
 SHOWN = 3
 
 
@@ -44,7 +46,7 @@ def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touc
         uses = _uses(finding.hinge, touch.call, old, new)
         if uses is None:
             yield f"{touch.place} does not show whether it {_said(finding.hinge)}"
-        elif uses and finding.hinge.way in TAKEN:  # what a call gives is held against the contract itself
+        elif uses and finding.hinge.way in SEEN_HERE:
             yield f"{touch.place} {_said(finding.hinge)}"
 
 
@@ -98,6 +100,7 @@ _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "by name": _by_name,
     "by place": _by_place,
     "omitted": _omitted,
+    "shifted": _by_place,
     "untaken": _untaken,
     "misnamed": _untaken,
 }
@@ -109,6 +112,7 @@ def _said(hinge: Hinge) -> str:
         "by name": "gives it by name",
         "by place": "gives it by its place",
         "omitted": "leaves it out",
+        "shifted": "gives it by its old place",
         "untaken": f"does not take `{hinge.parameter}`",
         "misnamed": f"does not take `{hinge.parameter}` by that name",
     }[hinge.way]

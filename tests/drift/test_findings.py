@@ -45,7 +45,7 @@ CASES = {
         "wraps",
         method("self, a=1", "return 1"),
         method("self, a", "return 1"),
-        ("parameter-required", "harmless"),
+        ("parameter-required", "loud"),
     ),
     "hooked, one more, and no caller seen": ("wraps", method(), method("self, a, b=1"), ("parameter-added", "loud")),
     "renamed one": (

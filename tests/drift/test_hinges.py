@@ -180,3 +180,54 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     if found.severity == "harmless":
         assert read and not found.guessed
     assert settled(finding, old, new, [*touches, *touches]).severity == found.severity
+
+
+CALLED_ENGINE = """
+class Engine:
+    def ask({takes}): ...
+
+
+class Core:
+    def __init__(self): self.engine = Engine()
+    def go(self): self.engine.ask({given})
+"""
+
+
+def called_engine(takes: str, given: str = "1") -> dict[str, str]:
+    return {"vllm/__init__.py": "", "vllm/engine.py": CALLED_ENGINE.format(takes=takes, given=given)}
+
+
+def unpatched_of(folder: Path, line: str, old: str, new: str) -> list[Finding]:
+    """What a runtime with this call of ``Engine.ask`` must know of two signatures of it."""
+    code = f"from vllm.engine import Engine\n\ndef run(engine: Engine, ids):\n    {line}\n"
+    (found,) = drift(toy(folder, code, "calls: [vllm.engine.Engine.ask]"), called_engine(old), called_engine(new))
+    return found.unpatched
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ("engine.ask('a', ids)", "self, text, ids=None", "self, text, fast=None, ids=None"),
+        ("engine.ask('a', ids)", "self, text, ids, *, x=None", "self, ids, text, *, x=None"),
+        ("engine.ask('a', ids)", "self, text, ids=None, n=1", "self, text, n=1, ids=None"),
+    ],
+)
+def test_an_argument_that_lands_in_another_parameter_is_a_silent_break(
+    tmp_path: Path, line: str, old: str, new: str
+) -> None:
+    assert [finding.severity for finding in unpatched_of(tmp_path, line, old, new)] == ["silent"]
+
+
+@pytest.mark.parametrize("line", ["engine.ask('a', ids=ids)", "engine.ask('a')"])
+def test_one_more_before_what_is_not_given_by_place_is_harmless(tmp_path: Path, line: str) -> None:
+    assert unpatched_of(tmp_path, line, "self, text, ids=None", "self, text, fast=None, ids=None") == []
+
+
+@pytest.mark.parametrize(
+    ("takes", "breaks"), [("self, text", True), ("self, text, ids=None", False), ("self, *rest, **named", False)]
+)
+def test_what_must_be_given_now_is_given_to_a_hook_that_must_take_it(tmp_path: Path, takes: str, breaks: bool) -> None:
+    code = f"from vllm.engine import Engine\n\ndef ask({takes}): return 1\n\ndef install(): Engine.ask = ask\n"
+    old, new = called_engine("self, text, ids=None", "'a'"), called_engine("self, text, ids", "'a', ids=3")
+    (found,) = drift(toy(tmp_path, code, "replaces: [vllm.engine.Engine.ask]"), old, new)
+    assert [finding.kind for finding in found.unpatched] == (["parameter-required"] if breaks else [])

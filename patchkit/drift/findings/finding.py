@@ -11,12 +11,13 @@ from patchkit.drift.contract import Contract
 
 Severity = Literal["loud", "silent", "look", "harmless"]
 BREAKS: tuple[Severity, ...] = ("silent", "loud")
-Way = Literal["given", "by name", "by place", "omitted", "untaken", "misnamed"]
+Way = Literal["given", "by name", "by place", "omitted", "shifted", "untaken", "misnamed"]
 ASKED: dict[Way, str] = {
     "given": "whether the runtime gives `{}` was not read",
     "by name": "whether the runtime gives `{}` by name was not read",
     "by place": "whether the runtime gives `{}` by its place was not read",
     "omitted": "whether the runtime leaves `{}` out was not read",
+    "shifted": "whether the runtime gives `{}`, or more, by place was not read",
     "untaken": "whether what takes its place takes `{}` was not read",
     "misnamed": "whether what takes its place takes `{}` by that name was not read",
 }

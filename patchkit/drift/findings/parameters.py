@@ -29,8 +29,9 @@ def find(case: Case) -> Iterator[Finding]:
     for before, after in renamed.items():
         yield _renamed_one(case, old[before], new[after])
     common = [name for name in old if name in new]
-    if [name for name in new if name in old] != common and not any(old[name].kind == "keyword" for name in common):
-        order = ", ".join(name for name in new if name in old)
+    placed = [name for name in common if old[name].kind == new[name].kind == "positional"]
+    if [name for name in new if name in placed] != placed:
+        order = ", ".join(name for name in new if name in placed)
         yield case.finding("parameters-reordered", "silent", f"takes its parameters in another order: {order}")
     for name in common:
         yield from _stricter(case, old[name], new[name])
@@ -48,8 +49,10 @@ def _stricter(case: Case, before: Parameter, after: Parameter) -> Iterator[Findi
         sentence = f"`{name}` must be given now (its default was {before.default})"
         if case.touched("calls"):
             yield _if_it(case, "parameter-required", "omitted", name, sentence)
-        else:  # what stands in its place is given it by vLLM, and hands on what it was given
-            yield case.finding("parameter-required", "harmless", sentence)
+        else:
+            place = [one.name for one in case.new.parameters].index(name)
+            found = _given_by_vllm(case, "parameter-required", Hinge("untaken", name), place, sentence)
+            yield replace(found, hinge=Hinge("untaken", name)) if found.breaks else found
 
 
 def _open_ended(case: Case, parameter: Parameter, sentence: str) -> Finding:
@@ -73,11 +76,16 @@ def _added(case: Case, parameter: Parameter) -> Finding:
     name, place = parameter.name, [one.name for one in case.new.parameters].index(parameter.name)
     if parameter.needed:
         return case.finding("parameter-added", "loud", f"takes `{name}` as well, at place {place + 1}")
-    before = [one.name for one in case.old.parameters if one.needed]
-    shifted = [one.name for one in case.new.parameters[place + 1 :] if one.name in before]
+    before = {one.name: one.needed for one in case.old.parameters}
+    behind = [one.name for one in case.new.parameters[place + 1 :] if one.name in before]
+    shifted = [one for one in behind if before[one]]
     said = f"may be given `{name}` as well" + (f" (default {parameter.default})" if parameter.default else "")
     if parameter.kind == "positional" and shifted:
         return case.finding("parameter-added", "silent", f"{said}, before `{shifted[0]}`: what follows has moved")
+    if parameter.kind == "positional" and behind and not case.hooked:
+        hinge = Hinge("shifted", behind[0])
+        moved = case.finding("parameter-added", "silent", f"{said}, before `{behind[0]}`", hinge.question)
+        return replace(moved, hinge=hinge)
     if not case.hooked or parameter.kind in ("rest", "named"):
         return case.finding("parameter-added", "harmless", said)
     return _given_by_vllm(case, "parameter-added", Hinge("untaken", name), place, said)
