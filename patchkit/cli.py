@@ -39,7 +39,9 @@ def judged(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options shared by every verb that runs scenarios on vLLM."""
     model = click.option("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
     only = click.option("--only", multiple=True, metavar="SCENARIO", help="Run only this scenario (repeatable).")
-    workers = click.option("--workers", "-n", type=click.IntRange(1), help="Scenarios run at once.")
+    workers = click.option(
+        "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on GPUs, one a GPU."
+    )
     evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
     for option in (evidence, workers, only, model, python_option, device_option, runtime_option, release_option):
         command = option(command)
@@ -113,7 +115,7 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 @runtime_option
 @device_option
 @python_option
-@click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once.")
+@click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on GPUs, one a GPU.")
 @click.option(
     "--mutant", "names", multiple=True, metavar="MUTANT", help="Only this one, by number or name (repeatable)."
 )

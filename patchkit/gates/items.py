@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr  # pytest has no p
 from _pytest._io import TerminalWriter
 
 from patchkit.errors import PatchkitError
+from patchkit.gates.cards import cards
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.loading import scenario_at
 from patchkit.gates.plugin import runtime_of, sitting_of
@@ -64,13 +64,6 @@ def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Ite
             item.add_marker(pytest.mark.xdist_group(f"card{number % len(cards())}"))
     sorted_ones = iter(scenarios)
     return [next(sorted_ones) if isinstance(item, ScenarioItem) else item for item in items]
-
-
-def cards() -> list[str]:
-    """The GPUs that may be used, as CUDA names them; one if there is no telling."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    found = visible.split(",") if visible else [path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*")]
-    return sorted(found) or ["0"]
 
 
 class ScenarioFile(pytest.File):

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import structs
 
 from patchkit.console import working
+from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import Part, Scenario
-from patchkit.gates.server import WorkerServer, how_many_workers
+from patchkit.gates.server import WorkerServer
 from patchkit.gates.verdict import judge, judge_part
 from patchkit.project import Project
 from patchkit.release import release_name
@@ -78,7 +79,12 @@ class Rig:
     def server(self) -> WorkerServer:
         """The worker, importing vLLM or already warm."""
         if self._server is None:
-            self._server = WorkerServer(self.environment, self.workers, variables=self.variables)
+            self._server = WorkerServer(
+                self.environment,
+                self.workers,
+                variables=self.variables,
+                cards=cards_for(self.workers, self.settings.device),
+            )
             self._server.start()
         return self._server
 

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from math import inf
@@ -65,6 +65,7 @@ class Job(Generic[AnyRecord]):
     limit: float
     patience: float
     alone: bool
+    card: str = ""
     future: Future[AnyRecord] = field(default_factory=Future)
     began: float = 0.0
     last_event: float = 0.0
@@ -82,10 +83,17 @@ class WorkerServer:
         worker: Path | None = None,
         variables: Mapping[str, str] | None = None,
         ready_limit: float = READY_LIMIT,
+        cards: Sequence[str] = (),
     ) -> None:
+        """A worker that is not started yet.
+
+        Args:
+            workers: runs at a time.
+            cards: a GPU for each of them, as CUDA names it; none: all see what this process sees.
+        """
         self._environment, self._worker, self._ready_limit = environment, worker or WORKER, ready_limit
         self._variables = {**environment.variables, **(variables or {})}
-        self._workers = workers
+        self._workers, self._cards = workers, list(cards)
         self._lock = threading.Lock()
         self._queue: deque[Job[Any]] = deque()
         self._running: dict[str, Job[Any]] = {}
@@ -260,6 +268,9 @@ class WorkerServer:
                 if not job.future.set_running_or_notify_cancel():
                     continue
                 job.began = job.last_event = time.monotonic()
+                if self._cards:
+                    job.card = self._cards.pop(0)
+                    job.request["card"] = job.card
                 self._running[job.request["run"]] = job
             if self._garbage:
                 self._spoil(f"the worker printed garbage: {self._garbage!r}")
@@ -315,7 +326,8 @@ class WorkerServer:
 
     def _finish(self, job: Job[Any]) -> None:
         with self._lock:
-            self._running.pop(job.request["run"], None)
+            if self._running.pop(job.request["run"], None) and job.card:
+                self._cards.append(job.card)
         job.record.seconds = time.monotonic() - job.began
         job.future.set_result(job.record)
 
@@ -429,17 +441,3 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
         "gates": str(runtime.gates) if runtime and part.checks else None,
     }
     return request | told, record
-
-
-def how_many_workers(wanted: int | None, device: str) -> int:
-    """Runs at a time: two where there are two cores; one on a GPU.
-
-    Raises:
-        PatchkitError: several on a GPU. vLLM sizes its cache by what memory is free while it loads, and asserts that
-            nobody else takes or frees any.
-    """
-    if device != "cpu":
-        if wanted not in (None, 1):
-            raise PatchkitError(f"{wanted} vLLM engines cannot load side by side on a GPU", "leave the number out")
-        return 1
-    return wanted or min(2, len(os.sched_getaffinity(0)))

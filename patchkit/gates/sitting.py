@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from patchkit.errors import PatchkitError
+from patchkit.gates.cards import cards
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.rig import Begun, Rig, Settings
 from patchkit.project import Project, find_project
@@ -88,8 +89,6 @@ class Sitting:
 
     def _rig_of(self, item: ScenarioItem) -> Rig:
         """The rig of the card that xdist tied this item to; with no or one card, the only rig."""
-        from patchkit.gates.items import cards
-
         group = item.get_closest_marker("xdist_group")
         if group is None or len(cards()) == 1:
             return self.rig

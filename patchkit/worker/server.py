@@ -139,6 +139,8 @@ def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
 
 def work_on(request: dict[str, Any], channel: Channel) -> int:
     """A part of a scenario, or samples to draw; returns the exit code."""
+    if "card" in request:  # before CUDA is touched, which is when it reads this
+        os.environ["CUDA_VISIBLE_DEVICES"] = request["card"]
     if "draw" in request:
         from patchkit_worker.draw import run_draw
 
