@@ -13,9 +13,10 @@ from patchkit.bench.accuracy_evidence import read_accuracy
 from patchkit.report.accuracy import render_table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PAGES = {name: (CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/accuracy.md")}
 # above each table: where its rows come from
-MARKED = re.findall(r"<!-- patchkit report (\S+) --format table -->\n\n((?:\|.*\n)+)", README)
+TABLE = re.compile(r"<!-- patchkit report (\S+) --format table -->\n\n((?:\|.*\n)+)")
+MARKED = [(page, *found) for page, text in PAGES.items() for found in TABLE.findall(text)]
 
 
 def test_a_line_has_both_rates_and_what_to_do() -> None:
@@ -49,10 +50,10 @@ def test_names_are_not_taken_for_markup() -> None:
     assert HOSTILE not in told and not re.search(r"(?<!\\)<", told)
 
 
-def test_the_readme_names_its_evidence() -> None:
-    assert MARKED, "above the table of pass@k: <!-- patchkit report FILE --format table -->"
+def test_each_page_names_its_evidence() -> None:
+    assert {page for page, *_ in MARKED} == set(PAGES), "above each table: <!-- patchkit report FILE --format table -->"
 
 
-@pytest.mark.parametrize(("file", "told"), MARKED)
-def test_the_readme_has_what_the_evidence_gives(file: str, told: str) -> None:
+@pytest.mark.parametrize(("page", "file", "told"), MARKED)
+def test_a_page_has_what_the_evidence_gives(page: str, file: str, told: str) -> None:
     assert told == render_table(read_accuracy(CHECKOUT / file)), f"paste: patchkit report {file} --format table"
