@@ -82,11 +82,11 @@ def grade(problem: Problem, text: str) -> Grade:
         )
     answer, approach = read_answer(text), read_operations(text)
     if answer is None:
-        return Grade(correct=False, approach=approach, why="no answer")
+        return Grade(correct=False, approach=approach, why="no answer", unread=True)
     if answer == normalize(expected.group()):
-        return Grade(correct=True, answer=answer, approach=approach)
+        return Grade(correct=True, answer=answer, approach=approach, unread=False)
     why = "another integer" if INTEGER.fullmatch(answer) else "no integer"
-    return Grade(correct=False, answer=answer, approach=approach, why=why)
+    return Grade(correct=False, answer=answer, approach=approach, why=why, unread=False)
 
 
 def grade_first_line(problem: Problem, text: str) -> Grade:
