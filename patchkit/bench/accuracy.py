@@ -137,7 +137,7 @@ class Campaign:
             sampling=self._plan.sampling,
             engine=self._plan.engine,
             settings={**tree.runtime.defaults, **self._plan.settings_of(mode)} if patched else {},
-            tree=tree.head if patched else "",
+            tree=tree.hash if patched else "",
         )
 
     def _share(self, model: str, asked: Asked, mode: str) -> Share:

@@ -97,6 +97,8 @@ def _in_trial(trial: Trial, problems: int, n: int) -> Iterator[str]:
     for name, count in (("ungraded", trial.ungraded), *((f"why: {why}", often) for why, often in trial.why.items())):
         if not 0 <= count <= wrong:
             yield f"{name}: {count} of {wrong} wrong samples"
+    if trial.unread is not None and not 0 <= trial.unread <= wrong - trial.ungraded:
+        yield f"unread: {trial.unread} of {wrong} wrong samples, {trial.ungraded} of which were not graded"
     if sum(trial.why.values()) > wrong:
         yield f"why counts {sum(trial.why.values())} of {wrong} wrong samples"
     seconds = (trial.seconds, trial.observing)

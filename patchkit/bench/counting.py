@@ -9,7 +9,7 @@ from typing import Any
 from patchkit.bench.at_work import merge_counters
 from patchkit.bench.journal import Journal, failed
 from patchkit.bench.paired import paired_ratio
-from patchkit.evals.record import BASELINE, Sample, Throughput, Trial
+from patchkit.evals.record import BASELINE, Grade, Sample, Throughput, Trial
 from patchkit.evals.spread import distinct_share
 
 MOST_REASONS = 8
@@ -37,9 +37,16 @@ def count(journal: Journal) -> Trial:
         observing=round(sum(sitting.observing for sitting in journal.sittings.values()), 3),
         why=dict(Counter(why).most_common(MOST_REASONS)),
         ungraded=sum(failed(grade) for one in grades for grade in one),
+        unread=unread(grade for one in grades for grade in one),
         engine=last.engine,
         shards=last.shards,
     )
+
+
+def unread(grades: Iterable[Grade]) -> int | None:
+    """How many samples had nothing to be read; None if their grader does not tell. Not those that it failed on."""
+    said = [grade.unread for grade in grades if not grade.correct and not failed(grade)]
+    return None if None in said else sum(map(bool, said))
 
 
 def over_sittings(journal: Journal) -> tuple[float, dict[str, Any]]:
@@ -102,4 +109,5 @@ def sample_lines(journal: Journal, trial: int) -> Iterable[dict[str, object]]:
                 "answer": grade.answer,
                 "approach": grade.approach,
                 "why": grade.why,
+                "unread": grade.unread,
             }

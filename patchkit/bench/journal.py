@@ -28,7 +28,11 @@ Line = TypeVar("Line", bound=msgspec.Struct)
 
 
 class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a sample depends on. How problems are spread over processes is not part of it."""
+    """All that a sample depends on. How problems are spread over processes is not part of it.
+
+    Attributes:
+        tree: git's hash of the runtime's files, as in the evidence of gates; empty for the baseline.
+    """
 
     release: str
     device: str

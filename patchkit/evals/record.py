@@ -25,12 +25,15 @@ class Grade(msgspec.Struct, frozen=True):
         answer: what the sample came down to, in a normal form; None if it gave none. Equal answers are one answer.
         approach: the way it took, in a normal form; None if it has none. Equal approaches are one approach.
         why: why it does not count, in a few words; empty if it does.
+        unread: whether there was nothing in the sample that could be read as an answer; None if the grader does not
+            tell that from a wrong one.
     """
 
     correct: bool
     answer: str | None = None
     approach: str | None = None
     why: str = ""
+    unread: bool | None = None
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ class Trial(msgspec.Struct, kw_only=True):
         observing: seconds that this took, of all ``seconds``.
         why: how often a sample failed for which reason, the most frequent first.
         ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
+        unread: samples in which nothing could be read as an answer, among the wrong ones; None if that is not known.
         engine: what ``vllm.LLM`` was given in the last sitting.
         shards: processes that drew side by side in it.
     """
@@ -92,6 +96,7 @@ class Trial(msgspec.Struct, kw_only=True):
     observing: float = 0.0
     why: dict[str, int] = msgspec.field(default_factory=dict)
     ungraded: int = 0
+    unread: int | None = None
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     shards: int = 1
 

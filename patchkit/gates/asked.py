@@ -50,7 +50,9 @@ class Asked:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
         scenarios = load_scenarios(settings.project, settings.runtime)
         chosen = select(scenarios, kind, self.only)
-        check_place(self.evidence or settings.project.state)
+        for place in (self.evidence, settings.project.state):
+            if place:
+                check_place(place)
         check_caught_by(settings.project, settings.runtime, scenarios)
         return chosen
 
@@ -64,11 +66,19 @@ class Asked:
         err.print(headline(record))
         return record
 
-    def leave(self, record: Circumstances, rig: Rig, name: str, tell: Callable[[str], None]) -> None:
-        """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is."""
+    def leave(
+        self, record: Circumstances, rig: Rig, name: str, tell: Callable[[str], None], keep: bool = False
+    ) -> None:
+        """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is.
+
+        Args:
+            keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
+        """
         record.seconds = round(time.monotonic() - rig.made, 1)
-        path = self.evidence or default_path(rig.settings.project.state, name, record.release, record.device)
-        write_evidence(path, record)
+        usual = default_path(rig.settings.project.state, name, record.release, record.device)
+        path = self.evidence or usual
+        for place in {path, usual} if keep else {path}:
+            write_evidence(place, record)
         if self.as_json:
             print(to_json(record), end="")
         else:

@@ -21,6 +21,7 @@ EXTENDED = re.compile(
 )
 INDEX = re.compile(r"index [0-9a-f]{4,64}\.\.[0-9a-f]{4,64}( \d{6})?")
 HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")  # a count that is not there is 1
+MOVED = re.compile(r"^(?:rename|copy) (?:from|to) (.+)")
 BINARY = re.compile(r"(literal|delta) \d+")
 BINARY_LINE = re.compile(r"[A-Za-z][!-~]+")
 BASE = re.compile(r"(base-commit|prerequisite-patch-id): [0-9a-f]{40,64}")  # of `git format-patch --base`
@@ -54,6 +55,24 @@ def read_diff(lines: Sequence[str], first: int, path: Path, rewrite: str, indexe
     except (UnidiffParseError, ValueError, AttributeError, IndexError) as error:
         what = str(error).encode(errors="replace").decode()
         raise PatchkitError(f"{path}:{first}: malformed diff ({what})", rewrite) from error
+
+
+def has_prefixes(line: str, moved: Sequence[str]) -> bool:
+    """Whether a file's first line has its old path under ``a/`` and its new one under ``b/``, as ``git am`` takes them.
+
+    Args:
+        moved: the old and the new path, which stand without such prefixes below, where they differ.
+    """
+    paths = line.removeprefix(FILE)
+    if len(moved) == 2:
+        return paths == f"{_under('a/', moved[0])} {_under('b/', moved[1])}"
+    old, new = paths[: len(paths) // 2], paths[len(paths) // 2 + 1 :]
+    return re.match('"?a/', old) is not None and old.replace("a/", "b/", 1) == new
+
+
+def _under(prefix: str, path: str) -> str:
+    """A path under a prefix; git quotes both together."""
+    return f'"{prefix}{path[1:]}' if path.startswith('"') else prefix + path
 
 
 class _Reader:
@@ -92,10 +111,15 @@ class _Reader:
 
     def _file(self) -> None:
         began, index = self.at, False
+        moved: list[str] = []
         self.at += 1
         while EXTENDED.fullmatch(self._next()) or INDEX.fullmatch(self._next()):
             index = index or self._next().startswith("index ")
+            moved += MOVED.findall(self._next())
             self.at += 1
+        if not has_prefixes(self.lines[began], moved):
+            self.at = began
+            raise self._bad("the paths do not begin with a/ and b/, so it could change other files than it says")
         if self._next().startswith("index "):
             raise self._bad("malformed diff (an index line that git did not write)")
         if self._next() == "GIT binary patch":

@@ -24,7 +24,8 @@ from patchkit.series.repository import isolated_git, told_in_a_line
 from patchkit.series.series import Series
 from patchkit.series.stamp import Stamp, digest, read_stamp, write_stamp
 
-FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames")
+FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames", "--no-attach")
+PREFIXES = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the tree's own settings say
 
 
 def export(folder: Path, tree: Path) -> list[Path]:
@@ -78,7 +79,7 @@ def _as_laid_out(folder: Path, stamp: Stamp) -> set[str]:
 
 def _patch(git: Git, folder: Path, commit: str, name: str) -> Patch:
     """One commit as a patch, not numbered yet."""
-    content: bytes = git.format_patch(*FORMAT, "-1", commit, stdout_as_string=False)
+    content: bytes = git.format_patch(*FORMAT, *PREFIXES, "-1", commit, stdout_as_string=False)
     name = name.lstrip("._-")[:52] or "change"  # git leaves out of a subject what is not ASCII
     return parse(content + b"\n", folder / f"0000-{name}.patch")
 

@@ -19,11 +19,16 @@ from unidiff.patch import PatchSet
 
 from patchkit.errors import PatchkitError
 from patchkit.series.diff import FILE, read_diff
+from patchkit.series.multipart import flat
 from patchkit.series.trailers import FIELD, is_kept, split_message
 
 MAILBOX_LINE = re.compile(r"From [0-9a-f]{40} \S")
 KEPT = "kept"  # the key of lines that are kept in the message and mean nothing to us
 MESSAGE_END = re.compile(r"---\s*$|--- \S|diff -|Index: ")  # where git's mailinfo ends the message
+TOLD_OF_SIZE = re.compile(  # of --summary, --shortstat, --dirstat and --numstat, above which git writes no `---`
+    r" (?:create|delete) mode \d{6} .+| mode change \d{6} => \d{6}.*| (?:rename|copy|rewrite) .+ \(\d+%\)"
+    r"| \d+ files? changed.*| +\d+\.\d% .+|(?:\d+|-)\t(?:\d+|-)\t.+"
+)
 
 
 class Form(NamedTuple):
@@ -117,14 +122,23 @@ def read_mail(content: bytes, path: Path, form: Form) -> Mail:
     if form.whole and not mailbox:
         raise PatchkitError(f"{path}:1: does not begin with `From <40 hex digits>`", form.rewrite)
     blank = lines.index("") if "" in lines else len(lines)
+    headers = email.message_from_string("\n".join(lines[1 if mailbox else 0 : blank]) + "\n\n")
+    lines = flat(lines, blank, headers, path, form.rewrite)
     end = next((at for at in range(blank, len(lines)) if MESSAGE_END.match(lines[at])), len(lines))
     start = next((at for at in range(end, len(lines)) if lines[at].startswith(FILE)), len(lines))
     _check_text(lines[:start], end, path)
-    headers = email.message_from_string("\n".join(lines[1 if mailbox else 0 : blank]) + "\n\n")
-    body, fields = _message(lines[blank + 1 : end], blank + 2, path, form)
+    told = _told_of_size(lines, blank, end)
+    body, fields = _message(lines[blank + 1 : told], blank + 2, path, form)
     diff = read_diff(lines[start:], start + 1, path, form.rewrite, form.whole)
-    stat = "\n".join(line.rstrip() for line in lines[end + 1 : start]).strip("\n")
+    stat = "\n".join(line.rstrip() for line in [*lines[told:end], *lines[end + 1 : start]]).strip("\n")
     return Mail(path, form, headers, body, fields, stat, *diff)
+
+
+def _told_of_size(lines: list[str], blank: int, end: int) -> int:
+    """Where the message ends and what git tells of the diff begins: ``---``, or a paragraph of nothing else."""
+    last = next((at for at in range(end, blank, -1) if lines[at - 1].strip()), blank)
+    start = next((at for at in range(last, blank, -1) if not lines[at - 1].strip()), last)
+    return start if start < last and all(TOLD_OF_SIZE.fullmatch(line) for line in lines[start:last]) else end
 
 
 def _check_text(lines: list[str], end: int, path: Path) -> None:

@@ -34,7 +34,7 @@ FORM = Form(
     required=("Family",),
     optional=("Caught-By", "Equivalent", "Applies-To", "Depends"),
     repeated=("Caught-By",),
-    rewrite="see `A mutant` in CONTRIBUTING.md; `git diff` writes the diff",
+    rewrite="see `A mutant` in CONTRIBUTING.md; `git diff --src-prefix=a/ --dst-prefix=b/` writes the diff",
     whole=False,
 )
 

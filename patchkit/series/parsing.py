@@ -11,11 +11,13 @@ from patchkit.series.fields import FILE_NAME, applies_to, catch, depends
 from patchkit.series.mail import Form, Mail, read_mail
 from patchkit.series.patch import Kind, Patch
 
+# what a user's own settings may not change
+FORMAT_PATCH = "git format-patch --full-index --no-attach --src-prefix=a/ --dst-prefix=b/"
 FORM = Form(
     required=("Drift", "Symbol", "Applies-To", "Symptom", "Caught-By", "Forwarded"),
     optional=("Depends", "Signed-off-by"),
     repeated=("Caught-By", "Signed-off-by"),
-    rewrite="write it with `python -m patchkit.series.export` or `git format-patch --full-index`",
+    rewrite=f"write it with `python -m patchkit.series.export` or `{FORMAT_PATCH} -1`, which takes the last commit",
 )
 
 

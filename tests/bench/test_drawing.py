@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_draws import OWED, MadeShard, at_work, make_task, plan
 
-from patchkit.bench.counting import count, throughput
+from patchkit.bench.counting import count, throughput, unread
 from patchkit.bench.drawing import Share, draw
 from patchkit.bench.journal import Journal, Sitting
 from patchkit.bench.progress import Watching
 from patchkit.bench.shards import DrawError, Shard
 from patchkit.evals.grading import Grading
+from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Task
 
 N = 3
@@ -188,3 +189,11 @@ def test_a_grader_that_fails_makes_no_pass(tmp_path: Path, grading: Grading) -> 
     assert (count(journal).ungraded, count(journal).why) == (6, {"grader: ZeroDivisionError": 6})
     with Journal(tmp_path, plan(n=N), [problem.id for problem in task.problems]) as again:
         assert len(again.ungraded()) == 6 and not again.missing(), "the next run asks the grader again"
+
+
+def test_unread_samples_are_counted_unless_a_grader_does_not_tell() -> None:
+    read, wrong, failed = Grade(True), Grade(False, unread=False), Grade(False, why="grader: died")
+    nothing = Grade(False, unread=True)
+    assert unread([read, wrong, failed, nothing, nothing]) == 2
+    assert unread([read, wrong]) == 0
+    assert unread([read, nothing, Grade(False, why="wrong")]) is None

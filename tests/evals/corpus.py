@@ -21,9 +21,11 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def part(self) -> str:
-        """``independent`` texts were written without sight of the reader; a third of the others is ``held back``."""
+        """``independent`` texts were written without sight of the reader; a third of most others is ``held back``."""
         if self.id.startswith("in"):
             return "independent"
+        if self.id.startswith("st"):  # none of them was held back
+            return "tuned on"
         return "tuned on" if hashlib.sha256(self.id.encode()).digest()[0] % 3 else "held back"
 
 

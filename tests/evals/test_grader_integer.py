@@ -133,7 +133,7 @@ def test_what_is_called_the_answer_goes_before_the_last_number(text: str, answer
         (r"\boxed{\frac{1}{25}}", r"\frac125"),
         (r"\boxed{20 + 5}", "20+5"),
         (r"\boxed{25x}", "25x"),
-        (r"\boxed{\text{none}} of 25", r"\text{none}"),
+        (r"\boxed{\text{none}} of 25", "none"),
     ],
 )
 def test_the_last_box_goes_before_everything_else(text: str, answer: str) -> None:

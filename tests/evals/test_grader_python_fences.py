@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from patchkit.evals.graders.solution import parsed, solution
@@ -28,3 +30,35 @@ def test_the_program_is_put_together_and_doubles(text: str) -> None:
     names: dict[str, object] = {}
     exec(compile(program, "<program>", "exec"), names)
     assert names["twice"](3) == 6  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "```\n",
+        "```a\nx = 1``` y\n",
+        "~~~\n```\n",
+        "> ```\n",
+        "1. ```python\n",
+        ">>> x\n",
+        "<think>\n",
+        "</think>\n",
+        "`" * 50,
+    ],
+)
+def test_a_long_text_of_fences_is_read_in_time(line: str) -> None:
+    began = time.process_time()
+    solution(PROMPT, "twice", line * (99_000 // len(line)))
+    assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize(
+    "tag", ['"<think>"', '"</think>"', '"a </think>"', '"""\n    <think>\n    """', '"""Until\n    </think>\n    """']
+)
+def test_code_that_speaks_of_thoughts_is_not_taken_for_one(tag: str) -> None:
+    program = solution(PROMPT, "twice", f"```python\ndef twice(n):\n    mark = {tag}\n    return n * 2\n```\n")
+    assert program and "return n * 2" in program and parsed(program)
+
+
+def test_a_sketch_goes_before_nothing_at_all() -> None:
+    assert solution(PROMPT, "twice", "```python\ndef twice(n):\n    ...\n```") == "def twice(n):\n    ...\n"

@@ -205,6 +205,25 @@ def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, p
     assert "no benchmark yet: gate second was not run on this tree" in err
 
 
+def test_bench_sees_the_gates_whose_evidence_went_elsewhere(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
+    made_up.scenario("first")
+    made_up.scenario("speed", kind="benchmark")
+    elsewhere = tmp_path / "e.json"
+    assert patchkit(*GATE, "--only", "first", "--evidence", str(elsewhere))[0] == 0
+    assert patchkit(*BENCH)[0] == 2, "some of the gates are not all of them"
+    code, out, _ = patchkit(*GATE, "--evidence", str(elsewhere))
+    assert (code, str(elsewhere) in out.replace("\n", "")) == (0, True)
+    assert json.loads(elsewhere.read_text()) == evidence(made_up)
+    assert patchkit(*BENCH)[0] == 0
+
+
+def test_only_gates_leave_a_copy(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
+    made_up.scenario("first", "{without-0001-mend: error}")
+    assert patchkit(*KNOCKOUT, "--patch", "1", "--evidence", str(tmp_path / "e.json"))[0] == 0
+    assert (tmp_path / "e.json").exists()
+    assert not (made_up.root / ".patchkit/evidence").exists()
+
+
 def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first")
     made_up.scenario("speed", kind="benchmark")

@@ -130,3 +130,19 @@ def test_whatever_is_edited_is_one_line_or_a_report(tmp_path: Path, steps: STEPS
         return
     show_text(again, Console(file=io.StringIO()))
     assert "use it" not in render_markdown(again) + render_html(again)
+
+
+def test_evidence_from_before_unread_samples_were_counted_leaves_them_unknown(tmp_path: Path) -> None:
+    document = copy.deepcopy(GOOD)
+    for trials in document["cells"][0]["modes"].values():
+        for trial in trials:
+            del trial["unread"]
+    again = read(tmp_path, document)
+    assert {trial.unread for trials in again.cells[0].modes.values() for trial in trials} == {None}
+    assert "no answer could be read" not in render_markdown(again) + render_html(again)
+
+
+@pytest.mark.parametrize("count", [-1, 13])
+def test_more_unread_samples_than_wrong_ones_cannot_be(tmp_path: Path, count: int) -> None:
+    with pytest.raises(PatchkitError, match=f"unread: {count} of"):
+        read(tmp_path, changed(("modes", "baseline", 0, "unread"), count))

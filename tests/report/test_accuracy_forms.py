@@ -161,6 +161,19 @@ def test_samples_that_were_not_graded_come_before_any_figure(said: Said) -> None
     assert "could not be graded" not in said(made.evidence(made.by_hand()))
 
 
+@every_form
+def test_samples_in_which_nothing_could_be_read_are_told_by_mode(said: Said) -> None:
+    cell = made.by_hand()
+    for trial, count in zip(cell.modes["baseline"], (2, 1), strict=True):
+        trial.unread = count
+    told = " ".join(said(made.evidence(cell)).split())
+    assert "samples in which no answer could be read" in told
+    assert "3 of 16" in told and "not known" in told, "a mode that is not known is not zero"
+    for trial in (*cell.modes["baseline"], *cell.modes["esamp"]):
+        trial.unread = 0
+    assert "no answer could be read" not in said(made.evidence(cell))
+
+
 def test_saturated_does_not_mean_that_nothing_moves() -> None:
     legend = words_of_page(made.evidence(made.by_hand())).split("How to read it")[1]
     assert "nothing moves" not in legend.lower()

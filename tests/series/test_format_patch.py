@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from toy import ENVIRONMENT, git
 
+from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Series, patched_tree
 from patchkit.series.export import export
@@ -77,7 +82,17 @@ trailers = st.sampled_from(
 )
 commits = st.lists(st.tuples(subjects, trailers, files), min_size=1, max_size=3)
 options = st.sampled_from(
-    [(), ("--full-index",), ("--full-index", "--zero-commit", "--no-signature"), ("--no-stat", "-U1")]
+    [
+        (),
+        ("--full-index",),
+        ("--full-index", "--zero-commit", "--no-signature"),
+        ("--no-stat", "-U1"),
+        ("--stat", "--summary"),
+        ("--attach",),
+        ("--inline", "--summary", "--stat", "--full-index"),
+        ("--attach=-- a b",),
+        ("--src-prefix=a/", "--dst-prefix=b/"),
+    ]
 )
 
 
@@ -149,6 +164,8 @@ MOVED_TO: Files = {"b dir/c.py": (MANY + b"more", False), "tab\tname": (b"\0\1",
 @settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.generate))
 @example(ONE_LINE, [("One line", "", CHANGED)], ())
 @example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ())
+@example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ("--attach",))
+@example(ONE_LINE, [("Two parts \u5b57", "", CHANGED)], ("--inline", "--base=HEAD~1"))
 def test_what_format_patch_writes(first: Files, later: list[tuple[str, str, Files]], options: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -167,3 +184,108 @@ def test_what_format_patch_writes(first: Files, later: list[tuple[str, str, File
         assert git(again.path, "rev-parse", "HEAD^{tree}") == git(tree.path, "rev-parse", "HEAD^{tree}")
         fields = [git(where.path, "log", "--format=%an|%aI|%s|%b") for where in (tree, again)]
         assert fields[0] == fields[1]
+
+
+@pytest.mark.parametrize(
+    ("option", "more"),
+    [
+        *itertools.product(["--summary", "--numstat", "--shortstat", "--compact-summary"], [(), ("--attach",)]),
+        ("--dirstat", ()),  # git runs it into the boundary of an attachment, which then is none
+    ],
+)
+def test_what_git_tells_of_a_diff_is_no_part_of_its_message(tmp_path: Path, option: str, more: tuple[str, ...]) -> None:
+    options = (option, *more)
+    project = made(tmp_path, MOVED_FROM, [("Move", "", MOVED_TO), ("Move on", "", CHANGED)], options)
+    assert project
+    patches = Series.load(project.patches / "toy").patches
+    assert [patch.body.splitlines()[-1] for patch in patches] == ["Forwarded: no"] * 2
+    assert all(patch.stat for patch in patches)
+    tree = patched_tree(project, "toy", "0.20.0")
+    assert tree.hash == as_git_am(tmp_path, MOVED_FROM, [patch.path for patch in patches])
+    assert export(project.patches / "toy", tree.path) == []
+
+
+prefixes = st.sampled_from(
+    [
+        ("--no-prefix",),
+        ("--src-prefix=x/", "--dst-prefix=y/"),
+        ("--src-prefix=old/x/", "--dst-prefix=new/x/"),
+        ("--src-prefix=a/", "--dst-prefix=a/"),
+        ("--dst-prefix=c/",),
+        ("--no-prefix", "--attach"),
+    ]
+)
+
+
+@given(files, commits, prefixes)
+@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))
+@example({"a/f": (MANY, False)}, [("Move", "", {"b/f": (MANY, False)})], ("--no-prefix",))
+@example({"a/f": (b"1", False)}, [("Change", "", {"a/f": (b"2", False)})], ("--no-prefix",))
+@example({"VERSION": (b"1", False)}, [("Add", "", {"VERSION": (b"1", False), "N": (b"", False)})], ("--no-prefix",))
+def test_other_prefixes_are_refused_in_one_line(
+    first: Files, later: list[tuple[str, str, Files]], options: tuple[str, ...]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        project = made(Path(folder), first, later, options)
+        if project is None:
+            return
+        with pytest.raises(PatchkitError, match="the paths do not begin with a/ and b/") as error:
+            Series.load(project.patches / "toy")
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "setting", ["diff.noprefix=true", "diff.mnemonicPrefix=true", "format.attach=x", "diff.srcPrefix=x/"]
+)
+@pytest.mark.parametrize("options", [("--no-prefix",), ("--src-prefix=x/", "--dst-prefix=y/")])
+def test_the_command_that_a_refusal_advises_writes_a_patch_that_is_taken(
+    tmp_path: Path, setting: str, options: tuple[str, ...]
+) -> None:
+    project = made(tmp_path, ONE_LINE, [("Change it", "", CHANGED)], options)
+    assert project
+    with pytest.raises(PatchkitError) as error:
+        Series.load(project.patches / "toy")
+    (command,) = re.findall("`(git format-patch [^`]*)`", error.value.fix or "")
+    git(tmp_path / "work", "config", *setting.split("="))
+    (name,) = git(tmp_path / "work", *shlex.split(command)[1:]).splitlines()
+    place = project.patches / "toy" / "0001-change.patch"
+    place.write_bytes((tmp_path / "work" / name).read_bytes())
+    tree = patched_tree(project, "toy", "0.20.0")
+    assert tree.hash == git(tmp_path / "work", "rev-parse", "HEAD^{tree}")
+
+
+def test_an_export_heeds_no_prefixes_of_the_trees_own_settings(tmp_path: Path) -> None:
+    project = made(tmp_path, ONE_LINE, [("Change it", "", CHANGED)], ())
+    assert project
+    tree = patched_tree(project, "toy", "0.20.0")
+    for setting, value in (("diff.noprefix", "true"), ("format.attach", "x")):
+        git(tree.path, "config", setting, value)
+    (tree.path / "VERSION").write_bytes(b"3\n")
+    git(tree.path, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    assert [path.name for path in export(project.patches / "toy", tree.path)] == ["0001-change.patch"]
+    assert b"\ndiff --git a/VERSION b/VERSION\n" in (project.patches / "toy/0001-change.patch").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "Content-Transfer-Encoding: 8bit\nContent-Disp",
+            "Content-Transfer-Encoding: base64\nContent-Disp",
+            "in base64",
+        ),
+        ("Content-Type: text/x-patch", "Content-Type: image/png", "a part that is image/png"),
+        ("2.2.2--\n", "2.2.2\n", "not the two parts"),
+        ('; boundary="------------2.2.2"', "", "not the two parts"),
+    ],
+)
+def test_a_mail_in_other_parts_is_refused_in_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    project = made(tmp_path, ONE_LINE, [("Change it", "", CHANGED)], ("--attach=2.2.2",))
+    assert project
+    place = project.patches / "toy" / "0001-change.patch"
+    written = place.read_bytes().replace(b'"2.2.2"', b'"------------2.2.2"')
+    assert old.encode() in written
+    place.write_bytes(written.replace(old.encode(), new.encode(), 1))
+    with pytest.raises(PatchkitError, match=said) as error:
+        Series.load(project.patches / "toy")
+    assert "\n" not in str(error.value)

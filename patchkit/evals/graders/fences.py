@@ -5,40 +5,71 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-OPENS = re.compile(r"^([ \t]*)```[^\n`]*$")
+OPENS = re.compile(r"^([ \t]*(?:(?:[-*+]|[0-9]{1,3}[.)])[ \t]+)?)(`{3,}(?=[^`]*$)|~{3,})")  # an item may begin with it
+QUOTED = re.compile(r"^> ?(?=[ \t]*(?:```|~~~))", re.MULTILINE)
+QUOTE = re.compile(r"^>(?!>) ?", re.MULTILINE)
 MOST_CLOSINGS = 8  # fences that are tried as the end of one block
+
+
+class Closings(NamedTuple):
+    """The lines that hold a fence: anywhere, at their end, and with nothing else on them."""
+
+    within: list[int]
+    at_end: list[int]
+    alone: list[int]
 
 
 def blocks(text: str, is_whole: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
     """The indent and the code of every block.
 
-    A block ends at the first fence, on a line of its own or at the end of a line, up to which the code is whole, since
-    a docstring may hold fences; if it never is, at the first fence; without a fence, at the end of the text.
+    A block ends at the first fence like the one that opens it, on a line of its own or at the end of a line, up to
+    which the code is whole, since a docstring may hold fences; if it never is, at the first fence on a line of its own;
+    without one, at a fence within a line, if it is whole there; else at the end of the text.
     """
-    lines = text.splitlines(keepends=True)
-    ends = [at for at, line in enumerate(lines) if line.rstrip().endswith("```")]
+    lines = (QUOTE.sub("", text) if QUOTED.search(text) else text).splitlines(keepends=True)
+    closings: dict[str, Closings] = {}
     at = 0
     while at < len(lines):
         opened = OPENS.match(lines[at].rstrip())
         at += 1
         if opened:
-            code, at = _block(lines, at, ends[bisect_left(ends, at) :][:MOST_CLOSINGS], is_whole)
+            fence = opened[2]
+            if fence not in closings:
+                closings[fence] = _closings(lines, fence)
+            code, at = _block(lines, at, fence, closings[fence], is_whole)
             yield opened[1], code
 
 
-def _block(lines: list[str], start: int, ends: list[int], is_whole: Callable[[str], bool]) -> tuple[str, int]:
+def _closings(lines: list[str], fence: str) -> Closings:
+    within = [at for at, line in enumerate(lines) if fence in line]
+    at_end = [at for at in within if lines[at].rstrip().endswith(fence)]
+    return Closings(within, at_end, [at for at in at_end if not lines[at].strip().strip(fence[0])])
+
+
+def _block(
+    lines: list[str], start: int, fence: str, closings: Closings, is_whole: Callable[[str], bool]
+) -> tuple[str, int]:
     """A block's code, and the line after it."""
-    for at in ends:
-        code = _up_to(lines, start, at)
+    for at in _after(closings.at_end, start):
+        code = _up_to(lines, start, at, lines[at].rstrip().rstrip(fence[0]))
         if code.strip() and is_whole(code):
             return code, at + 1
-    own_line = [at for at in ends if not lines[at].strip().strip("`")]
-    if own_line:
-        return _up_to(lines, start, own_line[0]), own_line[0] + 1
+    for at in _after(closings.alone, start)[:1]:
+        return _up_to(lines, start, at, ""), at + 1
+    for at in _after(closings.within, start):
+        code = _up_to(lines, start, at, lines[at].partition(fence)[0])
+        if code.strip() and is_whole(code):
+            return code, at + 1
     return "".join(lines[start:]), len(lines)
 
 
-def _up_to(lines: list[str], start: int, end: int) -> str:
-    last = lines[end].rstrip().removesuffix("```")
+def _after(found: list[int], start: int) -> list[int]:
+    """The next of these lines, as many as are tried."""
+    first = bisect_left(found, start)
+    return found[first : first + MOST_CLOSINGS]
+
+
+def _up_to(lines: list[str], start: int, end: int, last: str) -> str:
     return "".join(lines[start:end]) + (last + "\n" if last.strip() else "")

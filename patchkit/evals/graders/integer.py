@@ -1,6 +1,6 @@
 r"""Answers that are integers: the last ``\boxed{}``, else the last "answer is …", else the last number of the text.
 
-A number is read whole. ``2.5``, ``1e3``, ``10^2`` and ``10:30`` are answers that are no integers, and wrong, never 5,
+A number is read whole. ``2.5``, ``1e-3``, ``10^2`` and ``10:30`` are answers that are no integers, and wrong, never 5,
 1, 2 or 30; ``1,234``, ``1 234``, ``025`` and ``3.0`` are 1234, 1234, 25 and 3. What stands in the last box is the
 answer even if it is no number. Numbers stay text: there is no length that overflows, and none that Python refuses.
 """
@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from patchkit.errors import PatchkitError
 from patchkit.evals.graders.answers import answering, stated
+from patchkit.evals.graders.styles import one_deep, plain
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -47,13 +48,12 @@ UNIT = re.compile(
 )
 LEAD = re.compile(r"^(?:\**(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\**\s*[:=]?|答案\s*[:：是为])\s*", re.IGNORECASE)  # noqa: RUF001
 RELATION = re.compile(r"\\(?:equiv|approx|Rightarrow|implies)(?![A-Za-z])|[≡≈]")
-SCIENTIFIC = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)\s*(?:\*|\\times|\\cdot)\s*10\^\{?(-?[0-9]{1,2})\}?")
+SCIENTIFIC = re.compile(
+    r"([-+]?[0-9]+(?:\.[0-9]+)?)(?:\s*(?:\*|\\times|\\cdot)\s*10\^\{?|[eE])([-+]?[0-9]{1,2})\}?", re.ASCII
+)
 QUOTIENT = re.compile(r"(-?)\\[dt]?frac\s*\{\s*(-?[0-9]{1,18})\s*\}\s*\{\s*(-?[0-9]{1,18})\s*\}")
 
-WORDS = re.compile(
-    r"\\(?:text(?:rm|bf|it|tt|sf|normal)?|math(?:rm|bf|it|sf|tt|normal)|boldsymbol|mbox|operatorname)\s*\{([^{}]*)\}"
-    r"(\s*\^\s*(?:[0-9]|\{[0-9]\}))?"
-)
+WORDS = re.compile(r"\\text\{([^{}]*)\}(\s*\^\s*(?:[0-9]|\{[0-9]\}))?")  # of what `styles.one_deep` leaves
 SPACES = {r"\,": " ", r"\;": " ", r"\:": " ", r"\ ": " ", r"\!": "", "{,}": ","}
 LATEX_SPACE = re.compile("|".join(map(re.escape, SPACES)))
 SIGN_APART = re.compile(
@@ -82,11 +82,11 @@ def grade(problem: Problem, text: str) -> Grade:
         )
     answer, approach = read_answer(text), read_operations(text)
     if answer is None:
-        return Grade(correct=False, approach=approach, why="no answer")
+        return Grade(correct=False, approach=approach, why="no answer", unread=True)
     if answer == normalize(expected.group()):
-        return Grade(correct=True, answer=answer, approach=approach)
+        return Grade(correct=True, answer=answer, approach=approach, unread=False)
     why = "another integer" if INTEGER.fullmatch(answer) else "no integer"
-    return Grade(correct=False, answer=answer, approach=approach, why=why)
+    return Grade(correct=False, answer=answer, approach=approach, why=why, unread=False)
 
 
 def grade_first_line(problem: Problem, text: str) -> Grade:
@@ -101,29 +101,39 @@ def read_answer(text: str) -> str | None:
     answer = stated(text)
     if answer is not None:
         return _read_stated(answer)
-    text = SIGN_APART.sub(r"\1", DELIMITER.sub("$", text))
-    said = ANSWER_IS.findall(text) or LAST_NUMBER.findall(text)
-    return normalize(said[-1]) if said else None
+    text = SIGN_APART.sub(r"\1", DELIMITER.sub("$", plain(text)))
+    said = ANSWER_IS.findall(text)
+    if said:
+        return _value(said[-1])
+    numbers = LAST_NUMBER.findall(text)
+    return normalize(numbers[-1]) if numbers else None
 
 
 def _read_stated(answer: str) -> str:
     """The number that a box, or the line of an answer, comes down to; else what stands there."""
     answer = RELATION.sub("=", CURRENCY.sub("", DELIMITER.sub("", answer.replace("**", ""))))
-    answer = LEAD.sub("", MODULUS.sub("", answer).strip()).strip()
-    scaled = SCIENTIFIC.fullmatch(answer)
-    if scaled:
-        value = Fraction(scaled[1]) * Fraction(10) ** int(scaled[2])
-        return str(value) if value.denominator == 1 else answer
+    answer = LEAD.sub("", MODULUS.sub("", one_deep(answer)).strip()).strip()
     quotient = QUOTIENT.fullmatch(re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", answer))
     if quotient and int(quotient[3]) and int(quotient[2]) % int(quotient[3]) == 0:
         return normalize(str(int(quotient[1] + "1") * int(quotient[2]) // int(quotient[3])))
     words = WORDS.fullmatch(answer)
     numbers = LAST_NUMBER.findall(words[1]) if words and not words[2] else []
     if len(numbers) == 1:
-        return normalize(numbers[0])
+        return _value(numbers[0])
     tidy = _tidy(UNIT.sub("", answer))
+    if SCIENTIFIC.fullmatch(tidy):
+        return _value(tidy)
     number = IN_A_BOX.fullmatch(tidy) or IN_A_BOX.fullmatch(re.sub(r"^\((.*)\)$", r"\1", tidy))
-    return normalize(number[1]) if number else (_tidy(answer) or answer)
+    if number:
+        return _value(number[1])
+    return _tidy(answer) or (words[1].strip() if words else "") or answer
+
+
+def _value(number: str) -> str:
+    """A number in its normal form; one in scientific notation that is an integer is that integer."""
+    scaled = SCIENTIFIC.fullmatch(number)
+    value = Fraction(scaled[1]) * Fraction(10) ** int(scaled[2]) if scaled else Fraction(1, 2)
+    return normalize(str(value)) if value.denominator == 1 else normalize(number)
 
 
 def normalize(number: str) -> str:

@@ -41,12 +41,14 @@ def grade(problem: Problem, text: str) -> Grade:
         box = read_answer(text)
     found = _parse(FULL_STOP.sub("", text) if box is None else _boxed(box))
     if not found:
-        return Grade(correct=False, answer=box, approach=approach, why="no answer" if box is None else "no mathematics")
+        why = "no answer" if box is None else "no mathematics"
+        return Grade(correct=False, answer=box, approach=approach, why=why, unread=True)
     try:
         correct = verify(expected, found, timeout_seconds=None) and not _differ(expected[0], found[0])
     except Exception:  # sympy raises what it likes
         correct = False
-    return Grade(correct, _normalize(*found), approach, why="" if correct else "another answer")
+    why = "" if correct else "another answer"
+    return Grade(correct, _normalize(*found), approach, why, unread=False)
 
 
 def _integer(box: str) -> str | None:

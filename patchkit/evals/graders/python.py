@@ -51,12 +51,12 @@ def grade(problem: Problem, text: str) -> Grade:
     reference = read(problem.id, problem.reference)
     program = solution(reference.prompt, reference.entry_point, text)
     if program is None:
-        return Grade(False, why="no code")
+        return Grade(False, why="no code", unread=True)
     if parsed(program) is None:
-        return Grade(False, why="syntax error")
+        return Grade(False, why="syntax error", unread=False)
     answer, approach = fingerprints(program) or (None, None)
     why = verdict(reference, program, LIMITS)
-    return Grade(not why, answer=answer, approach=approach, why=why)
+    return Grade(not why, answer=answer, approach=approach, why=why, unread=False)
 
 
 def confinement() -> str:

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from textwrap import dedent
 
 from patchkit.evals.graders import fences
+from patchkit.evals.graders.bodies import is_stub, under
 from patchkit.evals.graders.helpers import helpers
+from patchkit.evals.graders.interactive import PROMPT, typed
+from patchkit.evals.graders.thoughts import without_thoughts
 
 MOST = 100_000  # characters; nobody writes that much for one function
 INDENTED = re.compile(r"\s*?^(?:\t|  )", re.MULTILINE)
@@ -26,21 +29,29 @@ def solution(prompt: str, entry_point: str, text: str) -> str | None:
     """
     text = text[:MOST].replace("\r\n", "\n").replace("\0", "")
     defines = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
+    text = without_thoughts(text, defines)
     bare = continued(prompt, text) if INDENTED.match(text) else None
     if bare and parsed(bare):
         return bare
     found = fences.blocks(text, lambda code: parsed(dedent(code)) is not None)
     blocks = [outdented(block, len(indent)) for indent, block in found if block.strip()]
+    blocks = [(PROMPT.search(block) and not parsed(block) and typed(block, parsed)) or block for block in blocks]
     at_the_margin = [block if defines.search(block) else dedent(block) for block in blocks]
     whole = [block for block in at_the_margin if defines.search(block)]
     if whole:
-        chosen = next((block for block in reversed(whole) if parsed(block)), None) or longest(whole[-1])
+        read = [(block, tree) for block in reversed(whole) if (tree := parsed(block))]
+        done = [block for block, tree in read if not is_stub(tree, entry_point)]
+        chosen = done[0] if done else read[0][0] if read else longest(whole[-1])
         return with_helpers(preamble(prompt, entry_point) + chosen, [b for b in at_the_margin if b not in whole])
     if defines.search(text):
         return preamble(prompt, entry_point) + longest(from_code_on(text))
+    if not blocks and defines.search(said := typed(text, parsed)):
+        return preamble(prompt, entry_point) + said
     if bare:
         return bare  # for Python to refuse
-    return continued(prompt, blocks[0]) if blocks and INDENTED.match(blocks[0]) else None
+    if blocks and INDENTED.match(blocks[0]):
+        return continued(prompt, blocks[0])
+    return under(prompt, blocks[0] if blocks else text, parsed)
 
 
 def with_helpers(program: str, others: list[str]) -> str:

@@ -66,5 +66,8 @@ def _cell(row: Comparison, title: str) -> Iterator[Text]:
     if row.judgement:
         moved = ", ".join(numbers.moves(row.judgement.solved))
         yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")
+    if counts := wording.unread(row):
+        told = ", ".join(f"{mode} {count}" for mode, count in counts.items())
+        yield Text(f"   {wording.UNREAD}: {told}", "dim")
     for one in row.seen:
         yield Text(f"   {shown(one)}", "dim") if one.met else Text(f"   ! {shown(one)}", "yellow")

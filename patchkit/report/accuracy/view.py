@@ -168,6 +168,13 @@ def ungraded(evidence: AccuracyEvidence) -> list[tuple[Cell, str, int]]:
     return [one for one in counts if one[2]]
 
 
+def unread(cell: Cell, mode: str) -> int | None:
+    """Samples of one mode in which nothing could be read as an answer, over all trials; None if that is not known."""
+    counts = [trial.unread for trial in cell.modes.get(mode, [])]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
 def failures(row: Comparison, most: int = 5) -> list[tuple[str, list[int]]]:
     """The most frequent reasons for failing, with how often in each mode."""
     counts: dict[str, list[int]] = {}

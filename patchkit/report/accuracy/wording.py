@@ -13,6 +13,7 @@ from patchkit.report.accuracy.verdict import many_questions
 from patchkit.report.accuracy.view import Comparison, Moved, comparisons, ends, short_models
 from patchkit.report.wording import counted, hardware, versions
 
+UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
 
 # a sign, which stands beside the name and not for it, and what the shape means
@@ -99,13 +100,23 @@ def needed(row: Comparison, one: Needed) -> str:
 
 
 def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
-    """Distinct answers and approaches, and what was cut off, in each mode."""
+    """Distinct answers and approaches, what was cut off and what could not be read, in each mode."""
     told: list[tuple[str, list[float | None]]] = [
         ("distinct answers, of those given", [view.spread(row.cell, mode, view.answers) for mode in row.modes]),
         ("distinct approaches", [view.spread(row.cell, mode, view.approaches) for mode in row.modes]),
         ("samples cut off by max_tokens", [view.truncated(row.cell, mode) for mode in row.modes]),
     ]
-    return [(name, ["none to tell" if one is None else percent(one) for one in shares]) for name, shares in told]
+    rows = [(name, ["none to tell" if one is None else percent(one) for one in shares]) for name, shares in told]
+    counts = unread(row)
+    return [*rows, (UNREAD, list(counts.values()))] if counts else rows
+
+
+def unread(row: Comparison) -> dict[str, str]:
+    """In how many samples of each mode nothing could be read; empty if that is so in none that is known of."""
+    counts = {mode: view.unread(row.cell, mode) for mode in row.modes}
+    whole = {mode: view.samples_each(row.cell, mode) * len(row.cell.problems) for mode in row.modes}
+    told = {mode: "not known" if one is None else f"{one:,} of {whole[mode]:,}" for mode, one in counts.items()}
+    return told if any(counts.values()) else {}
 
 
 def observed(row: Comparison) -> list[tuple[str, list[str]]]:
