@@ -11,7 +11,7 @@ from patchkit.drift.findings.finding import Hinge, Way
 from patchkit.drift.touches import Call, Touch
 
 CALLING, STANDING_IN = ("calls", "constructs"), ("wraps", "replaces")
-TAKEN: tuple[Way, ...] = ("untaken", "misnamed")
+TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")
 """Ways that concern what stands in the place of a symbol; the others concern who calls it."""
 SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted")
 """Ways of which holding what a call gives against the contract says nothing."""
@@ -30,7 +30,8 @@ def settled(finding: Finding, old: Contract, new: Contract, touches: Sequence[To
     certain = [touch.place for touch, uses in lines if uses]
     if certain:
         places = ", ".join(dict.fromkeys(certain[:SHOWN]))
-        guessed = finding.guessed if finding.hinge.way in TAKEN else ""
+        other = finding.hinge.way in TAKEN and finding.guessed != finding.hinge.question
+        guessed = finding.guessed if other else ""
         return replace(finding, sentence=f"{finding.sentence}; {places} {_said(finding.hinge)}", guessed=guessed)
     unknown = next((touch.place for touch, uses in lines if uses is None), "")
     if unknown or not lines:
@@ -95,6 +96,11 @@ def _untaken(call: Call, name: str, place: int | None) -> bool | None:
     return None if place is not None and call.positional > place else True
 
 
+def _unplaced(call: Call, name: str, place: int | None) -> bool | None:
+    """Of a replacement: whatever it calls what stands at that place."""
+    return not call.rest and (place is None or call.positional <= place)
+
+
 _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "given": _given,
     "by name": _by_name,
@@ -103,6 +109,7 @@ _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "shifted": _by_place,
     "untaken": _untaken,
     "misnamed": _untaken,
+    "unplaced": _unplaced,
 }
 
 
@@ -115,4 +122,5 @@ def _said(hinge: Hinge) -> str:
         "shifted": "gives it by its old place",
         "untaken": f"does not take `{hinge.parameter}`",
         "misnamed": f"does not take `{hinge.parameter}` by that name",
+        "unplaced": f"does not take `{hinge.parameter}` by its place",
     }[hinge.way]

@@ -24,6 +24,7 @@ TOLD_BY_CODE = (
     "parameter-renamed",
     "parameter-keyword-only",
     "parameter-required",
+    "argument-given",
     "abstract-added",
 )
 TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed", "read-only", "text-moved")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from patchkit.drift.findings import (
     annotation_changed,
+    arguments,
     attribute_changed,
     body_changed,
     constructed,
@@ -29,6 +30,7 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     renamed.find,
     kind_changed.find,
     parameters.find,
+    arguments.find,
     constructed.find,
     derived.find,
     unwritable.find,
