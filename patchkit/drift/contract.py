@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only
+from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only, methods_of
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Universe, positional, statements, targets
 
@@ -83,6 +83,7 @@ class Contract:
         body: hash of the code without docstrings and annotations.
         words: hashes of its statements, to know it again under another name.
         abstract: of a class, the methods that whatever derives from it must define.
+        methods: of a class, all that it has, its own or inherited.
         read_only: of an attribute, setting it raises.
         anchors: pieces of source text that are looked for -> how often each stands there.
         elsewhere: where it seems to have gone, if it is not there.
@@ -108,6 +109,7 @@ class Contract:
     body: str = ""
     words: frozenset[int] = frozenset()
     abstract: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
     read_only: bool = False
     anchors: Mapping[str, int] = field(default_factory=dict)
     elsewhere: str = ""
@@ -160,7 +162,7 @@ def of_class(seen: Contract, universe: Universe) -> Contract:
     """A class's contract with what it asks of who constructs it: the parameters are those of its constructor."""
     found = universe.find(seen.symbol)
     assert found is not None
-    seen = replace(seen, abstract=abstract_of(found, universe))
+    seen = replace(seen, abstract=abstract_of(found, universe), methods=methods_of(found, universe))
     fields = fields_of(found, universe)
     made = universe.class_member(found, "__init__")
     if made is not None and isinstance(made.node, FUNCTIONS) and (fields is None or made.owner is found):

@@ -17,6 +17,7 @@ from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.gained import gained
 from patchkit.drift.hinges import settled
 from patchkit.drift.inference import Inference
 from patchkit.drift.mending import Step, mended
@@ -128,6 +129,7 @@ class Scanner:
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
         findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
+        findings += [self._mended(finding, old, new, patched) for finding in gained(new, patched)]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -177,9 +179,10 @@ class Scanner:
 
     def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
-        if before is None or after is None or finding.symbol not in new.contracts:
+        newer = new.contracts.get(finding.symbol) or new.gained.get(finding.symbol)
+        if before is None or after is None or newer is None:
             return finding
-        contracts = old.contracts[finding.symbol], new.contracts[finding.symbol]
+        contracts = old.contracts.get(finding.symbol, Contract(finding.symbol)), newer
         step = Step(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
         return mended(finding, self.series, step, patched)
 
