@@ -21,6 +21,7 @@ from patchkit.drift.findings import (
     text_moved,
     uncalled,
     unwritable,
+    value_changed,
 )
 from patchkit.drift.findings.finding import Case, Finding
 
@@ -37,6 +38,7 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     text_moved.find,
     returns_changed.find,
     attribute_changed.find,
+    value_changed.find,
     setting_changed.find,
     side_effects.find,
     overridden.find,
