@@ -138,8 +138,15 @@ def contract_of(symbol: str, inference: Inference) -> Contract:
 
 def _of_definition(symbol: str, found: Definition, inference: Inference) -> Contract:
     node = found.node
+    bare = _bare(node) if isinstance(node, FUNCTIONS) else None
     seen = Contract(
-        symbol, found.name, found.place, found.hops, kind_of(found), body=body_hash(node), words=words_of(node)
+        symbol,
+        found.name,
+        found.place,
+        found.hops,
+        kind_of(found),
+        body=body_hash(node, bare),
+        words=words_of(node, bare),
     )
     if isinstance(node, FUNCTIONS):
         guessed: list[str] = []
@@ -485,22 +492,26 @@ def _bare(node: ast.AST) -> ast.AST:
     return copied
 
 
-def body_hash(node: ast.AST) -> str:
-    """Twelve digits that change with the code; of a class only with what it is derived from."""
+def body_hash(node: ast.AST, bare: ast.AST | None = None) -> str:
+    """Twelve digits that change with the code; of a class only with what it is derived from.
+
+    Args:
+        bare: what :func:`_bare` makes of it, where that is there already.
+    """
     if isinstance(node, ast.Module):
         return ""
     if isinstance(node, ast.ClassDef):
         return _digest(" ".join(map(ast.unparse, node.bases)))
-    return _digest(ast.dump(_bare(node)))
+    return _digest(ast.dump(bare or _bare(node)))
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def words_of(node: ast.AST) -> frozenset[int]:
-    """Hashes of the lines of a function, to tell how much of it is in another."""
+def words_of(node: ast.AST, bare: ast.AST | None = None) -> frozenset[int]:
+    """Hashes of the lines of a function, to tell how much of it is in another; ``bare`` as for :func:`body_hash`."""
     if not isinstance(node, FUNCTIONS):
         return frozenset()
-    lines = ast.unparse(_bare(node)).splitlines()[1:]
+    lines = ast.unparse(bare or _bare(node)).splitlines()[1:]
     return frozenset(int(_digest(line.strip()), 16) for line in lines if line.strip())
