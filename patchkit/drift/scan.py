@@ -20,6 +20,7 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.gained import gained
 from patchkit.drift.hinges import settled
 from patchkit.drift.inference import Inference
+from patchkit.drift.kept_code import read_or_kept
 from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
@@ -54,6 +55,10 @@ class Recorded:
     @property
     def published(self) -> bool:
         return self._source.published
+
+    @property
+    def digest(self) -> str:
+        return getattr(self._source, "digest", "")
 
     def read(self, path: str) -> str | None:
         self.wanted.add(path)
@@ -265,8 +270,10 @@ class Patched:
         return self._parsed or (self.like._parsed_before if self.like else None)
 
     def _read(self, tree: Path) -> CodeRead:
-        self._parsed = Package.after(Folder(tree, self.release), self.manifest.package, self._parsed_before)
-        return read_code(self._parsed, self.vllm, self.manifest.surface.types)
+        files = Folder(tree, self.release)
+        self._parsed = parsed = Package.after(files, self.manifest.package, self._parsed_before)
+        types = self.manifest.surface.types
+        return read_or_kept(files, self.vllm.source, types, lambda: read_code(parsed, self.vllm, types))
 
 
 def fetch(source: Source, paths: Iterable[str]) -> None:

@@ -197,6 +197,7 @@ TOUCHES = st.builds(
     st.sampled_from(["calls", "constructs", "wraps", "replaces", "reads"]),
     st.just("rt.py:1"),
     st.none() | CALLS,
+    st.booleans(),
 )
 CONTRACTS = st.lists(NAMES, unique=True).map(
     lambda names: Contract("vllm.m.C.m", parameters=tuple(Parameter(one, "positional", "1", "") for one in names))
@@ -210,9 +211,10 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=Hinge(way, name))
     found = settled(finding, old, new, touches)
     list(unmet(finding, old, new, touches))
-    concerned = {"wraps", "replaces"} if way in ("untaken", "misnamed") else {"calls", "constructs"}
+    standing_in = {"wraps", "replaces"} if way in ("untaken", "misnamed", "unplaced") else {"calls", "constructs"}
+    concerned = {"reads"} if way == "plain" else standing_in
     read = [touch for touch in touches if touch.manner in concerned]
-    if not read or any(touch.call is None for touch in read):
+    if not read or any(not touch.either if way == "plain" else touch.call is None for touch in read):
         assert found.severity == "loud"
     if found.severity == "harmless":
         assert read and not found.guessed
