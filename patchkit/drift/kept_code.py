@@ -1,7 +1,8 @@
 """What was read of a runtime's code against one published vLLM, kept: the same files read again say the same.
 
-The key holds everything that the reading depends on: the runtime's files, what the manifest says of types, the hash of
-vLLM's distribution by the index, and the reader itself. A source that may change, such as a checkout, is not kept.
+The key holds everything that the reading depends on: what the runtime's files are made of, what the manifest says of
+types, the hash of vLLM's distribution by the index, and the reader itself. A source that may change, such as a
+checkout, is not kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,17 +25,17 @@ MOST = 200
 """Readings that are kept; when there are more, the oldest half goes. One of ESamp's is 30 KB."""
 
 
-def read_or_kept(runtime: Source, vllm: Source, types: Mapping[str, str], read: Callable[[], CodeRead]) -> CodeRead:
+def read_or_kept(made: Sequence[str], vllm: Source, types: Mapping[str, str], read: Callable[[], CodeRead]) -> CodeRead:
     """What ``read`` says, or said before of the same.
 
     Args:
-        runtime: the code that is read.
+        made: what the code is made of: its package, and the hashes of the pin and of the patches.
         vllm: what it is read against; without a ``digest`` nothing is kept.
     """
     digest = getattr(vllm, "digest", "")
     if not digest:
         return read()
-    path = cache_home() / "code" / f"{_key(runtime, digest, types)}.json"
+    path = cache_home() / "code" / f"{_key(made, digest, types)}.json"
     found = _kept(path)
     if found is None:
         found = read()
@@ -42,17 +43,8 @@ def read_or_kept(runtime: Source, vllm: Source, types: Mapping[str, str], read: 
     return found
 
 
-def _key(runtime: Source, digest: str, types: Mapping[str, str]) -> str:
-    hashed = hashlib.sha256()
-    for part in (_edition(), digest, *_content(runtime), *(f"{name}={kind}" for name, kind in types.items())):
-        hashed.update(hashlib.sha256(part.encode("utf-8", "surrogateescape")).digest())
-    return hashed.hexdigest()
-
-
-def _content(runtime: Source) -> Iterator[str]:
-    for path in sorted(runtime.paths()):
-        yield path
-        yield runtime.read(path) or ""
+def _key(made: Sequence[str], digest: str, types: Mapping[str, str]) -> str:
+    return hashlib.sha256(msgspec.json.encode((_edition(), digest, list(made), sorted(types.items())))).hexdigest()
 
 
 @functools.cache

@@ -34,7 +34,7 @@ from patchkit.release import version_of
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
-from patchkit.series.worktree import patched_tree
+from patchkit.series.worktree import made_of, patched_tree
 
 
 class Recorded:
@@ -251,6 +251,12 @@ class Patched:
 
     @cached_property
     def _code(self) -> CodeRead:
+        made = made_of(self.project, self.manifest.name, self.release, self.without)
+        return read_or_kept(
+            [self.manifest.package, *made], self.vllm.source, self.manifest.surface.types, self._laid_out
+        )
+
+    def _laid_out(self) -> CodeRead:
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
             tree = patched_tree(self.project, self.manifest.name, self.release, self.without, Path(folder, "tree"))
             return self._read(tree.path)
@@ -270,10 +276,8 @@ class Patched:
         return self._parsed or (self.like._parsed_before if self.like else None)
 
     def _read(self, tree: Path) -> CodeRead:
-        files = Folder(tree, self.release)
-        self._parsed = parsed = Package.after(files, self.manifest.package, self._parsed_before)
-        types = self.manifest.surface.types
-        return read_or_kept(files, self.vllm.source, types, lambda: read_code(parsed, self.vllm, types))
+        self._parsed = Package.after(Folder(tree, self.release), self.manifest.package, self._parsed_before)
+        return read_code(self._parsed, self.vllm, self.manifest.surface.types)
 
 
 def fetch(source: Source, paths: Iterable[str]) -> None:
