@@ -31,15 +31,18 @@ def read_yaml(path: Path) -> Any:
     try:
         return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}") from None
+        what = f"cannot read {path}: {error.strerror or error}"
+        raise PatchkitError(what, "check the file and its permissions") from None
     except UnicodeDecodeError:
-        raise PatchkitError(f"{path}: not a text file in UTF-8") from None
+        raise PatchkitError(f"{path}: not a text file in UTF-8", "save the file as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise PatchkitError(f"{path}: {where}{getattr(error, 'problem', None) or error}") from None
+        line = f"line {mark.line + 1}: " if mark else ""
+        what = f"{path}: {line}{getattr(error, 'problem', None) or error}"
+        raise PatchkitError(what, "write it as YAML") from None
     except (RecursionError, ValueError) as error:
-        raise PatchkitError(f"{path}: not YAML that can be read ({type(error).__name__}: {error})") from None
+        what = f"{path}: not YAML that can be read ({type(error).__name__}: {error})"
+        raise PatchkitError(what, "write plain values") from None
 
 
 def field_first(message: str) -> str:
