@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from patchkit.plural import count
+
 
 class Shape(msgspec.Struct, frozen=True):
     """The batch of one step, as the worker counted it from the scheduler's output."""
@@ -252,8 +254,3 @@ def read_event(line: str) -> AnyEvent:
     """One line as an event, ``ValueError`` for anything else. Figures may be NaN, which strict JSON would refuse."""
     event: AnyEvent = msgspec.convert(json.loads(line), AnyEvent)
     return event
-
-
-def count(number: float, one: str, many: str = "") -> str:
-    """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
-    return f"{number:g} {one if number == 1 else many or f'{one}s'}"

@@ -6,16 +6,15 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchkit.console import err
+from patchkit.console import Progress, err
+from patchkit.gates.evidence import Verdict
 from patchkit.gates.knockout import shortened
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, Outcome
-from patchkit.gates.parallel import at_once
-from patchkit.gates.rig import Rig
 from patchkit.gates.run import Run
+from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Part, Scenario
 
 if TYPE_CHECKING:
@@ -78,16 +77,20 @@ class Trials:
     """
 
     def __init__(
-        self, rig: Rig, gates: Sequence[Scenario], mutants: Sequence[Mutant], trees: Mapping[str, Path]
+        self, runner: Runner, gates: Sequence[Scenario], mutants: Sequence[Mutant], trees: Mapping[str, Path]
     ) -> None:
-        self._rig = rig
+        self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
-        self._trials = [Trial(mutant, replace(rig.tree, path=trees[mutant.name])) for mutant in mutants]
+        self._trials = [Trial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
         self._began = time.monotonic()
         self.control: dict[str, GateRun] = {}
 
     def run(self) -> None:
         """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown."""
+        with Progress(self._progress):
+            self._run()
+
+    def _run(self) -> None:
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
         if not self._judge_series([name for name in self._gates if name in named]):
             return
@@ -111,26 +114,23 @@ class Trials:
 
     def _judge_series(self, names: Sequence[str]) -> bool:
         """Run gates on the series without a mutant; whether all of them are green."""
-        at_once(self._rig, [partial(self._run_series, name) for name in names], self._progress)
+        for name, verdict in self._runner.side_by_side(self._run_series, names):
+            seconds = round(verdict.seconds, 1)
+            self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
+            self._tell(f"series on {name}: {'✓' if verdict.passed else f'✗ {shortened(verdict.reason)}'}")
         return all(self.control[name].passed for name in names)
 
-    def _run_series(self, name: str) -> None:
-        verdict = self._rig.run_until_red(self._gates[name], self._rig.tree)
-        seconds = round(verdict.seconds, 1)
-        self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
-        self._tell(f"series on {name}: {'✓' if verdict.passed else f'✗ {shortened(verdict.reason)}'}")
+    def _run_series(self, name: str) -> Verdict:
+        return self._runner.run_until_red(self._gates[name], self._runner.rig.tree)
 
     # Mutants.
 
     def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> None:
-        at_once(self._rig, [partial(self._judge, trial, judge) for trial in trials], self._progress)
-
-    def _judge(self, trial: Trial, judge: Judge) -> None:
-        trial.end = judge(trial)
-        if trial.end:
-            outcome, by, reason = trial.end
-            at = f" at {by}: {shortened(reason)}" if by else ""
-            self._tell(f"{'✓' if outcome in FINE else '✗'} {trial.mutant.name}: {outcome}{at}")
+        for trial, end in self._runner.side_by_side(judge, trials):
+            trial.end = end
+            if end:
+                at = f" at {end.by}: {shortened(end.reason)}" if end.by else ""
+                self._tell(f"{'✓' if end.outcome in FINE else '✗'} {trial.mutant.name}: {end.outcome}{at}")
 
     def _on_named(self, trial: Trial) -> End | None:
         """Killed if one of the named gates is red for its reason; if one is red for another, its header is wrong."""
@@ -162,20 +162,20 @@ class Trials:
         trial.gates.append(gate.name)
         reasons: list[str] = []
         for part in telling_first(gate.parts, wanted):
-            run = self._run(trial, gate, part)
+            run = self._run_part(trial, gate, part)
             if trouble := trouble_of(run):
                 return Seen(trouble=trouble)
-            judged = self._rig.judge(gate, [run], trial.tree).parts[0]
+            judged = self._runner.judge(gate, [run], trial.tree).parts[0]
             found = [f"{part.name}: {reason}" for reason in judged.broken]
             reasons += found
             if found and (not wanted or any(matches(reason, wanted) for reason in found)):
                 break
         return Seen(reasons)
 
-    def _run(self, trial: Trial, gate: Scenario, part: Part) -> Run:
+    def _run_part(self, trial: Trial, gate: Scenario, part: Part) -> Run:
         """One part; once more where the worker was in trouble, which another's run may have brought upon it."""
         for _ in range(2):
-            run = self._rig.run_part(gate, part, trial.tree)
+            run = self._runner.run_part(gate, part, trial.tree)
             trial.seconds += run.seconds
             if not trouble_of(run):
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from patchkit.gates.events import count
+from patchkit.plural import count
 
 State = Literal["needed", "no longer needed", "harmful", "unknown"]
 NEEDED: State = "needed"

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
+from patchkit.gates.mutants_evidence import MutantsEvidence
+from patchkit.plural import count
 from patchkit.report import retirement
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
 
-def headline(evidence: Evidence) -> str:
+def headline(evidence: Evidence | MutantsEvidence) -> str:
     """What was judged, on what: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
-    runtime = evidence.runtime
+    runtime, gpu = evidence.runtime, evidence.hardware.gpu
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    patches = counted(len(runtime.patches), "patch", "patches")
-    series = f"{runtime.name} {runtime.pin[:8]} with {patches}{without}"
-    return f"{evidence.kind}: {series} on vLLM {evidence.release}, {evidence.device}"
+    subject = f"{series(runtime.name, runtime.pin, len(runtime.patches))}{without}"
+    return f"{evidence.kind}: {subject} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+
+
+def series(runtime: str, pin: str, patches: int) -> str:
+    """``RUNTIME 07530337 with 7 patches``."""
+    return f"{runtime} {pin[:8]} with {count(patches, 'patch', 'patches')}"
 
 
 def sentences(evidence: Evidence) -> Iterator[str]:
@@ -26,13 +31,13 @@ def sentences(evidence: Evidence) -> Iterator[str]:
         yield "nothing was judged"
     if evidence.verdicts:
         red = [verdict.scenario for verdict in evidence.verdicts if not verdict.passed]
-        all_of_them = counted(len(evidence.verdicts), NAMES[evidence.kind])
-        series = " with the whole series" if evidence.kind == "knockout" else ""
+        all_of_them = count(len(evidence.verdicts), NAMES[evidence.kind])
+        whole = " with the whole series" if evidence.kind == "knockout" else ""
         green = f"{len(evidence.verdicts) - len(red)} of {all_of_them}"
-        yield f"{green} green{series}" + (f"; red: {', '.join(red)}" if red else "")
+        yield f"{green} green{whole}" + (f"; red: {', '.join(red)}" if red else "")
     if evidence.knockouts:
         missed = [knocked.patch.split("-")[0] for knocked in evidence.knockouts if not knocked.caught]
-        caught = f"{len(evidence.knockouts) - len(missed)} of {counted(len(evidence.knockouts), 'patch', 'patches')}"
+        caught = f"{len(evidence.knockouts) - len(missed)} of {count(len(evidence.knockouts), 'patch', 'patches')}"
         yield f"{caught} caught" + (f"; not caught: {', '.join(missed)}" if missed else "")
         yield from retirement.sentence(evidence)
 
@@ -59,7 +64,7 @@ def versions(found: Versions) -> str:
 
 def hardware(found: Hardware) -> str:
     """``2 cores of AMD EPYC, 23.5 GiB, NVIDIA H200``."""
-    cores = f"{counted(found.cores, 'core')} of {found.cpu or 'an unknown CPU'}" if found.cores else found.cpu
+    cores = f"{count(found.cores, 'core')} of {found.cpu or 'an unknown CPU'}" if found.cores else found.cpu
     memory = f"{found.memory_gib:g} GiB" if found.memory_gib else ""
     return ", ".join(filter(None, (cores, memory, found.gpu)))
 
@@ -105,9 +110,11 @@ def matrix(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:
     yield "nothing", [mark(whole.get(gate)) for gate in gates]
     for knocked in evidence.knockouts:
         found = {gate: brief.passed for gate, brief in knocked.verdicts.items()}
-        named = re.findall(r"(?:^|; )(\w+): ", knocked.expected)
         marks = [mark(found.get(gate)) for gate in gates]
-        yield knocked.patch, [f"[{cell}]" if gate in named else cell for gate, cell in zip(gates, marks, strict=True)]
+        yield (
+            knocked.patch,
+            [f"[{cell}]" if gate in knocked.named else cell for gate, cell in zip(gates, marks, strict=True)],
+        )
 
 
 def mark(passed: bool | None) -> str:
@@ -127,8 +134,3 @@ def number(figure: Figure) -> str:
     if isinstance(figure, str):
         return figure
     return f"{figure:,.0f}" if float(figure).is_integer() or abs(figure) >= 1000 else f"{figure:.4g}"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """``1 patch``, ``7 patches``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

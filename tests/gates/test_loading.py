@@ -13,9 +13,9 @@ from patchkit.errors import PatchkitError
 from patchkit.gates.caught_by import check_named
 from patchkit.gates.invariants.own import own_invariants, tells_of_runtimes
 from patchkit.gates.loading import load_scenarios, scenario_at
-from patchkit.gates.summary import highlights
 from patchkit.gates.verdict import judge_part
 from patchkit.project import Project
+from patchkit.report.lines import highlights
 
 OVERLAY = "extends: first\nparts:\n  - name: p\n    runtime: {strength: 2}\n    invariants: [lucky: {number: 7}]\n"
 INVARIANTS = """\

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from statistics import mean, median
 from typing import Any
 
-from patchkit.gates.events import Step, count
+from patchkit.gates.events import Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.run import Run
+from patchkit.plural import count
 
 # Of the order in which ``learning.Bin.told`` gives them.
 STEPS, ROWS, ERROR, UNTRAINED_ERROR, MEAN_ERROR, WON, UNTRAINED_WON, PAIRS = range(8)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.events import count
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
 from patchkit.gates.run import Run
+from patchkit.plural import count
 
 KINDS = ("decode_rows", "decode_steps", "positive")
 

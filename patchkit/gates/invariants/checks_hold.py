@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from patchkit.gates.events import count
 from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.run import Run
+from patchkit.plural import count
 
 
 class Checks(Params, frozen=True):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.events import Step, count
+from patchkit.gates.events import Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.run import Run
+from patchkit.plural import count
 
 KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # what is wrong is told in this order
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from patchkit.gates.events import Error, count
+from patchkit.gates.events import Error
 from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
 from patchkit.gates.invariants.finished import finished, tell
 from patchkit.gates.run import Run
+from patchkit.plural import count
 
 
 class Refused(Params, frozen=True):

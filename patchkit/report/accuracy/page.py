@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
+from patchkit.plural import count
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, Moved
-from patchkit.report.wording import counted, number
+from patchkit.report.wording import number
 
 HERE = Path(__file__).parent
 ROWS, MOST_ROWS = (
@@ -46,7 +47,7 @@ def _page() -> Template:
         verdict=verdict,
         view=view,
         charts=charts,
-        counted=counted,
+        counted=count,
         number=number,
         curves=curves,
         domain_of=domain,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
-from patchkit.report.wording import counted
+from patchkit.plural import count
 
 COLUMNS = ("family", "run", "equivalent", "counted", "killed", "as stated", "survived", "unknown")
 
@@ -28,13 +28,6 @@ class Family(NamedTuple):
         return list(map(str, self))
 
 
-def headline(evidence: MutantsEvidence) -> str:
-    """What was judged, on what: ``mutants: RUNTIME 07530337 with 8 patches on vLLM 0.20.0, cpu``."""
-    runtime = evidence.runtime
-    series = f"{runtime.name} {runtime.pin[:8]} with {counted(len(runtime.patches), 'patch', 'patches')}"
-    return f"mutants: {series} on vLLM {evidence.release}, {evidence.device}"
-
-
 def sentences(evidence: MutantsEvidence) -> Iterator[str]:
     """The score, what was not killed as it must be, and of how many that is said."""
     found = evidence.score
@@ -44,12 +37,12 @@ def sentences(evidence: MutantsEvidence) -> Iterator[str]:
         yield "no mutant was judged"
         return
     percent = "" if found.percent is None else f" ({found.percent:g} %)"
-    of_all = f"{found.killed} of {counted(found.counted, 'mutant')} killed{percent}"
+    of_all = f"{found.killed} of {count(found.counted, 'mutant')} killed{percent}"
     yield f"{of_all}, {found.as_stated} as their headers say"
     if wrong := [f"{name} {number}" for name, number in _not_fine(evidence)]:
         yield ", ".join(wrong)
     aside = (
-        f", {counted(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
+        f", {count(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
         if found.equivalent
         else ""
     )
@@ -98,7 +91,7 @@ def outcome(one: MutantRun) -> str:
     if one.outcome == "misattributed":
         return f"misattributed: {one.by} is red: {one.reason}; its header says {header(one)}"
     if one.outcome == "survived":
-        return f"survived {counted(len(one.gates), 'gate')}; its header says {header(one)}"
+        return f"survived {count(len(one.gates), 'gate')}; its header says {header(one)}"
     at = f" at {one.by}" if one.by else ""
     return f"unknown{at}: {one.reason or 'it was not judged'}"
 

@@ -10,47 +10,46 @@ from msgspec import structs
 from rich.text import Text
 
 from patchkit.console import err, out
-from patchkit.gates.asked import Asked
 from patchkit.gates.mutants import Trials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
-from patchkit.report.mutants import wording
+from patchkit.plural import count
 from patchkit.report.mutants.text import show_found, show_score
-from patchkit.report.wording import counted
+from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
 from patchkit.series.mutants import Chosen, check_gates, load_mutants, meant_for
+from patchkit.verbs.request import Request
 
 
-def mutants(asked: Asked, chosen: Chosen, check: bool) -> int:
+def mutants(request: Request, chosen: Chosen, check: bool) -> int:
     """Run the mutants; 0 only if each is killed as its header says. With ``check``, only see that they can be run.
 
     Raises:
         PatchkitError: a mutant is no proper one, or what was asked for cannot be run; before anything costly is done.
     """
-    # Without it a device-side assert surfaces steps after the kernel that caused it.
-    settings = asked.settings((("CUDA_LAUNCH_BLOCKING", "1"),) if asked.device == "cuda" else ())
-    gates = asked.choose(settings, "gate")
-    with Rig(settings) as rig:
+    gates = request.choose("gate")
+    with Rig(request.settings.with_blocking_launches()) as rig:
         able = able_mutants(rig, gates)
         wanted, began = chosen.of(able), time.monotonic()
         with mutated_trees(rig.tree, wanted) as trees:
             if check:
-                tell_checked(wanted, time.monotonic() - began, asked.as_json)
+                tell_checked(wanted, time.monotonic() - began, request.as_json)
                 return 0
             rig.prepare(gates)
             record = MutantsEvidence(
                 **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
             )
-            err.print(Text(wording.headline(record)))
-            trials = Trials(rig, gates, wanted, trees)
+            err.print(Text(headline(record)))
+            trials = Trials(Runner(rig), gates, wanted, trees)
             trials.run()
         record.control, record.mutants = list(trials.control.values()), trials.records()
         record.score = score(record.mutants, len(able))
     # Some of the mutants must not stand where all of them are looked for.
     name = "mutants" if chosen.all_of_them else "some-mutants"
-    asked.leave(record, rig, name, lambda where: show(record, where))
+    request.leave(record, rig, name, lambda where: show(record, where))
     return 0 if record.passed else 1
 
 
@@ -81,4 +80,4 @@ def tell_checked(wanted: Sequence[Mutant], seconds: float, as_json: bool) -> Non
     for one in wanted:
         expected = one.expected or f"equivalent: {one.equivalent}"
         out.print(Text.assemble((one.name, "bold"), f" ({one.family}): {one.subject}\n    ", (expected, "dim")))
-    out.print(f"{counted(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")
+    out.print(f"{count(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from patchkit.console import err, out
-from patchkit.drift import absent, markdown, text
+from patchkit.drift import absent
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
@@ -21,8 +21,10 @@ from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
+from patchkit.plural import count
 from patchkit.project import find_project
 from patchkit.release import parse_release, version_of
+from patchkit.report.drift import markdown, text
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.worktree import patched_tree
 
@@ -215,9 +217,10 @@ def check_read(states: Sequence[Touched], whole: bool) -> None:
                 fix if lines else "check `package` in runtime.yaml",
             )
         if whole and state.unread:
-            count = "1 line" if len(state.unread) == 1 else f"{len(state.unread)} lines"
             lines = ", ".join(one.place for one in state.unread)
-            raise PatchkitError(f"{count} of the {state.title}'s code could not be followed: {lines}", fix)
+            raise PatchkitError(
+                f"{count(len(state.unread), 'line')} of the {state.title}'s code could not be followed: {lines}", fix
+            )
 
 
 def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch]) -> dict[str, object]:
