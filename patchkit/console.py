@@ -16,6 +16,11 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def wide(console: Console, width: int = 160) -> Console:
+    """The console for a table: a terminal sets its width; a pipe does not, and must not break what is searched for."""
+    return console if console.is_terminal else Console(file=console.file, width=width, highlight=False)
+
+
 @contextmanager
 def working(what: str) -> Iterator[None]:
     """Show that ``what`` is under way, and how long it took; a spinner on a TTY, plain lines elsewhere."""

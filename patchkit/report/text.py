@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out
+from patchkit.console import out, wide
 from patchkit.gates.evidence import Evidence
 from patchkit.report import knockouts, wording
 from patchkit.report.knockouts import STYLES
@@ -14,8 +14,7 @@ from patchkit.report.knockouts import STYLES
 
 def show(evidence: Evidence, console: Console = out) -> None:
     """Print the whole report."""
-    if not console.is_terminal:
-        console = Console(file=console.file, width=160, highlight=False)
+    console = wide(console)
     for sentence in wording.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
     console.print(Text(wording.headline(evidence)), soft_wrap=True)

@@ -14,10 +14,15 @@ NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
 def headline(evidence: Evidence | MutantsEvidence) -> str:
     """What was judged, on what: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
+    return f"{evidence.kind}: {subject(evidence)}"
+
+
+def subject(evidence: Circumstances) -> str:
+    """What evidence is of: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
     runtime, gpu = evidence.runtime, evidence.hardware.gpu
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    subject = f"{series(runtime.name, runtime.pin, len(runtime.patches))}{without}"
-    return f"{evidence.kind}: {subject} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+    whole = series(runtime.name, runtime.pin, len(runtime.patches))
+    return f"{whole}{without} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
 
 
 def series(runtime: str, pin: str, patches: int) -> str:

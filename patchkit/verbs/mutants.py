@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 
 from msgspec import structs
 from rich.text import Text
 
-from patchkit.console import err, out
+from patchkit.console import err
 from patchkit.gates.mutants import Trials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
-from patchkit.plural import count
-from patchkit.report.mutants.text import show_found, show_score
+from patchkit.report.mutants.run import show_able, show_run
 from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
@@ -36,7 +34,7 @@ def mutants(request: Request, chosen: Chosen, check: bool) -> int:
         wanted, began = chosen.of(able), time.monotonic()
         with mutated_trees(rig.tree, wanted) as trees:
             if check:
-                tell_checked(wanted, time.monotonic() - began, request.as_json)
+                show_able(wanted, time.monotonic() - began, request.as_json)
                 return 0
             rig.prepare(gates)
             record = MutantsEvidence(
@@ -49,7 +47,7 @@ def mutants(request: Request, chosen: Chosen, check: bool) -> int:
         record.score = score(record.mutants, len(able))
     # Some of the mutants must not stand where all of them are looked for.
     name = "mutants" if chosen.all_of_them else "some-mutants"
-    request.leave(record, rig, name, lambda where: show(record, where))
+    request.leave(record, rig, name, lambda where: show_run(record, where))
     return 0 if record.passed else 1
 
 
@@ -58,26 +56,3 @@ def able_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
     every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
     check_gates(every, [gate.name for gate in gates])
     return meant_for(every, rig.tree)
-
-
-def show(record: MutantsEvidence, where: str) -> None:
-    """What did not end as it must, the families, the score."""
-    show_found(record)
-    show_score(record)
-    out.print(Text.assemble(f"in {record.seconds:.0f} s  ", (where, "dim")))
-
-
-def tell_checked(wanted: Sequence[Mutant], seconds: float, as_json: bool) -> None:
-    """The mutants that could be run."""
-    if as_json:
-        rows = [
-            {"mutant": one.name, "family": one.family, "what": one.subject, "expected": one.expected}
-            | {"equivalent": one.equivalent}
-            for one in wanted
-        ]
-        print(json.dumps({"mutants": rows}, indent=2, ensure_ascii=False))
-        return
-    for one in wanted:
-        expected = one.expected or f"equivalent: {one.equivalent}"
-        out.print(Text.assemble((one.name, "bold"), f" ({one.family}): {one.subject}\n    ", (expected, "dim")))
-    out.print(f"{count(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")

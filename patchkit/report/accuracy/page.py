@@ -12,7 +12,7 @@ from patchkit.evals.record import BASELINE, Rate
 from patchkit.plural import count
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, Moved
-from patchkit.report.wording import number
+from patchkit.report.wording import number, subject
 
 HERE = Path(__file__).parent
 ROWS, MOST_ROWS = (
@@ -48,6 +48,7 @@ def _page() -> Template:
         view=view,
         charts=charts,
         counted=count,
+        subject=subject,
         number=number,
         curves=curves,
         domain_of=domain,

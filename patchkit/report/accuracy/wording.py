@@ -46,15 +46,6 @@ def legend() -> Iterator[tuple[str, str]]:
         yield name, meaning
 
 
-def headline(evidence: AccuracyEvidence) -> str:
-    """What was measured, on what."""
-    runtime, gpu = evidence.runtime, evidence.hardware.gpu
-    device = f"{evidence.device} ({gpu})" if gpu else evidence.device
-    without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    patches = count(len(runtime.patches), "patch", "patches")
-    return f"vLLM {evidence.release} on {device}, {runtime.name} {runtime.pin[:12]} with {patches}{without}"
-
-
 def unproven(evidence: AccuracyEvidence) -> str:
     """Why no figure counts."""
     return f"The gates did not admit this run: {evidence.unproven}. No figure below can be relied on."

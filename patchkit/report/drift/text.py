@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out
+from patchkit.console import out, wide
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 from patchkit.plural import count
@@ -17,12 +17,11 @@ from patchkit.report.drift.retirement import short
 from patchkit.report.wording import series
 
 COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
-PIPED_WIDTH = 160
 
 
 def show(drift: Drift) -> None:
     """One pair of releases, whole."""
-    console = _console()
+    console = wide(out)
     console.print(headline(drift))
     for finding in drift.findings:
         if finding.breaks:
@@ -44,7 +43,7 @@ def show(drift: Drift) -> None:
 
 def show_timeline(drifts: Sequence[Drift]) -> None:
     """Release by release: how much moved, and every break in a line."""
-    console = _console()
+    console = wide(out)
     for drift in drifts:
         console.print(_step(drift))
         for finding in drift.findings:
@@ -139,7 +138,3 @@ def _line(finding: Finding) -> Text:
         tail = Text(f"  mended by {mend}", "green")
     text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
     return text.append(short(finding.symbol), "bold").append(f" {finding.brief}").append(tail)
-
-
-def _console() -> Console:
-    return out if out.is_terminal else Console(file=out.file, width=PIPED_WIDTH, highlight=False)
