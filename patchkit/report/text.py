@@ -18,13 +18,16 @@ def show(evidence: Evidence, console: Console = out) -> None:
     for sentence in wording.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
     console.print(Text(wording.headline(evidence)), soft_wrap=True)
-    for table in (verdicts(evidence), figures(evidence)):
-        if table.row_count:
-            console.print()
-            console.print(table)
+    if evidence.verdicts:
+        console.print()
+        console.print(verdicts(evidence))
     if evidence.knockouts:
         console.print()
         knockouts.show(evidence, console)
+    found = figures(evidence)
+    if found.row_count:
+        console.print()
+        console.print(found)
     console.print()
     for name, value in wording.circumstances(evidence).items():
         console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)
