@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def count(number: float, one: str, many: str = "") -> str:
+def counted(number: float, one: str, many: str = "") -> str:
     """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
     shown = str(number) if isinstance(number, int) else f"{number:g}"
     return f"{shown} {one if number == 1 else many or f'{one}s'}"

@@ -11,7 +11,7 @@ import msgspec
 
 from patchkit.drift.findings import Finding
 from patchkit.drift.retirement import Retirement
-from patchkit.plural import count
+from patchkit.plural import counted
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def verdict(drift: Drift) -> str:
     if not silent and not loud:
         return "nothing that the runtime leans on has moved"
     kinds = f"{silent} silent and {loud} loud"
-    one_kind = count(silent or loud, f"{'silent' if silent else 'loud'} break")
+    one_kind = counted(silent or loud, f"{'silent' if silent else 'loud'} break")
     breaks, left = (f"{silent + loud} breaks ({kinds})" if silent and loud else one_kind), len(drift.unpatched)
     if not left:
         return f"{breaks}, mended by the series as far as sources can tell"

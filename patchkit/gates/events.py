@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from patchkit.plural import count
+from patchkit.plural import counted
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -21,9 +21,11 @@ class Shape(msgspec.Struct, frozen=True):
     decode_rows_before: int = 0
 
     def __str__(self) -> str:
-        recomputed = f", {count(self.recomputed_tokens, 'recomputed token')}" if self.recomputed_tokens else ""
-        rows = f"{count(self.decode_rows, 'decode row')} after {self.decode_rows_before}"
-        return f"{count(self.requests, 'request')}: {rows}, {count(self.prefill_tokens, 'prefill token')}{recomputed}"
+        recomputed = f", {counted(self.recomputed_tokens, 'recomputed token')}" if self.recomputed_tokens else ""
+        rows = f"{counted(self.decode_rows, 'decode row')} after {self.decode_rows_before}"
+        return (
+            f"{counted(self.requests, 'request')}: {rows}, {counted(self.prefill_tokens, 'prefill token')}{recomputed}"
+        )
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):

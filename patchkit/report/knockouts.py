@@ -9,7 +9,7 @@ from rich.text import Text
 
 from patchkit.console import out
 from patchkit.gates.evidence import Evidence, Knockout
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report import retirement, wording
 
 STYLES = {"✓": "green", "✗": "red", "·": "dim"}
@@ -36,7 +36,7 @@ def show_run(evidence: Evidence, where: str) -> None:
     if red:
         out.print(Text.assemble(("the whole series is red already: ", "bold red"), ", ".join(red)))
     caught = sum(knocked.caught for knocked in evidence.knockouts)
-    total = f"{caught} of {count(len(evidence.knockouts), 'patch', 'patches')} caught"
+    total = f"{caught} of {counted(len(evidence.knockouts), 'patch', 'patches')} caught"
     needs = "".join(f"; {said}" for said in retirement.sentence(evidence))
     style = f"bold {'green' if evidence.passed else 'red'}"
     out.print(Text.assemble((total, style), f"{needs} in {evidence.seconds:.0f} s  ", (where, "dim")))

@@ -7,7 +7,7 @@ from rich.markup import escape
 from patchkit.gates.evidence import Evidence, Figure, Verdict
 from patchkit.gates.invariants import REGISTRY
 from patchkit.gates.invariants.own import tells_of_runtimes
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.wording import NAMES
 
 
@@ -35,5 +35,5 @@ def closing_line(evidence: Evidence, expected: int, where: str) -> str:
     """How many pass, how long it took, where the evidence is; with rich's markup."""
     green = sum(verdict.passed for verdict in evidence.verdicts)
     colour = "green" if green == expected else "red"
-    passes = f"{green} of {count(expected, NAMES[evidence.kind])} {'passes' if expected == 1 else 'pass'}"
+    passes = f"{green} of {counted(expected, NAMES[evidence.kind])} {'passes' if expected == 1 else 'pass'}"
     return f"[bold {colour}]{passes}[/bold {colour}] in {evidence.seconds:.0f} s  [dim]{escape(where)}[/dim]"

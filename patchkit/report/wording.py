@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
 from patchkit.gates.mutants_evidence import MutantsEvidence
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report import retirement
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
@@ -27,7 +27,7 @@ def subject(evidence: Circumstances) -> str:
 
 def series(runtime: str, pin: str, patches: int) -> str:
     """``RUNTIME 07530337 with 7 patches``."""
-    return f"{runtime} {pin[:8]} with {count(patches, 'patch', 'patches')}"
+    return f"{runtime} {pin[:8]} with {counted(patches, 'patch', 'patches')}"
 
 
 def sentences(evidence: Evidence) -> Iterator[str]:
@@ -36,13 +36,13 @@ def sentences(evidence: Evidence) -> Iterator[str]:
         yield "nothing was judged"
     if evidence.verdicts:
         red = [verdict.scenario for verdict in evidence.verdicts if not verdict.passed]
-        all_of_them = count(len(evidence.verdicts), NAMES[evidence.kind])
+        all_of_them = counted(len(evidence.verdicts), NAMES[evidence.kind])
         whole = " with the whole series" if evidence.kind == "knockout" else ""
         green = f"{len(evidence.verdicts) - len(red)} of {all_of_them}"
         yield f"{green} green{whole}" + (f"; red: {', '.join(red)}" if red else "")
     if evidence.knockouts:
         missed = [knocked.patch.split("-")[0] for knocked in evidence.knockouts if not knocked.caught]
-        caught = f"{len(evidence.knockouts) - len(missed)} of {count(len(evidence.knockouts), 'patch', 'patches')}"
+        caught = f"{len(evidence.knockouts) - len(missed)} of {counted(len(evidence.knockouts), 'patch', 'patches')}"
         yield f"{caught} caught" + (f"; not caught: {', '.join(missed)}" if missed else "")
         yield from retirement.sentence(evidence)
 
@@ -69,7 +69,7 @@ def versions(found: Versions) -> str:
 
 def hardware(found: Hardware) -> str:
     """``2 cores of AMD EPYC, 23.5 GiB, NVIDIA H200``."""
-    cores = f"{count(found.cores, 'core')} of {found.cpu or 'an unknown CPU'}" if found.cores else found.cpu
+    cores = f"{counted(found.cores, 'core')} of {found.cpu or 'an unknown CPU'}" if found.cores else found.cpu
     memory = f"{found.memory_gib:g} GiB" if found.memory_gib else ""
     return ", ".join(filter(None, (cores, memory, found.gpu)))
 

@@ -19,7 +19,7 @@ from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.project import find_project
 from patchkit.release import parse_release, version_of
 from patchkit.report.drift import markdown, text
@@ -218,7 +218,7 @@ def check_read(states: Sequence[Touched], whole: bool) -> None:
         if whole and state.unread:
             lines = ", ".join(one.place for one in state.unread)
             raise PatchkitError(
-                f"{count(len(state.unread), 'line')} of the {state.title}'s code could not be followed: {lines}", fix
+                f"{counted(len(state.unread), 'line')} of the {state.title}'s code could not be followed: {lines}", fix
             )
 
 

@@ -19,7 +19,7 @@ from patchkit.environments.lock import lock_file, make_lock
 from patchkit.errors import PatchkitError
 from patchkit.files import shortest
 from patchkit.gates.evidence import read_evidence
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
 from patchkit.watch.keeping import remove
@@ -135,7 +135,7 @@ class Gates:
         if ran.code != 0:
             return "unproven", f"`patchkit gate` ended with exit code {ran.code}"
         where = record.hardware.gpu or record.device
-        return "proven", f"{count(len(record.verdicts), 'gate')} green on {where}"
+        return "proven", f"{counted(len(record.verdicts), 'gate')} green on {where}"
 
 
 def command(runtime: str, release: str, places: Places, evidence: Path) -> list[str]:

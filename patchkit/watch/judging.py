@@ -14,7 +14,7 @@ from patchkit.drift.index import Release
 from patchkit.drift.scan import Scanner
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.series.worktree import patched_tree
 from patchkit.watch.asking import News, ask, check_locked
 from patchkit.watch.gating import Gates
@@ -117,7 +117,7 @@ class Judge:
     def _doubt(newcomer: Newcomer) -> None:
         """Gates that are green see one device and a few models: what the sources say may lie outside."""
         if newcomer.outcome == "proven" and newcomer.left_over:
-            left = count(newcomer.left_over, "unpatched break")
+            left = counted(newcomer.left_over, "unpatched break")
             newcomer.outcome = "doubtful"
             newcomer.why = f"{newcomer.why}, but {left} since the last proven release: look whether a gate sees it"
 

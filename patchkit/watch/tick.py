@@ -13,7 +13,7 @@ from patchkit import __version__
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, now
-from patchkit.plural import count
+from patchkit.plural import counted
 
 Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
 """Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
@@ -121,7 +121,7 @@ class Tick:
             return f"this tick did not finish: {self.why or f'it was {self.doing} when it was last heard of'}"
         if not self.news:
             return f"nothing is newer than vLLM {self.last_proven}, the last proven one"
-        first = count(len(self.news), "new release")
+        first = counted(len(self.news), "new release")
         return "; ".join([f"{first}: {', '.join(self._outcomes())}", *self._breaks()])
 
     def _outcomes(self) -> Iterator[str]:
@@ -136,7 +136,7 @@ class Tick:
         if left:
             told = f", {silent} of them silent" if 0 < silent < len(left) else ""
             kind = " silent" if silent == len(left) else ""
-            yield f"{count(len(left), f'unpatched{kind} break')}{told}"
+            yield f"{counted(len(left), f'unpatched{kind} break')}{told}"
 
     @property
     def title(self) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, Moved
 from patchkit.report.wording import number, subject
@@ -47,7 +47,7 @@ def _page() -> Template:
         verdict=verdict,
         view=view,
         charts=charts,
-        counted=count,
+        counted=counted,
         subject=subject,
         number=number,
         curves=curves,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import FigureSeen
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
@@ -83,7 +83,7 @@ def many_questions(evidence: AccuracyEvidence) -> str:
         return ""
     resolved = sum(change.direction != 0 for change in asked)
     return (
-        f"{count(len(asked), 'difference')} asked after: pass@1 and pass@n, in every cell. {resolved} resolved. "
+        f"{counted(len(asked), 'difference')} asked after: pass@1 and pass@n, in every cell. {resolved} resolved. "
         f"If nothing had changed anywhere, up to {expected_false(judgements):.1f} would look so. "
         "No figure is corrected for that."
     )
@@ -118,7 +118,7 @@ def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
         for effect, found in effects.items()
     ]
     shared = list(dict.fromkeys(row.cell.model for row in rows))
-    return f"{models[shared[0]] if len(shared) == 1 else count(len(shared), 'model')}: {mode} {'; it '.join(told)}."
+    return f"{models[shared[0]] if len(shared) == 1 else counted(len(shared), 'model')}: {mode} {'; it '.join(told)}."
 
 
 def _effect(row: Comparison, last: str) -> str:
@@ -142,7 +142,7 @@ def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, s
     one_model = len({row.cell.model for row in rows}) == 1
     kind = "task" if one_model else "cell"
     if len(found) == len(rows):
-        return f"{whole}{count(len(rows), kind)}"
+        return f"{whole}{counted(len(rows), kind)}"
     if len(found) > MOST_NAMES:
-        return f"{len(found)} of {count(len(rows), kind)}"
+        return f"{len(found)} of {counted(len(rows), kind)}"
     return joined([row.cell.task if one_model else f"{row.cell.task} ({models[row.cell.model]})" for row in found])

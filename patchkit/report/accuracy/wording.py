@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import shown
 from patchkit.evals.record import BASELINE, Needed, Shape
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import lasted, noise, over_processes, percent, points, ratio, settings
 from patchkit.report.accuracy.verdict import many_questions
@@ -124,14 +124,14 @@ def unmoved(row: Comparison, still: Sequence[Moved]) -> str:
     """``22 problems did not move: 15 never solved, 7 solved in every sample``."""
     every = view.samples_each(row.cell, BASELINE)
     if row.judgement is None:
-        return f"{count(len(still), 'problem')}, with right samples of {every}"
+        return f"{counted(len(still), 'problem')}, with right samples of {every}"
     kinds = {
         "never solved": sum(one.before == 0 for one in still),
         "solved in every sample": sum(one.before == every for one in still),
         "as often right as before": sum(0 < one.before < every for one in still),
     }
     parts = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    return f"{count(len(still), 'problem')} did not move: {parts}"
+    return f"{counted(len(still), 'problem')} did not move: {parts}"
 
 
 def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
@@ -183,7 +183,7 @@ def work(evidence: AccuracyEvidence) -> list[list[str]]:
         for mode, trials in row.cell.modes.items():
             sittings = sum(trial.sittings - 1 for trial in trials)
             seconds = f"{sum(trial.seconds for trial in trials):,.0f}"
-            seconds += f" (resumed {count(sittings, 'time')})" if sittings else ""
+            seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
             observing = sum(trial.observing for trial in trials)
             seconds += f", of which the probe {lasted(observing)}" if observing else ""
             seeds = ", ".join(str(trial.seed) for trial in trials)

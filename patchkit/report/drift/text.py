@@ -11,7 +11,7 @@ from rich.text import Text
 from patchkit.console import out, wide
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.drift import retirement
 from patchkit.report.drift.retirement import short
 from patchkit.report.wording import series
@@ -55,7 +55,7 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
     left = [finding for drift in drifts for finding in drift.unpatched]
     mark = Text("✗ ", "red") if left else Text("✓ ", "green")
     unpatched = f"{len(left)} unpatched" if left else "every break is mended, as far as sources can tell"
-    console.print(mark.append(f"{count(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
+    console.print(mark.append(f"{counted(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
 
 
 def remarks(drift: Drift) -> list[str]:

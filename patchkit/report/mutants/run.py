@@ -9,7 +9,7 @@ from rich.text import Text
 
 from patchkit.console import out
 from patchkit.gates.mutants_evidence import MutantsEvidence
-from patchkit.plural import count
+from patchkit.plural import counted
 from patchkit.report.mutants.text import show_found, show_score
 from patchkit.series.mutant import Mutant
 
@@ -34,4 +34,4 @@ def show_able(wanted: Sequence[Mutant], seconds: float, as_json: bool) -> None:
     for one in wanted:
         expected = one.expected or f"equivalent: {one.equivalent}"
         out.print(Text.assemble((one.name, "bold"), f" ({one.family}): {one.subject}\n    ", (expected, "dim")))
-    out.print(f"{count(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")
+    out.print(f"{counted(len(wanted), 'mutant')} can be run; their trees took {seconds:.1f} s")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
-from patchkit.plural import count
+from patchkit.plural import counted
 
 COLUMNS = ("family", "run", "equivalent", "counted", "killed", "as stated", "survived", "unknown")
 
@@ -37,12 +37,12 @@ def sentences(evidence: MutantsEvidence) -> Iterator[str]:
         yield "no mutant was judged"
         return
     percent = "" if found.percent is None else f" ({found.percent:g} %)"
-    of_all = f"{found.killed} of {count(found.counted, 'mutant')} killed{percent}"
+    of_all = f"{found.killed} of {counted(found.counted, 'mutant')} killed{percent}"
     yield f"{of_all}, {found.as_stated} as their headers say"
     if wrong := [f"{name} {number}" for name, number in _not_fine(evidence)]:
         yield ", ".join(wrong)
     aside = (
-        f", {count(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
+        f", {counted(found.equivalent, 'equivalent one does', 'equivalent ones do')} not count"
         if found.equivalent
         else ""
     )
@@ -91,7 +91,7 @@ def outcome(one: MutantRun) -> str:
     if one.outcome == "misattributed":
         return f"misattributed: {one.by} is red: {one.reason}; its header says {header(one)}"
     if one.outcome == "survived":
-        return f"survived {count(len(one.gates), 'gate')}; its header says {header(one)}"
+        return f"survived {counted(len(one.gates), 'gate')}; its header says {header(one)}"
     at = f" at {one.by}" if one.by else ""
     return f"unknown{at}: {one.reason or 'it was not judged'}"
 
