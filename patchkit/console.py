@@ -60,6 +60,11 @@ class Progress:
         if self._status:
             self._status.stop()
 
+    def note(self, text: str) -> None:
+        """A step on stderr, where no line that changes shows it."""
+        if not err.is_terminal:
+            err.print(text, markup=False)
+
     def print(self, text: str) -> None:
         """A result on stdout; the line is taken away meanwhile, or the result would go on behind it."""
         self.__exit__(None, None, None)

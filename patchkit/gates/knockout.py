@@ -5,11 +5,9 @@ Every gate is run without every patch: only then does it show that a release no 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from patchkit.console import Progress, err
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Brief, Knockout, Verdict
 from patchkit.gates.need import UNKNOWN, Need, need_of
@@ -46,15 +44,20 @@ class Campaign:
             except PatchkitError as error:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 
-    def run(self) -> None:
-        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it."""
-        began = time.monotonic()
-        cells = len(self._trees) * len(self.gates)
-        with Progress(lambda: f"{len(self.verdicts)} of {cells} runs, {time.monotonic() - began:.0f} s"):
-            for batch in (self._control_cells(), self._cells()):
-                for (left_out, gate), verdict in self._runner.side_by_side(self._judge, batch):
-                    self.verdicts[left_out, gate.name] = verdict
-                    self._tell(left_out, gate, verdict)
+    def run(self) -> Iterator[tuple[str, Verdict]]:
+        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it.
+
+        Yields the name of the patch that was left out, or :data:`WHOLE`, and the verdict, as it is known.
+        """
+        for batch in (self._control_cells(), self._cells()):
+            for (left_out, gate), verdict in self._runner.side_by_side(self._judge, batch):
+                self.verdicts[left_out, gate.name] = verdict
+                yield left_out, verdict
+
+    @property
+    def cells(self) -> int:
+        """How many verdicts there will be."""
+        return len(self._trees) * len(self.gates)
 
     def control(self) -> list[Verdict]:
         """The verdicts on the whole series."""
@@ -79,11 +82,6 @@ class Campaign:
     def _judge(self, cell: tuple[str, Scenario]) -> Verdict:
         left_out, gate = cell
         return self._runner.run_until_red(gate, self._trees[left_out])
-
-    def _tell(self, left_out: str, gate: Scenario, verdict: Verdict) -> None:
-        if not err.is_terminal:
-            mark = "✓" if verdict.passed else f"✗ {shortened(verdict.reason)}"
-            err.print(f"{left_out or 'whole series'} on {gate.name}: {mark}", markup=False)
 
     def _briefs(self, left_out: str) -> dict[str, Brief]:
         found = {gate.name: self.verdicts.get((left_out, gate.name)) for gate in self.gates}
@@ -151,11 +149,6 @@ def dependents(name: str, patches: Sequence[Patch]) -> list[str]:
         if found & {*patch.depends}:
             found.add(patch.name)
     return [patch.name for patch in patches if patch.name in found and patch.name != name]
-
-
-def shortened(reason: str, most: int = 90) -> str:
-    """A reason for a progress line; the evidence has it whole."""
-    return reason if len(reason) <= most else f"{reason[: most - 1]}…"
 
 
 def choose(patches: list[Patch], chosen: Sequence[str]) -> list[Patch]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchkit.console import Progress, err
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.knockout import shortened
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, Outcome
 from patchkit.gates.run import Run
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Part, Scenario
+from patchkit.plural import shortened
 
 if TYPE_CHECKING:
     from patchkit.series import Tree
@@ -82,28 +80,31 @@ class Trials:
         self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
         self._trials = [Trial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
-        self._began = time.monotonic()
         self.control: dict[str, GateRun] = {}
 
-    def run(self) -> None:
-        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown."""
-        with Progress(self._progress):
-            self._run()
+    def run(self) -> Iterator[GateRun | Trial]:
+        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown.
 
-    def _run(self) -> None:
+        Yields each gate that ran on the series as it is, and each trial that came to its end.
+        """
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
-        if not self._judge_series([name for name in self._gates if name in named]):
+        if not (yield from self._judge_series([name for name in self._gates if name in named])):
             return
-        self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
+        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
         rest = [trial for trial in self._trials if trial.end is None]
         if not rest:
             return
-        if self._judge_series([name for name in self._gates if name not in named]):
-            self._judge_all(rest, self._on_others)
+        if (yield from self._judge_series([name for name in self._gates if name not in named])):
+            yield from self._judge_all(rest, self._on_others)
         else:
             red = next(gate for gate in self.control.values() if not gate.passed)
             for trial in rest:
                 trial.end = End("unknown", red.gate, f"red without a mutant: {red.reason}")
+
+    @property
+    def ends(self) -> list[End]:
+        """How the mutants ended that came to their end."""
+        return [trial.end for trial in self._trials if trial.end]
 
     def records(self) -> list[MutantRun]:
         """What became of every mutant, in their order; nothing if none was judged."""
@@ -112,12 +113,12 @@ class Trials:
 
     # The series as it is.
 
-    def _judge_series(self, names: Sequence[str]) -> bool:
+    def _judge_series(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
         """Run gates on the series without a mutant; whether all of them are green."""
         for name, verdict in self._runner.side_by_side(self._run_series, names):
             seconds = round(verdict.seconds, 1)
             self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
-            self._tell(f"series on {name}: {'✓' if verdict.passed else f'✗ {shortened(verdict.reason)}'}")
+            yield self.control[name]
         return all(self.control[name].passed for name in names)
 
     def _run_series(self, name: str) -> Verdict:
@@ -125,12 +126,11 @@ class Trials:
 
     # Mutants.
 
-    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> None:
+    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> Iterator[Trial]:
         for trial, end in self._runner.side_by_side(judge, trials):
             trial.end = end
             if end:
-                at = f" at {end.by}: {shortened(end.reason)}" if end.by else ""
-                self._tell(f"{'✓' if end.outcome in FINE else '✗'} {trial.mutant.name}: {end.outcome}{at}")
+                yield trial
 
     def _on_named(self, trial: Trial) -> End | None:
         """Killed if one of the named gates is red for its reason; if one is red for another, its header is wrong."""
@@ -180,20 +180,6 @@ class Trials:
             if not trouble_of(run):
                 break
         return run
-
-    # What the user sees meanwhile.
-
-    def _progress(self) -> str:
-        ends = [trial.end for trial in self._trials if trial.end]
-        took = f"{time.monotonic() - self._began:.0f} s"
-        if not ends:
-            return f"{len(self.control)} gates on the series without a mutant, {took}"
-        bad = sum(end.outcome not in FINE for end in ends)
-        return f"{len(ends)} of {len(self._trials)} mutants, {bad} not as they must end, {took}"
-
-    def _tell(self, line: str) -> None:
-        if not err.is_terminal:
-            err.print(line, markup=False)
 
 
 def matches(reason: str, wanted: Sequence[re.Pattern[str]]) -> bool:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from patchkit.console import out
-from patchkit.gates.evidence import Evidence, Knockout
-from patchkit.plural import counted
+from patchkit.gates.evidence import Evidence, Knockout, Verdict
+from patchkit.plural import counted, shortened
 from patchkit.report import retirement, wording
 
 STYLES = {"✓": "green", "✗": "red", "·": "dim"}
@@ -26,6 +26,12 @@ def show(evidence: Evidence, console: Console = out) -> None:
     for line in _matrix(evidence):
         console.print(line, soft_wrap=True)
     retirement.show_needs(evidence, console)
+
+
+def cell_line(left_out: str, verdict: Verdict) -> str:
+    """One cell of the matrix, as it is known."""
+    mark = "✓" if verdict.passed else f"✗ {shortened(verdict.reason)}"
+    return f"{left_out or 'whole series'} on {verdict.scenario}: {mark}"
 
 
 def show_run(evidence: Evidence, where: str) -> None:

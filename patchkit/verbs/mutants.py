@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from msgspec import structs
 from rich.text import Text
 
-from patchkit.console import err
+from patchkit.console import Progress, err
 from patchkit.gates.mutants import Trials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
-from patchkit.report.mutants.run import show_able, show_run
+from patchkit.report.mutants.run import found_line, progress_line, show_able, show_run
 from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
@@ -41,8 +41,10 @@ def mutants(request: Request, chosen: Chosen, check: bool) -> int:
                 **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
             )
             err.print(Text(headline(record)))
-            trials = Trials(Runner(rig), gates, wanted, trees)
-            trials.run()
+            trials, began = Trials(Runner(rig), gates, wanted, trees), time.monotonic()
+            with Progress(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
+                for found in trials.run():
+                    progress.note(found_line(found))
         record.control, record.mutants = list(trials.control.values()), trials.records()
         record.score = score(record.mutants, len(able))
     # Some of the mutants must not stand where all of them are looked for.
