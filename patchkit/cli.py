@@ -62,9 +62,9 @@ def commands() -> None:
 @json_option
 def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
     """Lay out the pinned runtime, patched for one vLLM release: a git commit per patch."""
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.apply(release, runtime, into, without, as_json)
+    return series.apply(release, runtime, into, without, as_json)
 
 
 @commands.command()
@@ -72,9 +72,9 @@ def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...
 @json_option
 def status(runtime: str, as_json: bool) -> int:
     """Show the pin, the series, and what is applied where."""
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.status(runtime, as_json)
+    return series.status(runtime, as_json)
 
 
 @commands.command()
@@ -84,9 +84,9 @@ def status(runtime: str, as_json: bool) -> int:
 @json_option
 def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
     """Build, list or remove the isolated environments that vLLM runs in."""
-    from patchkit.environments import verbs
+    from patchkit.verbs import environments
 
-    return verbs.env(release, device, remove, as_json)
+    return environments.env(release, device, remove, as_json)
 
 
 @commands.command()
@@ -94,9 +94,9 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
     """Run every gate on real vLLM. Exit code 0 only if all of them pass."""
-    from patchkit.gates import asked, verbs
+    from patchkit.verbs import gate, request
 
-    return verbs.gate(asked.Asked(as_json=as_json, **options))
+    return gate.gate(request.Request.of(as_json=as_json, **options))
 
 
 @commands.command()
@@ -105,9 +105,9 @@ def gate(as_json: bool, **options: Any) -> int:
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
     """Leave each patch out in turn: which gate catches it, and for the stated reason?"""
-    from patchkit.gates import asked, verbs
+    from patchkit.verbs import knockout, request
 
-    return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
+    return knockout.knockout(request.Request.of(as_json=as_json, **options), patches)
 
 
 @commands.command()
@@ -135,11 +135,10 @@ def mutants(
     **options: Any,
 ) -> int:
     """Make the runtime wrong on purpose, in one place at a time. Exit code 0 only if a gate kills every mutant."""
-    from patchkit.gates import asked, mutants_verbs
     from patchkit.series.mutants import Chosen
+    from patchkit.verbs import mutants, request
 
-    question = asked.Asked(model=None, only=(), as_json=as_json, **options)
-    return mutants_verbs.mutants(question, Chosen(names, families, sample, seed), check)
+    return mutants.mutants(request.Request.of(as_json=as_json, **options), Chosen(names, families, sample, seed), check)
 
 
 def measured(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,10 +182,9 @@ def bench() -> None:
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
     """Measure throughput with and without the runtime, in pairs."""
-    from patchkit.bench import verbs
-    from patchkit.gates import asked
+    from patchkit.verbs import bench, request
 
-    return verbs.bench(asked.Asked(as_json=as_json, **options))
+    return bench.bench(request.Request.of(as_json=as_json, **options))
 
 
 @bench.command()
@@ -217,9 +215,9 @@ def accuracy(**options: Any) -> int:
 
     A run that was stopped goes on where it was, with the same command.
     """
-    from patchkit.bench import accuracy_verbs
+    from patchkit.verbs import accuracy
 
-    return accuracy_verbs.accuracy(**options)
+    return accuracy.accuracy(**options)
 
 
 @bench.command()
@@ -227,9 +225,9 @@ def accuracy(**options: Any) -> int:
 @measured
 def matrix(**options: Any) -> int:
     """Measure pass@k of several models on several tasks, as a file says; one report."""
-    from patchkit.bench import accuracy_verbs
+    from patchkit.verbs import accuracy
 
-    return accuracy_verbs.matrix(**options)
+    return accuracy.matrix(**options)
 
 
 @commands.command()
@@ -238,9 +236,9 @@ def matrix(**options: Any) -> int:
 @json_option
 def releases(runtime: str, everything: bool, as_json: bool) -> int:
     """List what the package index has, what is proven, and what is new."""
-    from patchkit.drift import releases as verb
+    from patchkit.verbs import releases
 
-    return verb.releases(runtime, everything, as_json)
+    return releases.releases(runtime, everything, as_json)
 
 
 @commands.command()
@@ -257,9 +255,9 @@ def drift(as_json: bool, form: str, **options: Any) -> int:
 
     Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
     """
-    from patchkit.drift import verbs
+    from patchkit.verbs import drift
 
-    return verbs.drift(form="json" if as_json else form, **options)
+    return drift.drift(form="json" if as_json else form, **options)
 
 
 @commands.command()
@@ -272,9 +270,9 @@ def drift(as_json: bool, form: str, **options: Any) -> int:
 @json_option
 def surface(runtime: str, check: bool, as_json: bool) -> int:
     """Show what the runtime's code touches of vLLM, and hold it against what runtime.yaml declares."""
-    from patchkit.drift import verbs
+    from patchkit.verbs import drift
 
-    return verbs.surface(runtime, check, as_json)
+    return drift.surface(runtime, check, as_json)
 
 
 @commands.command()
@@ -309,9 +307,9 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 @json_option
 def watch(as_json: bool, **options: Any) -> int:
     """Look once for releases newer than the last proven one, and judge them. Exit code 0 only if all are proven."""
-    from patchkit.watch import verbs
+    from patchkit.verbs import watch
 
-    return verbs.watch(verbs.Asked(as_json=as_json, **options))
+    return watch.watch(watch.Asked(as_json=as_json, **options))
 
 
 @commands.command()
@@ -326,9 +324,9 @@ def watch(as_json: bool, **options: Any) -> int:
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
 def report(evidence: Path, form: str, page: Path | None) -> int:
     """Render evidence JSON for people, for CI, or as GitHub annotations."""
-    from patchkit.report import verbs
+    from patchkit.verbs import report
 
-    return verbs.report(evidence, form, page)
+    return report.report(evidence, form, page)
 
 
 def main() -> None:
