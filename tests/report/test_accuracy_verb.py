@@ -70,7 +70,7 @@ def test_gates_have_no_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, _, complaint = report(
-        capsys, monkeypatch, PUBLISHED.with_name("gate-0.20.0-cpu.json"), "--html", tmp_path / "x"
+        capsys, monkeypatch, PUBLISHED.with_name("gate-0.20.0-cpu.json"), "--html", tmp_path / "x.html"
     )
-    assert code == 2 and "has no page" in complaint
-    assert not (tmp_path / "x").exists()
+    assert code == 2 and "has no page of its own" in complaint and "--html DIR" in complaint
+    assert not (tmp_path / "x.html").exists()
