@@ -89,6 +89,17 @@ def patched_tree(
     return Tree(place, manifest, release, tuple(choices), pin, stamp.head, stamp.tree, commits, fresh)
 
 
+def made_of(project: Project, runtime: str, release: str, without: Sequence[str] = ()) -> list[str]:
+    """What :func:`patched_tree` would lay out, without doing so: the pin's hash and those of the patches, in order.
+
+    Raises:
+        PatchkitError: bad input, or an edited upstream.
+    """
+    manifest = load_manifest(project, runtime)
+    choices = Series.load(manifest.folder).for_release(release_name(release), without)
+    return [check_pin(manifest), *(digest(choice.patch.path) for choice in choices if choice.taken)]
+
+
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
     """The trees in their default places: path, what they were made of, and what the user changed since."""
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
