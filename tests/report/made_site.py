@@ -22,14 +22,17 @@ DEAD = "LlamaForCausalLM on cuda"
 
 
 class Stood(Trees):
-    """Trees to which all evidence stands as one is told."""
+    """Trees to which all evidence stands alike, of a project with these gates."""
 
-    def __init__(self, standing: Standing = "this tree") -> None:
+    def __init__(self, standing: Standing = "this tree", gates: Sequence[str] = ()) -> None:
         super().__init__()
-        self.told = standing
+        self.alike, self.names = standing, list(gates)
+
+    def gates(self, runtime: str) -> list[str]:
+        return self.names
 
     def standing(self, evidence: object) -> Standing:
-        return self.told
+        return self.alike
 
 
 def gate(release: str, *names_red: str, **more: Any) -> Evidence:
@@ -138,7 +141,7 @@ def everything(folder: Path) -> list[Path]:
     return [*paths, PUBLISHED]
 
 
-def site(paths: Sequence[Path], standing: Standing = "this tree") -> dict[str, str]:
+def site(paths: Sequence[Path], standing: Standing = "this tree", gates: Sequence[str] = ()) -> dict[str, str]:
     """The site's files by name, with all evidence of one standing."""
     sources: Sources = read_sources(paths)
-    return render_site(sources, Stood(standing))
+    return render_site(sources, Stood(standing, gates))

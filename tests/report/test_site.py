@@ -148,6 +148,14 @@ def test_gates_that_were_not_run_are_not_green(tmp_path: Path) -> None:
     assert "esamp is proven on 1 of 2 vLLM releases, unknown on 1" in words(found)
 
 
+def test_a_run_of_some_gates_does_not_pass_for_one_of_all(tmp_path: Path) -> None:
+    paths = made.write(tmp_path, few=evidence_of("gate", [green("identity")]))
+    assert "esamp is proven on 1 of 1" in words(made.site(paths, gates=["identity"])["index.html"])
+    front = made.site(paths, gates=["identity", "decode_shrink"])["index.html"]
+    assert "esamp is proven on 0 of 1 vLLM release, unknown on 1" in words(front)
+    assert any("not run" in row for row in rows(front))
+
+
 def test_the_timeline_says_what_broke_when_and_what_fixes_it(site: Site) -> None:
     told = words(site["drift.html"])
     assert "3 steps from release to release, 2 with a break; 1 break unpatched, the first in vLLM 0.21.0" in told

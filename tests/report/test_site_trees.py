@@ -51,6 +51,15 @@ def test_without_a_tree_to_compare_with_nothing_is_known() -> None:
     assert Trees().standing(evidence(tree=TREE)) == "unknown tree"
 
 
+def test_the_gates_are_those_of_the_project() -> None:
+    here = Trees.here()
+    assert here.project is not None
+    for runtime in here.project.runtimes():
+        assert {"neutrality", "decode_shrink"} <= {*here.gates(runtime)}
+        assert "throughput" not in here.gates(runtime), "a benchmark is no gate"
+    assert here.gates("nobody") == []
+
+
 def test_the_series_of_a_runtime_that_is_not_here_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert Trees.here().patches("nobody") == []

@@ -122,7 +122,8 @@ def state_of(supports: Sequence[Support], runtime: str, release: str) -> State:
 
 def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
     mine = [filed for filed in sources.gates if filed.record.runtime.name == runtime]
-    gates = list(dict.fromkeys(v.scenario for filed in mine for v in filed.record.verdicts))
+    judged = [verdict.scenario for filed in mine for verdict in filed.record.verdicts]
+    gates = list(dict.fromkeys([*trees.gates(runtime), *judged]))  # a gate that was in no run is unknown, not absent
     runs: dict[str, list[Run]] = {release: [] for release in _releases_read(runtime, sources)}
     for filed in sorted(mine, key=lambda filed: runner(filed.record)):
         run = Run(filed, trees.standing(filed.record), [_cell(filed, gate) for gate in gates])

@@ -7,6 +7,8 @@ from typing import Literal
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Circumstances
+from patchkit.gates.loading import load_scenarios
+from patchkit.gates.scenario import select
 from patchkit.project import Project, find_project
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
@@ -50,6 +52,15 @@ class Trees:
             return "this tree"
         alike = (used.pin, used.patches) == (tree.pin, [patch.name for patch in tree.taken])
         return "unknown tree" if alike else "another tree"
+
+    def gates(self, runtime: str) -> list[str]:
+        """Names of the gates that the project has for a runtime, in order; empty if they are not to be had."""
+        if self.project is None or runtime not in self.project.runtimes():
+            return []
+        try:
+            return [gate.name for gate in select(load_scenarios(self.project, runtime), "gate")]
+        except PatchkitError:
+            return []
 
     def patches(self, runtime: str) -> list[Patch]:
         """The runtime's series, in order; empty if it is not to be had."""
