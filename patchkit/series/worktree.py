@@ -120,15 +120,11 @@ def _locked(project: Project, runtime: str) -> Iterator[None]:
     """One apply at a time for a runtime of a project; the system drops the lock of a killed one."""
     path = project.state / "trees" / f"{runtime}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=120)
+        with FileLock(path, timeout=120):
+            yield
     except Timeout as error:
         raise PatchkitError(f"another patchkit holds {path}", "wait for it, or end it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _standing(place: Path) -> Stamp | None:

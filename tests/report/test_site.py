@@ -82,7 +82,7 @@ def test_nothing_is_asked_of_a_network(site: Site) -> None:
 
 def test_all_evidence_has_its_place(site: Site) -> None:
     front = words(site["index.html"])
-    for file in ("newer", "older", "speed", "left_out", "wrong", "answers", "drifts", "looked"):
+    for file in ("newer", "older", "speed", "left_out", "wrong", "answers", "drifts", "looked", "theirs"):
         assert f"{file}.json" in front
         assert any(
             f"{file}.json" in words(content)
@@ -97,7 +97,7 @@ def test_all_evidence_has_its_place(site: Site) -> None:
         "mutants-wrong.html": "survived 1 gate",
         "drift.html": "patch 0005 does not apply",
         "throughput.html": "64",
-        "accuracy.html": "3 problems gained, 1 lost",
+        "accuracy.html": "M T, 30 problems 20.0% → 30.0% unknown it rises",
         "accuracy-answers.html": "arithmetic-2",
     }.items():
         assert text in words(site[page]), page

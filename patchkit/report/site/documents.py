@@ -1,4 +1,4 @@
-"""The JSON of ``patchkit drift --json`` and of ``patchkit watch``, as far as a page shows it."""
+"""JSON that is no evidence of a run, as far as a page shows it: of drift, of watch, and tables that others published."""
 
 from __future__ import annotations
 
@@ -87,6 +87,44 @@ class Watch(msgspec.Struct, kw_only=True):
     began: str = ""
     last_proven: str = ""
     releases: list[Newcomer] = msgspec.field(default_factory=list)
+
+
+class Rates(msgspec.Struct, kw_only=True):
+    """A rate from 0 to 1 in the baseline, and in the mode."""
+
+    before: float
+    after: float
+
+
+class PublishedCell(msgspec.Struct, kw_only=True):
+    """One model on one task as somebody published it; what was not published is None."""
+
+    model: str
+    task: str
+    problems: int
+    claim: str = ""
+    pass_1: Rates | None = None
+    pass_n: Rates | None = None
+
+
+class Published(msgspec.Struct, kw_only=True):
+    """A table of rates that somebody published. It is shown as it is: a site judges none but our own runs."""
+
+    title: str
+    author: str = ""
+    date: str = ""
+    note: str = ""
+    n: int = 1
+    cells: list[PublishedCell] = msgspec.field(default_factory=list)
+
+
+def read_published(path: Path) -> Published:
+    """A published table.
+
+    Raises:
+        PatchkitError: the file is something else.
+    """
+    return read_as(Published, path, "a published table of pass@k")
 
 
 def read_drift(path: Path) -> list[Step]:

@@ -127,15 +127,14 @@ def _throughput(speeds: Sequence[Speed]) -> Area:
 
 
 def _accuracy(sources: Sources, trees: Trees) -> Area:
-    every = [*sources.accuracies, *sources.published]
-    if not every:
-        return Area("Accuracy", "accuracy.html", "unknown", [NOTHING])
+    other_people = [f"{counted(len(sources.published), 'table')} of others"] if sources.published else []
+    if not sources.accuracies:
+        return Area("Accuracy", "accuracy.html", "unknown", other_people or [NOTHING])
     other = sum(trees.standing(filed.record) != "this tree" for filed in sources.accuracies)
     lines = [f"{counted(len(sources.accuracies), 'run')} of pass@k" + (f", {other} not of this tree" if other else "")]
     counts = outcomes(sources, trees)
     lines += [", ".join(f"{count} {name}" for name, count in counts.items())] if counts else []
-    lines += [f"{counted(len(sources.published), 'published table')}"] if sources.published else []
-    return Area("Accuracy", "accuracy.html", "plain", lines)
+    return Area("Accuracy", "accuracy.html", "plain", [*lines, *other_people])
 
 
 def outcomes(sources: Sources, trees: Trees) -> dict[str, int]:

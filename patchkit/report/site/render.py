@@ -8,7 +8,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patchkit.evals.published_verdict import verdicts as published_verdicts
 from patchkit.report import retirement, wording
 from patchkit.report.accuracy import numbers, view
 from patchkit.report.accuracy import verdict as accuracy_verdict
@@ -46,10 +45,9 @@ class Renderer:
             accuracy_verdict=accuracy_verdict,
             retirement=retirement,
             matrix=matrix,
+            numbers=numbers,
             drifts=drifts,
             throughput=throughput,
-            numbers=numbers,
-            published_verdicts=published_verdicts,
             NOTHING=NOTHING,
             SIGNS=SIGNS,
             GENERATOR=GENERATOR,

@@ -12,10 +12,9 @@ import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, read_accuracy
 from patchkit.errors import PatchkitError
-from patchkit.evals.published import Published, read_published
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence
-from patchkit.report.site.documents import Step, Watch, read_drift, read_watch
+from patchkit.report.site.documents import Published, Step, Watch, read_drift, read_published, read_watch
 
 Record = TypeVar("Record")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from published_table import Pair, Published
+from published_verdict import PublishedVerdict, verdicts
+
 from patchkit.evals.figures import points
-from patchkit.evals.published import Pair, Published
-from patchkit.evals.published_verdict import PublishedVerdict, verdicts
 
 HEAD = (
     "model",
