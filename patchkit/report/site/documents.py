@@ -1,4 +1,4 @@
-"""JSON that is no evidence of a run, as far as a page shows it: of drift, of watch, and tables that others published."""
+"""JSON that is no evidence of a run, as far as a page shows it: drift, watch, and tables that others published."""
 
 from __future__ import annotations
 
