@@ -313,7 +313,9 @@ def watch(as_json: bool, **options: Any) -> int:
 
 
 @commands.command()
-@click.argument("evidence", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "evidence", nargs=-1, required=True, metavar="EVIDENCE...", type=click.Path(path_type=Path, dir_okay=False)
+)
 @click.option(
     "--format",
     "form",
@@ -321,12 +323,18 @@ def watch(as_json: bool, **options: Any) -> int:
     default="text",
     help="table: of pass@k the matrix alone, for a README.",
 )
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
-def report(evidence: Path, form: str, page: Path | None) -> int:
-    """Render evidence JSON for people, for CI, or as GitHub annotations."""
-    from patchkit.verbs import report
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write all of it as a static site; or, with FILE.html, pass@k as one page.",
+)
+def report(evidence: tuple[Path, ...], form: str, page: Path | None) -> int:
+    """Render evidence JSON for people, for CI, or as GitHub annotations; any number of files as a site."""
+    from patchkit.verbs import report as verbs
 
-    return report.report(evidence, form, page)
+    return verbs.report(evidence, form, page)
 
 
 def main() -> None:

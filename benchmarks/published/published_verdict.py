@@ -13,6 +13,7 @@ import numpy as np
 from published_table import Pair, Published, PublishedCell
 
 from patchkit.evals.bootstrap import difference_intervals
+from patchkit.evals.figures import MINUS
 from patchkit.evals.paired import ALPHA, direction, mcnemar
 from patchkit.evals.record import Change, Shape
 from patchkit.evals.shape import CEILING, at_ceiling, bounds, rule, told
@@ -88,9 +89,13 @@ def _why(
     if change:
         yield f"{told(change)}: {cell.gained} problems gained, {cell.lost} lost"
     else:
-        yield f"pass@{n} moved by a net {any_[0]:+d} of {cell.problems} problems, at best p = {any_[1]:.3g}"
-    yield f"pass@1 moved by a net {one[0]:+d} of {cell.problems * n:,} samples, at best p = {one[1]:.3g}"
+        yield f"pass@{n} moved by a net {_signed(any_[0])} of {cell.problems} problems, at best p = {any_[1]:.3g}"
+    yield f"pass@1 moved by a net {_signed(one[0])} of {cell.problems * n:,} samples, at best p = {one[1]:.3g}"
     if one[1] < ALPHA:
         yield "that best case is all that speaks for it, and only unpublished counts of each problem could tell"
     solves, least = f"{before} of {cell.problems}", bounds(before, cell.problems)[0]
     yield f"the baseline solves {solves}, at least {least:.0%}, where saturated asks for {CEILING:.0%}"
+
+
+def _signed(net: int) -> str:
+    return f"{net:+d}".replace("-", MINUS)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from published_table import Pair, Published
 from published_verdict import PublishedVerdict, verdicts
 
+from patchkit.evals.figures import points
+
 HEAD = (
     "model",
     "task",
@@ -55,7 +57,7 @@ def _row(verdict: PublishedVerdict) -> tuple[str, ...]:
     moved = f"{cell.gained}, {cell.lost}" if change else UNKNOWN
     p = f"{change.p:.3g}" if change else "" if verdict.best_n is None else f"{verdict.best_n:.3g} at best"
     ends = (change.low, change.high) if change else verdict.at_best
-    interval = f"{100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}" + (" at best" if not change else "") if ends else ""
+    interval = f"{points(ends[0])} to {points(ends[1])}" + (" at best" if not change else "") if ends else ""
     rates = (_rates(cell.pass_1), _rates(cell.pass_n))
     figures = (str(cell.problems), *rates, moved, p, interval)
     return (cell.model, cell.task, *figures, cell.claim, f"**{verdict.shape}**", verdict.why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from patchkit.evals.figures import shown
+from patchkit.evals.figures import points, shown
 from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
 from patchkit.evals.shape import told
 from patchkit.plural import counted
@@ -62,7 +62,7 @@ def _unresolved(changes: list[Change], fluent: bool) -> tuple[Advice, str]:
     if solves > 1 - WORTH:
         return "skip it", f"the model solves {100 * solves:.1f}% in n samples: there is hardly anything left to gain"
     if gain < WORTH:
-        return "skip it", f"a gain of more than {100 * gain:.1f} points is unlikely"
+        return "skip it", f"a gain of more than {points(gain).removeprefix('+')} points is unlikely"
     return "consider it", f"a gain of up to {100 * gain:.1f} points is not excluded, and neither is none: measure more"
 
 

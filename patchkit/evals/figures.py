@@ -47,6 +47,12 @@ def signed(value: float) -> str:
     return f"{MINUS if value < 0 else ''}{f'{size:,.0f}' if size >= 1000 or size == int(size) else f'{size:.3g}'}"
 
 
+def points(difference: float) -> str:
+    """``+1.8``, ``0.0``: a difference of rates in percentage points, with a real minus where they are fewer."""
+    size = f"{100 * abs(difference):.1f}"
+    return size if size == "0.0" else f"{'+' if difference > 0 else MINUS}{size}"
+
+
 def _seen(wanted: Wanted, found: Iterable[float | None]) -> FigureSeen:
     every = list(found)
     known = [value for value in every if value is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from patchkit.evals.bootstrap import clopper_pearson
+from patchkit.evals.figures import points
 from patchkit.evals.record import Change, Needed, Shape
 
 CEILING, FLOOR = 0.90, 0.10  # of the baseline's pass@n, by one-sided 95% bounds
@@ -42,7 +43,7 @@ def shape_of(changes: list[Change], needed: list[Needed], problems: int) -> tupl
     """
     first, last = changes[0], changes[-1]
     solved = last.before * problems
-    shape = rule(first.direction, last.direction, last.k, at_ceiling(solved, problems))
+    shape = rule(first.direction, last.direction, last.k, at_ceiling(solved, problems) and last.after >= CEILING)
     figures = told(first) if last.k == 1 else f"{told(first)}; {told(last)}"
     if shape == "not resolved":
         return shape, f"{_unresolved(first, last, problems)}: {figures}; {_wanting(last, needed[-1])}{_noise(last)}"
@@ -59,8 +60,8 @@ def shape_of(changes: list[Change], needed: list[Needed], problems: int) -> tupl
 def told(change: Change) -> str:
     """A change with its figures."""
     rates = f"pass@{change.k} {100 * change.before:.1f}% to {100 * change.after:.1f}%"
-    interval = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
-    return f"{rates}, {100 * change.difference:+.1f} points ({interval}, p = {change.p:.3g})"
+    interval = f"{points(change.low)} to {points(change.high)}"
+    return f"{rates}, {points(change.difference)} points ({interval}, p = {change.p:.3g})"
 
 
 def _unresolved(first: Change, last: Change, problems: int) -> str:

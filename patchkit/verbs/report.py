@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from rich.markup import escape
 
 from patchkit.console import out
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.gates.evidence import read_evidence
+from patchkit.plural import counted
 from patchkit.report import github, junit, markdown, text
 
 
@@ -19,8 +22,11 @@ class Kind(msgspec.Struct):
     kind: str = ""
 
 
-def report(evidence: Path, form: str, page: Path | None = None) -> int:
-    """Print evidence in one form, or write it as a ``page``.
+def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
+    """Print evidence in one form, or write it as a ``page``, or all of it as a site.
+
+    Args:
+        page: a file that ends in .html, or the folder of a site.
 
     Of gates, 0 only if they are all green, and every patch left out was caught; of mutants, only if each was killed
     as its header says; of pass@k, 0.
@@ -28,14 +34,28 @@ def report(evidence: Path, form: str, page: Path | None = None) -> int:
     Raises:
         PatchkitError: no such file, it is not evidence, or this kind has no such form.
     """
+    if page is not None and page.suffix.lower() != ".html":
+        return of_all(paths, page)
+    if len(paths) > 1:
+        raise PatchkitError(f"{len(paths)} files of evidence at once are a site", "say --html DIR, or name one file")
+    (evidence,) = paths
     kind = kind_of(evidence)
     if kind == "accuracy":
         return of_accuracy(evidence, form, page)
     if kind == "mutants" and page is None:
         return of_mutants(evidence, form)
     if page is not None:
-        raise PatchkitError(f"{evidence} has no page, only pass@k does", "leave --html out, or say --format markdown")
+        raise PatchkitError(f"{evidence} has no page of its own, only pass@k does", "for a site say --html DIR")
     return of_gates(evidence, form)
+
+
+def of_all(paths: Sequence[Path], folder: Path) -> int:
+    """Evidence of any kinds, as a site."""
+    from patchkit.report.site import build_site  # Jinja is behind it
+
+    front = build_site(paths, folder)
+    out.print(f"{counted(len(paths), 'evidence file')} as a site: {escape(str(front))}", soft_wrap=True)
+    return 0
 
 
 def kind_of(path: Path) -> str:

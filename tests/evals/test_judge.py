@@ -81,6 +81,14 @@ def test_a_better_pass_1_is_named_where_more_samples_have_nothing_to_gain() -> N
     assert found.because[0] == "one sample does better; more have hardly anything left to gain"
 
 
+def test_saturated_is_only_what_both_figures_say() -> None:
+    """30 of 30 solved is a ceiling; a mode that solves 26 is not seen to lose, and does not read as saturated."""
+    lost = judge(made_cell([[8] * 30], [[8] * 26 + [0] * 4], 8), "esamp")
+    assert (lost.changes[-1].direction, lost.changes[-1].after) == (0, 26 / 30)
+    assert lost.shape == "not resolved"
+    assert judge(made_cell([[8] * 30], [[8] * 29 + [0]], 8), "esamp").shape == "saturated"
+
+
 def test_a_cost_in_pass_1_is_named() -> None:
     found = judge(made_cell([[0] * 30 + [8] * 30], [[1] * 20 + [0] * 10 + [3] * 30], 8), "esamp")
     assert found.shape == "trajectory headroom only"

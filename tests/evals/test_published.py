@@ -44,7 +44,7 @@ def test_it_is_told_in_both_forms() -> None:
     for form in (told, table):
         assert published.url in form and published.title in form
         assert form.count("not resolved") == 3
-        assert "+6.7 points (-7.3 to +20.0, p = 0.625): 3 problems gained, 1 lost" in form
+        assert "+6.7 points (\N{MINUS SIGN}7.3 to +20.0, p = 0.625): 3 problems gained, 1 lost" in form
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) == 5 and len({row.count("|") for row in rows}) == 1
 

@@ -175,7 +175,7 @@ def test_samples_in_which_nothing_could_be_read_are_told_by_mode(said: Said) -> 
 
 
 def test_saturated_does_not_mean_that_nothing_moves() -> None:
-    legend = words_of_page(made.evidence(made.by_hand())).split("How to read it")[1]
+    legend = words_of_page(made.evidence(made.by_hand())).split("How to read it")[2].split("The matrix")[0]
     assert "nothing moves" not in legend.lower()
     assert "a search has no room for a gain, though pass@1 may rise" in legend
 
@@ -237,7 +237,8 @@ def test_one_trial_does_not_pass_for_a_quiet_one(said: Said) -> None:
 def test_a_baseline_alone_is_not_judged(said: Said) -> None:
     told = said(made.evidence(made.cell(count=5, n=2, modes=())))
     assert "Nothing was compared" in told
-    assert "not resolved" not in told.split("How to read it")[0]
+    above, *rest = told.split("How to read it")  # of the page, in its contents and above its legend
+    assert "not resolved" not in above + (rest[-1].partition("The matrix")[2] if rest else "")
 
 
 @every_form
@@ -434,6 +435,94 @@ def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: in
     cell = made.by_hand(shape)
     cell.judgements[0].changes = [changed(first, 1), changed(last, 4)]
     assert shown(made.evidence(cell)).splitlines()[0] == sentence
+
+
+@pytest.mark.parametrize(
+    ("shapes", "heading"),
+    [
+        (["harmful"], "esamp: worse on sums"),
+        (["not resolved", "saturated"], "esamp: no difference shown on all 2 tasks"),
+        (["harmful", "not resolved", "saturated"], "esamp: worse on 1, no difference shown on 2 of 3 tasks"),
+        (["trajectory headroom only", "not resolved"], "esamp: better on 1, no difference shown on 1 of 2 tasks"),
+    ],
+)
+def test_the_heading_is_the_verdict_in_a_line(shapes: list[Shape], heading: str) -> None:
+    cells = [made.by_hand(shape) for shape in shapes]
+    for cell, shape in zip(cells, shapes, strict=True):
+        cell.judgements[0].changes = [changed(int(shape == "trajectory headroom only"), k) for k in (1, 4)]
+    html = render_html(made.evidence(*cells))
+    (found,) = re.findall(r"(?s)<h1>(.*?)</h1>", html)
+    assert " ".join(re.sub(r"<[^>]+>", " ", found).split()) == heading
+    assert f"<title>{heading}</title>" in html
+
+
+def test_outcomes_are_defined_before_any_figure() -> None:
+    told = words_of_page(made.evidence(made.by_hand()))
+    assert told.index("pass@n falls, or pass@1 falls") < told.index("31.1%")
+
+
+def test_contents_lead_to_every_section_and_cell(usual: AccuracyEvidence) -> None:
+    (contents,) = re.findall(r'(?s)<nav class="toc".*?</nav>', render_html(usual))
+    assert re.findall('href="#([^"]+)"', contents) == [
+        *("shapes", "matrix", "cells", "cell-1", "cell-2", "trust", "circumstances")
+    ]
+
+
+def test_small_intervals_have_a_scale(usual: AccuracyEvidence) -> None:
+    matrix = render_html(usual).split('<table class="matrix">')[1].split("</table>")[0]
+    assert matrix.count('class="fluid axis"') == matrix.count('class="fluid forest"') == 4
+
+
+@pytest.mark.parametrize(
+    ("drawn", "last", "said", "unsaid"),
+    [
+        (40.0, 600.0, "took 10 min of that, drawing 80.0 s", "the last session"),
+        (900.0, 300.0, "drawing, in all sessions 30 min the last session 5 min", "took 5 min"),
+    ],
+)
+def test_the_last_session_does_not_pass_for_all_of_them(drawn: float, last: float, said: str, unsaid: str) -> None:
+    cell = made.by_hand()
+    for trial in cell.modes[BASELINE]:
+        trial.seconds = drawn
+    evidence = made.evidence(cell)
+    evidence.seconds = last
+    told = words_of_page(evidence)
+    assert said in told and unsaid not in told
+
+
+def test_each_trial_has_its_seed() -> None:
+    assert "0 in trial 1, 1 in trial 2" in words_of_page(made.evidence(made.by_hand()))
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "said"),
+    [
+        (-0.021, 0.0152, "pass@1: the interval holds 0 although p = 0.015."),
+        (0.001, 0.07, "pass@1: the interval leaves 0 out although p = 0.070."),
+        (-0.021, 0.4, ""),
+        (0.001, 0.01, ""),
+    ],
+)
+def test_an_interval_and_a_p_that_disagree_are_explained(low: float, p: float, said: str) -> None:
+    cell = made.by_hand()
+    first = cell.judgements[0].changes[0]
+    cell.judgements[0].changes[0] = msgspec.structs.replace(first, low=low, p=p)
+    told = words_of_page(made.evidence(cell))
+    assert said in told
+    assert ("Resolved is only what both say, so this is not." in told) is bool(said)
+
+
+def test_figures_have_one_kind_of_minus() -> None:
+    cell = made.cell("sums", count=30, n=4, lift=-0.3, names="p{number}")
+    cell.engine, cell.modes["esamp"][0].counters = {"top_k": -1}, {"loss": -0.5, "small": 1e-9}
+    told = words_of_page(made.evidence(cell))
+    assert f"top_k {MINUS}1" in told and f"1e{MINUS}09" in told and f"{MINUS}0.5" in told
+    assert not re.search(r"(?<![\w.-])-\d", told.split("To run it again")[0].replace("2026-11-2", ""))
+
+
+def test_saturated_says_of_what(usual: AccuracyEvidence) -> None:
+    assert "pass@4 of baseline is 51.1%" in words_of_page(made.evidence(made.by_hand("saturated")))
+    assert "of baseline is" not in words_of_page(made.evidence(made.by_hand()))
 
 
 def test_the_first_sentence_counts_cells() -> None:

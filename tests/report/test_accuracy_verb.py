@@ -65,6 +65,7 @@ def test_only_our_own_pass_at_k_has_a_table(
 def test_gates_have_no_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, complaint = report(capsys, monkeypatch, EVIDENCE / "gate-0.20.0-cpu.json", "--html", tmp_path / "x")
-    assert code == 2 and "has no page" in complaint
-    assert not (tmp_path / "x").exists()
+    page = tmp_path / "x.html"
+    code, _, complaint = report(capsys, monkeypatch, EVIDENCE / "gate-0.20.0-cpu.json", "--html", page)
+    assert code == 2 and "has no page of its own" in complaint and "--html DIR" in complaint
+    assert not page.exists()

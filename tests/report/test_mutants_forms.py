@@ -139,10 +139,10 @@ def test_it_has_no_page_and_garbage_is_a_line(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     write_evidence(path, ALL_KILLED)
     with pytest.raises(PatchkitError, match="has no page"):
-        report.report(path, "text", tmp_path / "page.html")
+        report.report([path], "text", tmp_path / "page.html")
     path.write_text('{"kind": "mutants"}')
     with pytest.raises(PatchkitError, match="is not patchkit's evidence of mutants"):
-        report.report(path, "text")
+        report.report([path], "text")
 
 
 def test_evidence_of_many_is_small() -> None:

@@ -92,3 +92,19 @@ def test_a_missing_file_is_one_line(report: Report, tmp_path: Path) -> None:
     assert found.returncode == 2
     assert "cannot read" in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+def test_any_number_of_files_is_a_site(
+    tmp_path: Path, all_green: Evidence, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = written(tmp_path, to_json(all_green)), tmp_path / "other.json"
+    other.write_bytes(path.read_bytes())
+    for words, code in (((path, other), 2), ((path, other, "--html", tmp_path / "site"), 0)):
+        monkeypatch.setattr("sys.argv", ["patchkit", "report", *map(str, words)])
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert done.value.code == code
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "say --html DIR" in said.err
+    assert said.out == f"2 evidence files as a site: {tmp_path / 'site' / 'index.html'}\n"
+    assert (tmp_path / "site" / "index.html").is_file()

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from patchkit.evals.figures import points
 from patchkit.evals.record import Change, Needed, Rate
-from patchkit.report.accuracy.numbers import chance, percent, points, span
+from patchkit.report.accuracy.numbers import chance, percent, span
 
 WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 48, 112, 12, 46

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from patchkit.evals.figures import number, signed
+from patchkit.evals.figures import MINUS, number, signed
+from patchkit.evals.figures import points as points
 from patchkit.evals.record import Change, FigureSeen, Rate, Solved, Throughput
+from patchkit.report import wording
 
-MINUS = "\N{MINUS SIGN}"
 NOISE_UNKNOWN = "not measured: --trials 2"
 
 
 def percent(share: float) -> str:
     """``41.2%``."""
     return f"{100 * share:.1f}%"
-
-
-def points(difference: float) -> str:
-    """``+1.8``, ``0.0``: percentage points, with a real minus where they are fewer."""
-    told = f"{100 * abs(difference):.1f}"
-    return told if told == "0.0" else f"{'+' if difference > 0 else MINUS}{told}"
 
 
 def span(low: float, high: float) -> str:
@@ -97,6 +92,11 @@ def lasted(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def counter(value: float | None) -> str:
+    """A runtime's counter, or that it is not known: ``7,675``."""
+    return _with_minus(wording.number(value))
+
+
 def settings(given: Mapping[str, object]) -> str:
     """``temperature 0.8, top_p 0.95, enforce_eager yes``."""
     return ", ".join(f"{name} {_setting(value)}" for name, value in given.items())
@@ -105,4 +105,10 @@ def settings(given: Mapping[str, object]) -> str:
 def _setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+    if isinstance(value, int | float):
+        return _with_minus(f"{value:g}" if isinstance(value, float) else str(value))
+    return "none" if value is None else str(value)
+
+
+def _with_minus(figure: str) -> str:
+    return figure.replace("-", MINUS)

@@ -22,8 +22,8 @@ ROWS, MOST_ROWS = (
 NAME_ROOM = 11  # letters of a mode's name beside its curve
 
 
-def render_html(evidence: AccuracyEvidence) -> str:
-    """The whole page."""
+def render_html(evidence: AccuracyEvidence, above: Markup | None = None) -> str:
+    """The whole page; ``above`` is put before everything else, such as the way back to a site."""
     evidence = view.printable(evidence)
     rows = view.comparisons(evidence)
     known = [change for row in rows for k in view.ends(row.cell.n) if (change := row.change(k))]
@@ -32,6 +32,7 @@ def render_html(evidence: AccuracyEvidence) -> str:
         rows=rows,
         models=view.short_models(evidence),
         domain=charts.domain_of(known),
+        above=above or Markup(""),
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
     )
 

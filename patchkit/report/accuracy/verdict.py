@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
@@ -10,6 +11,7 @@ from patchkit.plural import counted
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
+EFFECTS = ("better", "worse", "no difference shown")
 MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
@@ -19,6 +21,34 @@ def verdict(evidence: AccuracyEvidence) -> str:
         return "Nothing was measured."
     told = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
     return " ".join(told) or "Nothing was compared: the baseline alone was measured."
+
+
+def headline(evidence: AccuracyEvidence) -> str:
+    """The verdict in one line: for each mode, on how many tasks it is better, worse, or not shown to be either."""
+    parts = [_counts(mode, rows) for mode, rows in _by_mode(evidence)]
+    if not parts:
+        return "Nothing was compared" if evidence.cells else "Nothing was measured"
+    return "; ".join(parts)
+
+
+def _counts(mode: str, rows: list[Comparison]) -> str:
+    """``MODE better on 2, no difference shown on 3 of 5 tasks``."""
+    kind = "task" if len({row.cell.model for row in rows}) == 1 else "cell"
+    found = Counter(_kind_of_effect(row) for row in rows)
+    if len(rows) == 1:
+        return f"{mode}: {next(iter(found))} on {rows[0].cell.task}"
+    if len(found) == 1:
+        return f"{mode}: {next(iter(found))} on all {counted(len(rows), kind)}"
+    each = ", ".join(f"{what} on {found[what]}" for what in EFFECTS if found[what])
+    return f"{mode}: {each} of {counted(len(rows), kind)}"
+
+
+def _kind_of_effect(row: Comparison) -> str:
+    """Worse is what the outcome calls harmful; better is any rate that is shown to rise."""
+    changes = [change for k in ends(row.cell.n) if (change := row.change(k))]
+    if row.shape == "harmful":
+        return "worse"
+    return "better" if any(change.direction > 0 for change in changes) else "no difference shown"
 
 
 def advice(evidence: AccuracyEvidence) -> list[str]:

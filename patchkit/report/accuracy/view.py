@@ -237,9 +237,14 @@ def printable(evidence: AccuracyEvidence) -> AccuracyEvidence:
     return msgspec.convert(_printable(msgspec.to_builtins(evidence)), AccuracyEvidence)
 
 
+def clean(text: str) -> str:
+    """A text with no character that a terminal or a browser would act on."""
+    return "".join(_shown(text))
+
+
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
-        return "".join(_shown(value))
+        return clean(value)
     if isinstance(value, dict):
         return {_printable(name): _printable(one) for name, one in value.items()}
     return [_printable(one) for one in value] if isinstance(value, list) else value

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.figures import shown
-from patchkit.evals.record import BASELINE, Needed, Shape
+from patchkit.evals.figures import points, shown
+from patchkit.evals.record import BASELINE, Change, Needed, Shape
 from patchkit.plural import counted
 from patchkit.report.accuracy import view
-from patchkit.report.accuracy.numbers import lasted, noise, over_processes, percent, points, ratio, settings
+from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
 from patchkit.report.accuracy.verdict import many_questions
 from patchkit.report.accuracy.view import Comparison, Moved, comparisons, ends, short_models
 from patchkit.report.wording import hardware, versions
 
+ALPHA = 0.05  # as in patchkit.evals.paired, which scipy is behind
 UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
 
@@ -30,7 +31,7 @@ SHAPES: dict[Shape, tuple[str, str]] = {
     "harmful": ("▼", "pass@n falls, or pass@1 falls and pass@n does not rise."),
     "saturated": (
         "■",
-        "The baseline solves nearly everything in n samples, and pass@n does not move: "
+        "The baseline solves nearly everything in n samples, and pass@n stays at 90% or more: "
         "a search has no room for a gain, though pass@1 may rise.",
     ),
     "not resolved": (
@@ -89,6 +90,29 @@ def needed(row: Comparison, one: Needed) -> str:
     if one.samples is not None:
         return f"{told}, or {one.samples:,} samples of each (there are {row.cell.n:,})."
     return f"{told}; more samples alone would not do." if one.k == 1 < row.cell.n else f"{told}."
+
+
+def disagreement(row: Comparison) -> list[str]:
+    """Why an interval that holds 0 can stand beside a small p, and the other way round; a line for each such rate."""
+    found = []
+    for k in ends(row.cell.n):
+        change = row.change(k)
+        if change is None or (change.low <= 0 <= change.high) == (change.p >= ALPHA):
+            continue
+        found.append(f"pass@{k}: {_why_both(change)} Resolved is only what both say, so this is not.")
+    return found
+
+
+def _why_both(change: Change) -> str:
+    """What an interval asks and what p asks, where they do not agree."""
+    asks = (
+        "The interval asks how far the difference might lie on other problems of this kind; p asks how often chance "
+        "alone would make as much of what these problems did."
+    )
+    if change.p < ALPHA:
+        few = "Few problems that moved, nearly all the same way, give a small p and a wide interval."
+        return f"the interval holds 0 although {chance(change.p)}. {asks} {few}"
+    return f"the interval leaves 0 out although {chance(change.p)}. {asks}"
 
 
 def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
@@ -159,7 +183,7 @@ def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
     runtime = evidence.runtime
     rows = {
         "began": evidence.began,
-        "took": lasted(evidence.seconds),
+        **_durations(evidence),
         "versions": versions(evidence.versions),
         "hardware": hardware(evidence.hardware),
         "runtime": " ".join(filter(None, (runtime.name, runtime.pin, f"({runtime.commit})" if runtime.commit else ""))),
@@ -176,6 +200,15 @@ def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
     return {name: value for name, value in rows.items() if value}
 
 
+def _durations(evidence: AccuracyEvidence) -> dict[str, str]:
+    """How long it took: what the evidence calls its seconds is the last session alone, where there were several."""
+    trials = [trial for cell in evidence.cells for of_mode in cell.modes.values() for trial in of_mode]
+    drawing = sum(trial.seconds for trial in trials)
+    if drawing <= evidence.seconds and all(trial.sittings == 1 for trial in trials):
+        return {"took": lasted(evidence.seconds), "of that, drawing": lasted(drawing) if drawing else ""}
+    return {"drawing, in all sessions": lasted(drawing), "the last session": lasted(evidence.seconds)}
+
+
 def work(evidence: AccuracyEvidence) -> list[list[str]]:
     """Cell, mode, tokens, seconds and seeds, a line each."""
     told = []
@@ -186,9 +219,15 @@ def work(evidence: AccuracyEvidence) -> list[list[str]]:
             seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
             observing = sum(trial.observing for trial in trials)
             seconds += f", of which the probe {lasted(observing)}" if observing else ""
-            seeds = ", ".join(str(trial.seed) for trial in trials)
+            seeds = ", ".join(f"{trial.seed} in trial {number}" for number, trial in enumerate(trials, 1))
             told.append([_called(evidence, row), mode, f"{sum(trial.tokens for trial in trials):,}", seconds, seeds])
     return told
+
+
+SEEDS = (
+    "The seed of a problem's first sample is made of this seed, the task, the trial's number and the problem, so that "
+    "two trials of one seed are two draws; the modes of a trial share it, and each sample is written down with its own."
+)
 
 
 def commands(evidence: AccuracyEvidence) -> list[str]:

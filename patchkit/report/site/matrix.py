@@ -1,0 +1,190 @@
+"""Tables of release by gate and runner, patch by gate and family by gate, as data for their templates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.version import Version
+
+from patchkit.gates.evidence import Circumstances, Evidence, Verdict
+from patchkit.gates.mutants_evidence import MutantRun
+from patchkit.release import version_of
+from patchkit.report import wording
+from patchkit.report.site.sources import Filed, Sources
+from patchkit.report.site.trees import Standing, Trees
+
+State = Literal["green", "red", "unknown"]
+MARKS: dict[State, str] = {"green": "✓", "red": "✗", "unknown": "·"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One gate in one run: its state, why in text, and where the whole text is.
+
+    Attributes:
+        link: of the text on a page; empty where there is none.
+        named: whether the patch's header says that this gate must be red.
+    """
+
+    gate: str
+    state: State
+    why: str = ""
+    link: str = ""
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """One gate evidence as a row: which runner, which tree, what each gate said."""
+
+    filed: Filed[Evidence]
+    standing: Standing
+    cells: list[Cell]
+
+    @property
+    def runner(self) -> str:
+        """``cpu``, ``cuda, NVIDIA H200``."""
+        return runner(self.filed.record)
+
+    @property
+    def green(self) -> int:
+        """How many gates are green."""
+        return sum(cell.state == "green" for cell in self.cells)
+
+    @property
+    def state(self) -> State:
+        """Green only if every gate is, and on the project's tree; red if one is red on it; else not known."""
+        if self.standing != "this tree" or not self.filed.record.verdicts:
+            return "unknown"
+        states = {cell.state for cell in self.cells}
+        return "red" if "red" in states else "unknown" if "unknown" in states else "green"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A release, with the runs on it; none where there is no evidence."""
+
+    release: str
+    runs: list[Run]
+
+    @property
+    def state(self) -> State:
+        """Red if any run is red, green if any is green and none red; without evidence, unknown."""
+        states = {run.state for run in self.runs}
+        return "red" if "red" in states else "green" if "green" in states else "unknown"
+
+
+@dataclass(frozen=True)
+class Support:
+    """Release by gate and runner, of one runtime, the newest release first."""
+
+    runtime: str
+    gates: list[str]
+    rows: list[Row]
+
+    def of(self, state: State) -> list[Row]:
+        """The releases in one state."""
+        return [row for row in self.rows if row.state == state]
+
+    @property
+    def stretches(self) -> list[list[Row]]:
+        """The rows, those without evidence that follow each other together."""
+        found: list[list[Row]] = []
+        for row in self.rows:
+            if not row.runs and found and not found[-1][-1].runs:
+                found[-1].append(row)
+            else:
+                found.append([row])
+        return found
+
+
+def runner(evidence: Circumstances) -> str:
+    """What a run ran on: the device, and the GPU if there was one."""
+    gpu = evidence.hardware.gpu
+    return f"{evidence.device}, {gpu}" if gpu else evidence.device
+
+
+def supports(sources: Sources, trees: Trees) -> list[Support]:
+    """A table for each runtime that gates or drifts name."""
+    names = [filed.record.runtime.name for filed in sources.gates]
+    names += [step.runtime for filed in sources.drifts for step in filed.record]
+    return [_support(name, sources, trees) for name in dict.fromkeys(names)]
+
+
+def state_of(supports: Sequence[Support], runtime: str, release: str) -> State:
+    """The state of one release of one runtime; unknown if no evidence names it."""
+    rows = [row for support in supports if support.runtime == runtime for row in support.rows]
+    return next((row.state for row in rows if row.release == release), "unknown")
+
+
+def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
+    mine = [filed for filed in sources.gates if filed.record.runtime.name == runtime]
+    judged = [verdict.scenario for filed in mine for verdict in filed.record.verdicts]
+    gates = list(dict.fromkeys([*trees.gates(runtime), *judged]))  # a gate that was in no run is unknown, not absent
+    runs: dict[str, list[Run]] = {release: [] for release in _releases_read(runtime, sources)}
+    for filed in sorted(mine, key=lambda filed: runner(filed.record)):
+        run = Run(filed, trees.standing(filed.record), [_cell(filed, gate) for gate in gates])
+        runs.setdefault(filed.record.release, []).append(run)
+    order = sorted(runs, key=_as_version, reverse=True)
+    return Support(runtime, gates, [Row(release, runs[release]) for release in order])
+
+
+def _releases_read(runtime: str, sources: Sources) -> Iterable[str]:
+    """Releases that evidence of any other kind names."""
+    for filed in sources.drifts:
+        for step in filed.record:
+            if step.runtime == runtime:
+                yield from (step.old.release, step.new.release)
+    for watch in sources.watches:
+        if watch.record.runtime == runtime:
+            yield from (one.release for one in watch.record.releases)
+
+
+def _as_version(release: str) -> Version:
+    return version_of(release) or Version("0")
+
+
+def _cell(filed: Filed[Evidence], gate: str) -> Cell:
+    verdict = next((one for one in filed.record.verdicts if one.scenario == gate), None)
+    if verdict is None:
+        return Cell(gate, "unknown", "not run")
+    return Cell(gate, *_judged(verdict), link=f"{filed.page}#{anchor(gate)}")
+
+
+def _judged(verdict: Verdict) -> tuple[State, str]:
+    return ("green", f"green in {verdict.seconds:.1f} s") if verdict.passed else ("red", wording.explained(verdict))
+
+
+def knocked_out(filed: Filed[Evidence]) -> list[tuple[str, list[Cell]]]:
+    """Patch by gate; first the whole series, from which nothing is left out."""
+    evidence = filed.record
+    gates = wording.gates_of(evidence)
+    rows = [("nothing", [_cell(filed, gate) for gate in gates])]
+    for knocked in evidence.knockouts:
+        named = re.findall(r"(?:^|; )(\w+): ", knocked.expected)
+        cells = []
+        for gate in gates:
+            brief = knocked.verdicts.get(gate)
+            state: State = "unknown" if brief is None else "green" if brief.passed else "red"
+            why = "not run" if brief is None else brief.reason or state
+            cells.append(Cell(gate, state, why, f"{filed.page}#{anchor(knocked.patch)}", gate in named))
+        rows.append((knocked.patch, cells))
+    return rows
+
+
+def killers(mutants: Sequence[MutantRun]) -> tuple[list[str], list[tuple[str, list[list[MutantRun]]]]]:
+    """Gates, and for each family the mutants that each gate killed."""
+    gates = list(dict.fromkeys(gate for one in mutants for gate in one.gates))
+    families = dict.fromkeys(one.family for one in mutants)
+    return gates, [
+        (family, [[one for one in mutants if one.family == family and one.by == gate] for gate in gates])
+        for family in families
+    ]
+
+
+def anchor(name: str) -> str:
+    """A name as an id on a page."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "unnamed"

@@ -1,0 +1,64 @@
+"""Templates with what they may call. Everything that is put into one is escaped, and no character steers a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from patchkit.report import retirement, wording
+from patchkit.report.accuracy import numbers, view
+from patchkit.report.accuracy import verdict as accuracy_verdict
+from patchkit.report.mutants import wording as mutants_wording
+from patchkit.report.site import drifts, matrix, throughput
+from patchkit.report.site.front import NOTHING, SIGNS
+from patchkit.report.site.sources import Filed, Sources
+from patchkit.report.site.trees import MEANING, Trees
+
+HERE = Path(__file__).parent
+STYLE = HERE / "style.css"
+GENERATOR = "patchkit"
+
+
+class Renderer:
+    """Renders one site's pages."""
+
+    def __init__(self, sources: Sources, trees: Trees) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=_finalize,
+        )
+        self._jinja.globals.update(
+            sources=sources,
+            trees=trees,
+            standings=MEANING,
+            say=wording,
+            say_mutants=mutants_wording,
+            accuracy_verdict=accuracy_verdict,
+            retirement=retirement,
+            matrix=matrix,
+            numbers=numbers,
+            drifts=drifts,
+            throughput=throughput,
+            NOTHING=NOTHING,
+            SIGNS=SIGNS,
+            GENERATOR=GENERATOR,
+        )
+
+    def page(self, name: str, **context: Any) -> str:
+        """One page by the name of its template."""
+        return self._jinja.get_template(f"{name}.html.jinja").render(here=name, **context)
+
+    def above(self, filed: Filed[Any]) -> Markup:
+        """What stands above an accuracy page: the way back, and which tree it is of."""
+        return Markup(self.page("above", filed=filed))
+
+
+def _finalize(value: Any) -> Any:
+    return value if isinstance(value, Markup) else view.clean(str(value))
