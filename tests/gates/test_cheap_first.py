@@ -38,14 +38,14 @@ def refusal(what: str) -> Any:
 
 
 def test_an_edited_pin_or_a_bad_series_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"), raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"))
     for ask in (lambda: rig.prepare([]), lambda: rig.environment, lambda: rig.server):
         with pytest.raises(PatchkitError, match="not the pinned upstream"):
             ask()
 
 
 def test_a_missing_model_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace(), raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
     scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="./nowhere")])
     with pytest.raises(PatchkitError, match="there is no model at nowhere"):
         rig.prepare([scenario])
@@ -65,7 +65,7 @@ def test_evidence_names_the_files() -> None:
 
 def test_evidence_of_other_files_admits_no_benchmark(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
-    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree, raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree)
     evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
     assert same_tree(evidence, rig)
     evidence.runtime.tree = "another"
