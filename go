@@ -17,10 +17,13 @@ find_python() {
     fail 'no Python 3.10 or newer on the PATH; install one (Debian: apt-get install python3 python3-venv)'
 }
 
+pip_can_install_elsewhere='import pip, sys
+sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (22, 3))'
+
 find_uv() {   # the one on the PATH, else one in .venv, which patchkit needs there in any case
     ! uv --version >/dev/null 2>&1 || { command -v uv; return; }
     if ! "$venv/bin/uv" --version >/dev/null 2>&1; then
-        if "$python" -m pip --python "$venv/bin/python" --version >/dev/null 2>&1; then
+        if "$python" -c "$pip_can_install_elsewhere" 2>/dev/null; then
             set -- "$python" -m pip --python "$venv/bin/python"
         elif "$venv/bin/python" -m ensurepip --default-pip >/dev/null 2>&1; then
             set -- "$venv/bin/python" -m pip
