@@ -19,10 +19,14 @@ release_option = click.option("--vllm", "release", required=True, metavar="RELEA
 
 
 def _runtime(context: click.Context, option: click.Parameter, name: str | None) -> str:
-    """The runtime that was named, or the project's only one."""
+    """The runtime that was named, or the project's only one; says so if that is patchkit's own."""
     from patchkit.project import find_project
 
-    return name or find_project().only_runtime()
+    project = find_project()
+    chosen = name or project.only_runtime()
+    if not Path.cwd().is_relative_to(project.root) and not context.resilient_parsing:
+        click.echo(f"patchkit: no runtime at or above {Path.cwd()}; using {project.patches / chosen}", err=True)
+    return chosen
 
 
 runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
@@ -75,6 +79,53 @@ def status(runtime: str, as_json: bool) -> int:
     from patchkit.series import verbs
 
     return verbs.status(runtime, as_json)
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--vllm", "release", metavar="RELEASE", help="vLLM release it begins on; else the newest with a lock.")
+def init(name: str, release: str | None) -> int:
+    """Make a new runtime, patches/NAME, that passes its gates.
+
+    It has one hook, one patch and one gate of its own, to be replaced by yours.
+    """
+    from patchkit.series import init
+
+    return init.init(name, release)
+
+
+@commands.command()
+@click.argument("tree", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--runtime", help="Runtime under patches/; as a rule the tree says which.")
+def export(tree: Path, runtime: str | None) -> int:
+    """Turn the commits of an applied tree back into patches.
+
+    Each commit after the first becomes the patch of the same subject or drift number, a new one gets the next number.
+    """
+    from patchkit.series import verbs
+
+    return verbs.export(tree, runtime)
+
+
+@commands.command()
+@runtime_option
+def pin(runtime: str) -> int:
+    """Print the tree hash of an embedded upstream."""
+    from patchkit.series import verbs
+
+    return verbs.pin(runtime)
+
+
+@commands.command()
+@click.argument("releases", metavar="RELEASE...", nargs=-1, required=True)
+def lock(releases: tuple[str, ...]) -> int:
+    """List the exact packages of a release's environment.
+
+    Asks the package index what vLLM for the CPU needs, and writes that to a file, to be reviewed and committed.
+    """
+    from patchkit.environments import verbs
+
+    return verbs.lock(releases)
 
 
 @commands.command()
