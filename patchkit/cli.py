@@ -65,7 +65,10 @@ def commands() -> None:
 @click.option("--without", multiple=True, metavar="PATCH", help="Leave this patch out, by number or name (repeatable).")
 @json_option
 def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
-    """Lay out the pinned runtime, patched for one vLLM release: a git commit per patch."""
+    """Lay out the pinned runtime, patched for a release.
+
+    The result is a git tree with a commit per patch.
+    """
     from patchkit.series import verbs
 
     return verbs.apply(release, runtime, into, without, as_json)
@@ -85,9 +88,9 @@ def status(runtime: str, as_json: bool) -> int:
 @click.argument("name")
 @click.option("--vllm", "release", metavar="RELEASE", help="vLLM release it begins on; else the newest with a lock.")
 def init(name: str, release: str | None) -> int:
-    """Make a new runtime, patches/NAME, that passes its gates.
+    """Make a new runtime that passes its gates.
 
-    It has one hook, one patch and one gate of its own, to be replaced by yours.
+    In patches/NAME: one hook, one patch and one gate of its own, to be replaced by yours.
     """
     from patchkit.series import init
 
@@ -98,7 +101,7 @@ def init(name: str, release: str | None) -> int:
 @click.argument("tree", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--runtime", help="Runtime under patches/; as a rule the tree says which.")
 def export(tree: Path, runtime: str | None) -> int:
-    """Turn the commits of an applied tree back into patches.
+    """Turn the commits of an applied tree into patches.
 
     Each commit after the first becomes the patch of the same subject or drift number, a new one gets the next number.
     """
@@ -134,7 +137,7 @@ def lock(releases: tuple[str, ...]) -> int:
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
 def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
-    """Build, list or remove the isolated environments that vLLM runs in."""
+    """Build, list or remove environments with vLLM."""
     from patchkit.environments import verbs
 
     return verbs.env(release, device, remove, as_json)
@@ -144,7 +147,10 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
 @judged
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
-    """Run every gate on real vLLM. Exit code 0 only if all of them pass."""
+    """Run every gate on real vLLM.
+
+    Exit code 0 only if all of them pass.
+    """
     from patchkit.gates import asked, verbs
 
     return verbs.gate(asked.Asked(as_json=as_json, **options))
@@ -155,7 +161,10 @@ def gate(as_json: bool, **options: Any) -> int:
 @click.option("--patch", "patches", multiple=True, metavar="PATCH", help="Knock out only this patch (repeatable).")
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
-    """Leave each patch out in turn: which gate catches it, and for the stated reason?"""
+    """Leave each patch out in turn, and see a gate go red.
+
+    Exit code 0 only if a gate catches each, for the reason that its header states.
+    """
     from patchkit.gates import asked, verbs
 
     return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
@@ -185,7 +194,10 @@ def mutants(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Make the runtime wrong on purpose, in one place at a time. Exit code 0 only if a gate kills every mutant."""
+    """Make the runtime wrong on purpose, one place at a time.
+
+    Exit code 0 only if a gate kills every mutant.
+    """
     from patchkit.gates import asked, mutants_verbs
     from patchkit.series.mutants import Chosen
 
@@ -220,12 +232,20 @@ class Bench(click.Group):
         named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if named else ["throughput", *args])
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The words, and the options that ``throughput`` takes without being named."""
+        self.format_commands(ctx, formatter)
+        default = self.commands["throughput"]
+        records = [option.get_help_record(click.Context(default)) for option in default.get_params(ctx)]
+        with formatter.section("Options of throughput"):
+            formatter.write_dl([record for record in records if record])
+
 
 @commands.group(cls=Bench)
 def bench() -> None:
-    """Measure throughput (the default), or pass@k, with and without the runtime.
+    """Measure throughput (the default) or pass@k.
 
-    Refuses while a gate of this release and device is red or unknown.
+    With and without the runtime. Refuses while a gate of this release and device is red or unknown.
     """
 
 
@@ -233,7 +253,7 @@ def bench() -> None:
 @judged
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
-    """Measure throughput with and without the runtime, in pairs."""
+    """Measure throughput with and without the runtime."""
     from patchkit.bench import verbs
     from patchkit.gates import asked
 
@@ -264,9 +284,9 @@ def throughput(as_json: bool, **options: Any) -> int:
 @runtime_option
 @measured
 def accuracy(**options: Any) -> int:
-    """Measure pass@k of one model on one task, and say what the runtime does to it.
+    """Measure pass@k of one model on one task.
 
-    A run that was stopped goes on where it was, with the same command.
+    Says what the runtime does to it. A run that was stopped goes on where it was, with the same command.
     """
     from patchkit.bench import accuracy_verbs
 
@@ -277,7 +297,10 @@ def accuracy(**options: Any) -> int:
 @click.argument("plan", metavar="MATRIX.yaml", type=click.Path(path_type=Path, dir_okay=False))
 @measured
 def matrix(**options: Any) -> int:
-    """Measure pass@k of several models on several tasks, as a file says; one report."""
+    """Measure pass@k of several models on several tasks.
+
+    A file says which; there is one report.
+    """
     from patchkit.bench import accuracy_verbs
 
     return accuracy_verbs.matrix(**options)
@@ -288,7 +311,7 @@ def matrix(**options: Any) -> int:
 @click.option("--all", "everything", is_flag=True, help="Old releases and pre-releases too.")
 @json_option
 def releases(runtime: str, everything: bool, as_json: bool) -> int:
-    """List what the package index has, what is proven, and what is new."""
+    """List which releases there are, are proven, are new."""
     from patchkit.drift import releases as verb
 
     return verb.releases(runtime, everything, as_json)
@@ -304,9 +327,9 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 @json_option
 def drift(as_json: bool, form: str, **options: Any) -> int:
-    """Find what moved under the runtime in a vLLM release; installs nothing.
+    """Find what moved under the runtime in a vLLM release.
 
-    Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
+    Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
     """
     from patchkit.drift import verbs
 
@@ -322,7 +345,10 @@ def drift(as_json: bool, form: str, **options: Any) -> int:
 @runtime_option
 @json_option
 def surface(runtime: str, check: bool, as_json: bool) -> int:
-    """Show what the runtime's code touches of vLLM, and hold it against what runtime.yaml declares."""
+    """Show what the runtime's code touches of vLLM.
+
+    Holds it against what runtime.yaml declares.
+    """
     from patchkit.drift import verbs
 
     return verbs.surface(runtime, check, as_json)
@@ -359,7 +385,10 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Ask, read and report only: no gate, no lock, no pin.")
 @json_option
 def watch(as_json: bool, **options: Any) -> int:
-    """Look once for releases newer than the last proven one, and judge them. Exit code 0 only if all are proven."""
+    """Look once for new releases of vLLM, and judge them.
+
+    New are those after the last proven one. Exit code 0 only if all are proven.
+    """
     from patchkit.watch import verbs
 
     return verbs.watch(verbs.Asked(as_json=as_json, **options))
@@ -376,7 +405,7 @@ def watch(as_json: bool, **options: Any) -> int:
 )
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
 def report(evidence: Path, form: str, page: Path | None) -> int:
-    """Render evidence JSON for people, for CI, or as GitHub annotations."""
+    """Render evidence for people, for CI or for GitHub."""
     from patchkit.report import verbs
 
     return verbs.report(evidence, form, page)

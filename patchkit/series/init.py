@@ -31,10 +31,14 @@ def init(name: str, release: str | None) -> int:
     named = f" --runtime {name}" if others else ""
     package = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     print(f"wrote {package}: a runtime with a hook, a patch for it, and a gate that catches its absence")
+    steps = {
+        f"patchkit gate --vllm {release}{named}": "every gate, on the CPU",
+        f"patchkit knockout --vllm {release}{named}": "without the patch, its gate is red",
+        f"patchkit surface --check{named}": "what it touches of vLLM is what runtime.yaml declares",
+    }
     print("see that all is in order, then make it yours, beginning with upstream/:")
-    print(f"  patchkit gate --vllm {release}{named}      every gate, on the CPU")
-    print(f"  patchkit knockout --vllm {release}{named}  without the patch, its gate is red")
-    print(f"  patchkit surface --check{named}        what it touches of vLLM is what runtime.yaml declares")
+    for command, what in steps.items():
+        print(f"  {command:{max(map(len, steps))}}  # {what}")
     return 0
 
 
