@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from fresh_checkout import fresh_checkout
 
 from patchkit.environments.uv import environment_for_uv, uv
 
-from .conftest import CHECKOUT, RELEASE
+from .conftest import RELEASE
 
 ONLY_IN_TESTS = ("hypothesis", "mypy", "pandas", "ray", "ruff", "statsmodels")
 
@@ -24,14 +24,7 @@ def run(*words: str | Path, cwd: Path, **variables: str) -> subprocess.Completed
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of this checkout that git knows or would take, and nothing else."""
-    fresh = tmp_path_factory.mktemp("fresh") / "patchkit"
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=CHECKOUT).stdout
-    for name in filter(None, listed.split("\0")):
-        if (CHECKOUT / name).is_file():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(CHECKOUT / name, fresh / name, follow_symlinks=False)
-    return fresh
+    return fresh_checkout(tmp_path_factory.mktemp("fresh") / "patchkit")
 
 
 def test_go_sets_up_in_an_empty_home_without_what_only_tests_need(checkout: Path, tmp_path: Path) -> None:
