@@ -329,7 +329,8 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 def drift(as_json: bool, form: str, **options: Any) -> int:
     """Find what moved under the runtime in a vLLM release.
 
-    Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
+    Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither
+    release.
     """
     from patchkit.drift import verbs
 

@@ -103,7 +103,8 @@ def scanner(releases: Sequence[str]) -> tuple[Score, list[Recorded]]:
     has = {release.text: release for release in timeline(listing(), releases[0], releases[-1])}
     sources = [Recorded(Published(has[release])) for release in releases]
     esamp = Scanner.of(find_project(), "esamp")
-    list(esamp.drifts(sources))  # once, so that neither tool's seconds hold the network's
+    list(esamp.drifts(sources))  # once, so that neither tool's seconds hold the network's; what was read of the
+    # runtime's code is kept from then on, as it is for a user who scans again
     began = time.perf_counter()
     told = [
         Told(drift.new.release, finding.symbol, finding.kind, finding.breaks, finding.sentence)

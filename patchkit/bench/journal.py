@@ -1,16 +1,17 @@
 """What is on disk of one draw (a model on a task, in one mode, once), so that a killed run goes on where it was.
 
-A folder holds ``draw.json`` (what is drawn), and files that only grow, a line at a time: ``samples.jsonl``,
-``sittings.jsonl``, and ``grades-….jsonl`` for each grader that ever judged them. A line that a kill left unfinished is
-cut off when the folder is opened again.
+A folder holds ``draw.json`` (what is drawn), and ``draw.sqlite``: its samples, its sittings, and the grades of each
+grader that ever judged them. Every change is one transaction, and is on the disk before the next thing is done.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -24,7 +25,23 @@ from patchkit.files import write_atomically
 from patchkit.gates.evidence import Hardware, Versions
 
 Key = tuple[str, int]
-Line = TypeVar("Line", bound=msgspec.Struct)
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+# Readers need not wait for the writer (WAL), and what was committed outlives a power cut (FULL: one sync a commit).
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+CREATE TABLE IF NOT EXISTS sittings (sitting INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS samples (
+    problem TEXT NOT NULL, sample INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (problem, sample)
+);
+CREATE TABLE IF NOT EXISTS grades (
+    grader TEXT NOT NULL, problem TEXT NOT NULL, sample INTEGER NOT NULL, record BLOB NOT NULL,
+    PRIMARY KEY (grader, problem, sample),
+    FOREIGN KEY (problem, sample) REFERENCES samples ON DELETE CASCADE
+);
+"""
 
 
 class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +83,7 @@ class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graded(msgspec.Struct, frozen=True):
-    """A line of ``grades.jsonl``."""
+    """A grade, and the sample that it is of."""
 
     problem: str
     sample: int
@@ -74,7 +91,7 @@ class Graded(msgspec.Struct, frozen=True):
 
 
 class Sitting(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of ``sittings.jsonl``: one process, or several side by side. One is written as it begins, one at its end.
+    """One process, or several side by side. Written as it begins, and again at its end.
 
     Attributes:
         shards: how many processes.
@@ -102,65 +119,69 @@ class Journal:
     def __init__(
         self, home: Path, plan: DrawPlan, problems: Sequence[str], grader: str = "", fresh: bool = False
     ) -> None:
-        self.plan, self.problems, self._fresh = plan, problems, fresh
-        self._grades = f"grades-{grader}.jsonl"
+        self.plan, self.problems, self._grader, self._fresh = plan, problems, grader, fresh
         self.folder = home / plan.folder
+        self.path = self.folder / "draw.sqlite"
         self.samples: dict[Key, Sample] = {}
         self.grades: dict[Key, Grade] = {}
         self.sittings: dict[int, Sitting] = {}
-        self._lock = FileLock(f"{self.folder}.lock")
 
     def __enter__(self) -> Journal:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            if self._fresh:
-                self.discard()
-            self._load()
-        except Timeout:
-            raise PatchkitError(
-                f"another patchkit draws {self.plan.task} ({self.plan.mode}) right now", "wait for it, or stop it"
-            ) from None
-        except OSError as error:
-            raise PatchkitError(f"cannot use {self.folder}: {error.strerror or error}") from error
+        with ExitStack() as opened:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(FileLock(f"{self.folder}.lock", timeout=0))
+                self._prepare()
+                self._database = opened.enter_context(closing(sqlite3.connect(self.path)))
+                self._load()
+            except Timeout:
+                raise PatchkitError(
+                    f"another patchkit draws {self.plan.task} ({self.plan.mode}) right now", "wait for it, or stop it"
+                ) from None
+            except (OSError, sqlite3.OperationalError) as error:
+                raise PatchkitError(f"cannot use {self.folder}: {getattr(error, 'strerror', error)}") from error
+            except (sqlite3.Error, msgspec.DecodeError) as error:  # broken in a way that no kill explains
+                raise PatchkitError(f"{self.path}: {error}", "run again with --fresh, which discards it") from error
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._lock.release()
+        self._opened.close()
 
     # Reading.
 
-    def _load(self) -> None:
+    def _prepare(self) -> None:
+        if self._fresh:
+            shutil.rmtree(self.folder)
+        elif any(self.folder.glob("*.jsonl")):
+            raise PatchkitError(
+                f"{self.folder} is of an earlier patchkit, which kept samples as lines of text",
+                "run again with --fresh, which discards it",
+            )
         write_atomically(self.folder / "draw.json", msgspec.json.format(msgspec.json.encode(self.plan)))
-        for sample in read_lines(self.folder / "samples.jsonl", Sample):
-            self.samples.setdefault((sample.problem, sample.sample), sample)
-        for graded in read_lines(self.folder / self._grades, Graded):
-            self.grades.setdefault((graded.problem, graded.sample), graded.grade)
-        self.sittings = {one.sitting: one for one in read_lines(self.folder / "sittings.jsonl", Sitting)}
+
+    def _load(self) -> None:
+        self._database.executescript(SCHEMA)
         if self.plan.mode != BASELINE:
             self._drop_parts()
-        self._drop_orphans()
+        samples = self._read(Sample, "SELECT record FROM samples ORDER BY rowid")
+        grades = self._read(Graded, "SELECT record FROM grades WHERE grader = ?", self._grader)
+        sittings = self._read(Sitting, "SELECT record FROM sittings")
+        self.samples = {(one.problem, one.sample): one for one in samples}
+        self.grades = {(one.problem, one.sample): one.grade for one in grades}
+        self.sittings = {one.sitting: one for one in sittings}
+
+    def _read(self, kind: type[Record], query: str, *values: str) -> Iterator[Record]:
+        return (msgspec.json.decode(record, type=kind) for (record,) in self._database.execute(query, values))
 
     def _drop_parts(self) -> None:
-        """Forget problems of which only some samples are there.
+        """Forget problems of which only some samples are there, and what anyone said of those.
 
         With a runtime the samples of a problem learn from each other: they are drawn anew, together.
         """
-        parts = {problem for problem in self.problems if 0 < len(self._drawn(problem)) < self.plan.n}
-        if parts:
-            self.samples = {key: sample for key, sample in self.samples.items() if key[0] not in parts}
-            write_atomically(self.folder / "samples.jsonl", b"".join(map(to_line, self.samples.values())))
-
-    def _drop_orphans(self) -> None:
-        """Forget grades whose sample is not there: they would be taken for those of the next one."""
-        kept = {key: grade for key, grade in self.grades.items() if key in self.samples}
-        if len(kept) < len(self.grades):
-            lines = (Graded(*key, grade) for key, grade in kept.items())
-            write_atomically(self.folder / self._grades, b"".join(map(to_line, lines)))
-        self.grades = kept
-
-    def _drawn(self, problem: str) -> list[int]:
-        return [sample for sample in range(self.plan.n) if (problem, sample) in self.samples]
+        parts = "SELECT problem FROM samples GROUP BY problem HAVING COUNT(*) < ?"
+        with self._database:
+            self._database.execute(f"DELETE FROM samples WHERE problem IN ({parts})", (self.plan.n,))
 
     # What is left to do.
 
@@ -189,68 +210,37 @@ class Journal:
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Keep samples; one that is there already is passed over."""
         new = {key: one for one in samples if (key := (one.problem, one.sample)) not in self.samples}
-        self._append("samples.jsonl", new.values())
+        rows = ((*key, msgspec.json.encode(one)) for key, one in new.items())
+        self._write("INSERT INTO samples VALUES (?, ?, ?)", rows)
         self.samples |= new
 
     def add_grades(self, graded: Iterable[Graded]) -> None:
         """Keep grades. Where the grader failed, only for now: the next run asks it again."""
         new = list(graded)
-        self._append(self._grades, [one for one in new if not failed(one.grade)])
+        kept = [one for one in new if not failed(one.grade)]
+        rows = ((self._grader, one.problem, one.sample, msgspec.json.encode(one)) for one in kept)
+        self._write("REPLACE INTO grades VALUES (?, ?, ?, ?)", rows)
         self.grades |= {(one.problem, one.sample): one.grade for one in new}
 
     def add_sitting(self, sitting: Sitting) -> None:
         """A sitting begins, or came to its end."""
-        self._append("sittings.jsonl", [sitting])
+        self._write("REPLACE INTO sittings VALUES (?, ?)", [(sitting.sitting, msgspec.json.encode(sitting))])
         self.sittings[sitting.sitting] = sitting
 
     def discard(self) -> None:
         """Forget everything."""
-        for path in (*self.folder.glob("grades-*.jsonl"), *self.folder.glob("s*.jsonl")):
-            path.unlink()
+        self._write("DELETE FROM samples", [()])
+        self._write("DELETE FROM sittings", [()])
         self.samples, self.grades, self.sittings = {}, {}, {}
 
-    def _append(self, name: str, lines: Iterable[msgspec.Struct]) -> None:
-        content = b"".join(map(to_line, lines))
-        if not content:
-            return
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """One transaction: all of it is on the disk afterwards, or nothing."""
         try:
-            with (self.folder / name).open("ab") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise PatchkitError(
-                f"cannot write {self.folder / name}: {error.strerror or error}",
-                "free some room; the run can be resumed",
-            ) from error
-
-
-def to_line(line: msgspec.Struct) -> bytes:
-    """One record a line."""
-    return msgspec.json.encode(line) + b"\n"
-
-
-def read_lines(path: Path, kind: type[Line]) -> list[Line]:
-    """Every whole line; a torn one at the end is cut off the file, so that the next one stands on a line of its own.
-
-    Raises:
-        PatchkitError: a line that is not the last is broken, which no kill explains.
-    """
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        write_atomically(path, whole)
-    found = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            found.append(msgspec.json.decode(line, type=kind))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise PatchkitError(
-                f"{path}: line {number}: {error}", "run again with --fresh, which discards it"
-            ) from None
-    return found
+            with self._database:
+                self._database.executemany(statement, rows)
+        except sqlite3.Error as error:
+            what = f"cannot write {self.path}: {error}"
+            raise PatchkitError(what, "free some room; the run can be resumed") from error
 
 
 def failed(grade: Grade) -> bool:

@@ -78,5 +78,5 @@ def _members(holder: Definition, package: Package, universe: Universe) -> set[st
     names: set[str] = set()
     for owner in universe.lineage(holder):
         if isinstance(owner.node, ast.ClassDef):
-            names |= {*owner.module.set_on_self(owner.node), *owner.module.members(owner.node)}
+            names |= {*owner.module.set_on_self(owner.node), *owner.module.in_body(owner.node)}
     return names

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable as Function
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import NamedTuple
 
 from patchkit.drift.evaluator import Evaluator, Frame
@@ -20,6 +22,8 @@ from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
 
 DEEPEST = 4
 """Methods that hand over to one another before the class is made."""
+MOST_TRIED = 4
+"""Traits that are not known and of which every combination is tried."""
 ASSUMED = {name: f"{name}: the checkpoint says it, not its class" for name in ("is_quantized", "is_diffusion")}
 """What no class of a model shows: taken as off, and listed once it is asked for."""
 
@@ -99,14 +103,44 @@ def selected(
     common = [one for one in found[0].conditions if all(one in each.conditions for each in found)]
     facts = circumstances.facts(universe)
     evaluator = Evaluator(inference, facts)
+    chosen = _chosen(found, common, evaluator)
+
+    def same(otherwise: Facts) -> bool:
+        return _names(_chosen(found, common, Evaluator(inference, otherwise))) == _names(chosen)
+
+    matters = _mattering(same, facts)
+    guessed = (*evaluator.guessed, *facts.guessed(matters))
+    return Selection(_names(chosen), chosen[0].place, (*facts.rule, *evaluator.rule), guessed)
+
+
+def _chosen(found: Sequence[Candidate], common: Sequence[Condition], evaluator: Evaluator) -> Sequence[Candidate]:
+    """Those whose conditions hold; all, if none's do."""
     try:
-        chosen = [one for one in found if _holds(one, common, evaluator)] or found
+        return [one for one in found if _holds(one, common, evaluator)] or found
     except RecursionError:
-        chosen = found
         evaluator.guessed.append("the rule is nested too deep to be followed")
-    names = tuple(dict.fromkeys(one.made.name for one in chosen))
-    guessed = (*evaluator.guessed, *facts.guessed)
-    return Selection(names, chosen[0].place, (*facts.rule, *evaluator.rule), guessed)
+        return found
+
+
+def _names(chosen: Sequence[Candidate]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.made.name for one in chosen))
+
+
+def _mattering(same: Function[[Facts], bool], facts: Facts) -> list[str]:
+    """The guessed traits that matter: all of them, unless the choice is the same whatever they are.
+
+    Those that are asked for only where another is otherwise are tried as well.
+    """
+    tried = set[frozenset[str]]()
+    while len(facts.guessed_traits) <= MOST_TRIED:
+        names = facts.guessed_traits
+        subsets = {frozenset(some) for size in range(len(names)) for some in combinations(names, size + 1)} - tried
+        if not subsets:
+            return []
+        if not all(same(facts.taking_otherwise(some)) for some in subsets):
+            break
+        tried |= subsets
+    return facts.guessed_traits
 
 
 def _holds(candidate: Candidate, common: Sequence[Condition], evaluator: Evaluator) -> bool:

@@ -66,6 +66,12 @@ def abstract_of(holder: Definition, universe: Universe) -> frozenset[str]:
     return frozenset(name for name, abstract in found.items() if abstract)
 
 
+def methods_of(holder: Definition, universe: Universe) -> frozenset[str]:
+    """Names of the methods that a class has, its own or inherited."""
+    bodies = [one for owner in universe.lineage(holder) for one in getattr(owner.node, "body", ())]
+    return frozenset(one.name for one in bodies if isinstance(one, FUNCTIONS))
+
+
 def is_read_only(found: Definition) -> bool:
     """Whether setting an attribute raises: a property without a setter, or a field of a frozen class."""
     if found.owner is None or not isinstance(found.owner.node, ast.ClassDef):

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only
+from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only, methods_of
+from patchkit.drift.held import held_by
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Universe, positional, statements, targets
 
@@ -78,11 +79,13 @@ class Contract:
         callers: where vLLM calls it, among the files that were read.
         perhaps_called: calls of the same name on objects whose type is not known, in the same files.
         overriders: what stands in its place: subclasses beside its class with a method of their own, assignments.
+        holds: of an attribute, the kind of value; see :mod:`patchkit.drift.held`.
         made: what an attribute is set to: the name of a class, "None"; empty if that does not show.
         unset: of an environment's variable, what it is where it is not set.
         body: hash of the code without docstrings and annotations.
         words: hashes of its statements, to know it again under another name.
         abstract: of a class, the methods that whatever derives from it must define.
+        methods: of a class, all that it has, its own or inherited.
         read_only: of an attribute, setting it raises.
         anchors: pieces of source text that are looked for -> how often each stands there.
         elsewhere: where it seems to have gone, if it is not there.
@@ -103,11 +106,13 @@ class Contract:
     callers: tuple[CallSite, ...] = ()
     perhaps_called: tuple[CallSite, ...] = ()
     overriders: tuple[str, ...] = ()
+    holds: str = ""
     made: str = ""
     unset: str = ""
     body: str = ""
     words: frozenset[int] = frozenset()
     abstract: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
     read_only: bool = False
     anchors: Mapping[str, int] = field(default_factory=dict)
     elsewhere: str = ""
@@ -133,8 +138,15 @@ def contract_of(symbol: str, inference: Inference) -> Contract:
 
 def _of_definition(symbol: str, found: Definition, inference: Inference) -> Contract:
     node = found.node
+    bare = _bare(node) if isinstance(node, FUNCTIONS) else None
     seen = Contract(
-        symbol, found.name, found.place, found.hops, kind_of(found), body=body_hash(node), words=words_of(node)
+        symbol,
+        found.name,
+        found.place,
+        found.hops,
+        kind_of(found),
+        body=body_hash(node, bare),
+        words=words_of(node, bare),
     )
     if isinstance(node, FUNCTIONS):
         guessed: list[str] = []
@@ -151,6 +163,7 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
     seen = replace(seen, read_only=is_read_only(found))
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         seen = replace(seen, made=_made(found, inference), unset=unset_default(found))
+        seen = replace(seen, holds=held_by(found, inference.universe) if found.owner else "")
     if isinstance(node, ast.AnnAssign):
         return replace(seen, annotation=spelled(node.annotation), value=default_of(node.value))
     return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
@@ -160,7 +173,7 @@ def of_class(seen: Contract, universe: Universe) -> Contract:
     """A class's contract with what it asks of who constructs it: the parameters are those of its constructor."""
     found = universe.find(seen.symbol)
     assert found is not None
-    seen = replace(seen, abstract=abstract_of(found, universe))
+    seen = replace(seen, abstract=abstract_of(found, universe), methods=methods_of(found, universe))
     fields = fields_of(found, universe)
     made = universe.class_member(found, "__init__")
     if made is not None and isinstance(made.node, FUNCTIONS) and (fields is None or made.owner is found):
@@ -479,22 +492,26 @@ def _bare(node: ast.AST) -> ast.AST:
     return copied
 
 
-def body_hash(node: ast.AST) -> str:
-    """Twelve digits that change with the code; of a class only with what it is derived from."""
+def body_hash(node: ast.AST, bare: ast.AST | None = None) -> str:
+    """Twelve digits that change with the code; of a class only with what it is derived from.
+
+    Args:
+        bare: what :func:`_bare` makes of it, where that is there already.
+    """
     if isinstance(node, ast.Module):
         return ""
     if isinstance(node, ast.ClassDef):
         return _digest(" ".join(map(ast.unparse, node.bases)))
-    return _digest(ast.dump(_bare(node)))
+    return _digest(ast.dump(bare or _bare(node)))
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def words_of(node: ast.AST) -> frozenset[int]:
-    """Hashes of the lines of a function, to tell how much of it is in another."""
+def words_of(node: ast.AST, bare: ast.AST | None = None) -> frozenset[int]:
+    """Hashes of the lines of a function, to tell how much of it is in another; ``bare`` as for :func:`body_hash`."""
     if not isinstance(node, FUNCTIONS):
         return frozenset()
-    lines = ast.unparse(_bare(node)).splitlines()[1:]
+    lines = ast.unparse(bare or _bare(node)).splitlines()[1:]
     return frozenset(int(_digest(line.strip()), 16) for line in lines if line.strip())

@@ -10,10 +10,10 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import Hinge, Way
 from patchkit.drift.touches import Call, Touch
 
-CALLING, STANDING_IN = ("calls", "constructs"), ("wraps", "replaces")
-TAKEN: tuple[Way, ...] = ("untaken", "misnamed")
+CALLING, STANDING_IN, READING = ("calls", "constructs"), ("wraps", "replaces"), ("reads",)
+TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")
 """Ways that concern what stands in the place of a symbol; the others concern who calls it."""
-SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted")
+SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted", "plain")
 """Ways of which holding what a call gives against the contract says nothing."""
 SHOWN = 3
 
@@ -26,11 +26,12 @@ def settled(finding: Finding, old: Contract, new: Contract, touches: Sequence[To
     """
     if finding.hinge is None:
         return finding
-    lines = [(touch, _uses(finding.hinge, touch.call, old, new)) for touch in _lines(finding.hinge, touches)]
+    lines = [(touch, _uses(finding.hinge, touch, old, new)) for touch in _lines(finding.hinge, touches)]
     certain = [touch.place for touch, uses in lines if uses]
     if certain:
         places = ", ".join(dict.fromkeys(certain[:SHOWN]))
-        guessed = finding.guessed if finding.hinge.way in TAKEN else ""
+        other = finding.hinge.way in SEEN_HERE and finding.guessed != finding.hinge.question
+        guessed = finding.guessed if other else ""
         return replace(finding, sentence=f"{finding.sentence}; {places} {_said(finding.hinge)}", guessed=guessed)
     unknown = next((touch.place for touch, uses in lines if uses is None), "")
     if unknown or not lines:
@@ -43,7 +44,7 @@ def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touc
     if finding.hinge is None:
         return
     for touch in _lines(finding.hinge, touches):
-        uses = _uses(finding.hinge, touch.call, old, new)
+        uses = _uses(finding.hinge, touch, old, new)
         if uses is None:
             yield f"{touch.place} does not show whether it {_said(finding.hinge)}"
         elif uses and finding.hinge.way in SEEN_HERE:
@@ -51,15 +52,17 @@ def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touc
 
 
 def _lines(hinge: Hinge, touches: Sequence[Touch]) -> list[Touch]:
-    wanted = STANDING_IN if hinge.way in TAKEN else CALLING
+    wanted = READING if hinge.way == "plain" else STANDING_IN if hinge.way in TAKEN else CALLING
     return [touch for touch in touches if touch.manner in wanted]
 
 
-def _uses(hinge: Hinge, call: Call | None, old: Contract, new: Contract) -> bool | None:
+def _uses(hinge: Hinge, touch: Touch, old: Contract, new: Contract) -> bool | None:
     """Whether a line uses the parameter in the way that breaks; None if it does not show."""
-    if call is None:
+    if hinge.way == "plain":
+        return not touch.either
+    if touch.call is None:
         return None
-    return _WAYS[hinge.way](call, hinge.parameter, _place(new if hinge.way in TAKEN else old, hinge.parameter))
+    return _WAYS[hinge.way](touch.call, hinge.parameter, _place(new if hinge.way in TAKEN else old, hinge.parameter))
 
 
 def _place(contract: Contract, name: str) -> int | None:
@@ -95,6 +98,11 @@ def _untaken(call: Call, name: str, place: int | None) -> bool | None:
     return None if place is not None and call.positional > place else True
 
 
+def _unplaced(call: Call, name: str, place: int | None) -> bool | None:
+    """Of a replacement: whatever it calls what stands at that place."""
+    return not call.rest and (place is None or call.positional <= place)
+
+
 _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "given": _given,
     "by name": _by_name,
@@ -103,6 +111,7 @@ _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
     "shifted": _by_place,
     "untaken": _untaken,
     "misnamed": _untaken,
+    "unplaced": _unplaced,
 }
 
 
@@ -115,4 +124,6 @@ def _said(hinge: Hinge) -> str:
         "shifted": "gives it by its old place",
         "untaken": f"does not take `{hinge.parameter}`",
         "misnamed": f"does not take `{hinge.parameter}` by that name",
+        "unplaced": f"does not take `{hinge.parameter}` by its place",
+        "plain": "reads it as it was",
     }[hinge.way]

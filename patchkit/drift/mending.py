@@ -24,6 +24,8 @@ TOLD_BY_CODE = (
     "parameter-renamed",
     "parameter-keyword-only",
     "parameter-required",
+    "argument-given",
+    "value-changed",
     "abstract-added",
 )
 TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed", "read-only", "text-moved")

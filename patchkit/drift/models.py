@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
-from patchkit.drift.package import Definition, Module, Universe
+from patchkit.drift.layers import LAYERS, MODELS, Layers, layers_of
+from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe
 
 REGISTRY = "vllm.model_executor.models.registry"
-MODELS = "vllm.model_executor.models"
-EXPERTS = re.compile(r"FusedMoE(?!\w*Config)")
-"""What a layer of experts is made by: ``FusedMoE``, ``SharedFusedMoE``, ``FusedMoEFactory``."""
-LATENT = re.compile(r"MLAAttention|MultiHeadLatentAttention")
-LAYERS = {"is_moe": EXPERTS, "use_mla": LATENT}
-"""Traits that show in which layers the model's classes make."""
 MARKS = ("is_hybrid", "is_attention_free", "has_inner_state")
 """Traits that vLLM's model classes say of themselves, by a class attribute that is true."""
-MOST_CLASSES = 200
-"""Classes that are followed from one model; the largest has about 40."""
+SETTLED_BY = "vllm.config.ModelConfig"
+"""The class whose properties of the same names may ask the checkpoint as well."""
 
 
 @dataclass(frozen=True)
 class Trait:
-    """Whether a model has something, and the place that shows it; ``guessed`` says why it is not known, if so."""
+    """Whether a model has something, and the place that shows it.
+
+    ``guessed`` says why it is not known, if so, or on what it depends; then ``value`` is what it was taken for.
+    """
 
     value: bool
     place: str = ""
@@ -46,61 +44,71 @@ class Model:
     asked: dict[str, Trait] = field(default_factory=dict)
 
     def trait(self, name: str) -> Trait:
-        """One of :data:`LAYERS` or :data:`MARKS`; off and guessed where the release does not show it."""
+        """One of :data:`LAYERS` or :data:`MARKS`; guessed where the release does not show it."""
         if name not in self.asked:
             self.asked[name] = self._read(name)
         return self.asked[name]
 
     def _read(self, name: str) -> Trait:
+        said = f"{name} of {self.architecture}"
         if self._found is None:
-            return Trait(False, guessed=f"{name} of {self.architecture}: the registry names no class that was found")
+            return Trait(False, guessed=f"{said}: the registry names no class that was found")
         if name in MARKS:
-            return _marked(self._found, name, self.universe)
-        if name in self._made:
-            return Trait(True, self._made[name])
-        if self._unfollowed:
-            return Trait(False, guessed=f"{name} of {self.architecture}: {self._unfollowed} was not found")
+            return self._settled(name, _marked(self._found, name, self.universe))
+        made = self._layers.made.get(name)
+        if made and (not made.test or name in self._layers.said):
+            return Trait(True, made.place)
+        by_name = name == "is_moe" and "moe" in self.architecture.lower()
+        as_what = "; taken for one by its name" if by_name else ""
+        if made:
+            return Trait(by_name, made.place, f"{said}: only where {made.test}, which the checkpoint says{as_what}")
+        if self._layers.lost:
+            return Trait(by_name, guessed=f"{said}: {self._layers.lost}{as_what}")
         return Trait(False, self._found.place)
+
+    def _settled(self, name: str, mark: Trait) -> Trait:
+        """A mark, and whether a checkpoint may unsay it: in words that the model's own code has as well."""
+        asked = _asked_of_checkpoint(name, self.universe) if mark.value else None
+        texts = [module.text for module in self._layers.modules.values()] if asked else []
+        if asked and any(asked.field in text and f'"{asked.value}"' in text for text in texts):
+            on = f"depends on `{asked.field}` of the checkpoint ({asked.place})"
+            return Trait(mark.value, mark.place, f"{name} of {self.architecture}: {on}")
+        return mark
 
     @cached_property
     def _found(self) -> Definition | None:
         """The class that runs it, by the registry."""
-        registry = self.universe.module(REGISTRY)
-        entry = registered(registry).get(self.architecture) if registry else None
-        if entry is None:
-            return None
-        folder, name = entry
-        module = folder if folder.startswith("vllm.") else f"{MODELS}.{folder}"
-        found = self.universe.find(f"{module}.{name}")
-        return found if found and isinstance(found.node, ast.ClassDef) else None
+        return self._registered.get(self.architecture)
 
     @cached_property
-    def _walk(self) -> tuple[dict[str, str], str]:
-        """The traits whose layers are made, with places; and a part of the model that could not be found."""
+    def _registered(self) -> Registered:
+        return Registered(self.universe)
+
+    @cached_property
+    def _layers(self) -> Layers:
         assert self._found is not None
-        made: dict[str, str] = {}
-        waiting, seen, lost = [self._found], {self._found.name}, ""
-        while waiting and len(seen) < MOST_CLASSES:
-            one = waiting.pop()
-            for trait, pattern in LAYERS.items():
-                place = _makes(one, pattern)
-                if place:
-                    made.setdefault(trait, place)
-            for name, part in _parts(one, self.universe):
-                if part is None:
-                    lost = lost or f"{name} ({one.place})"
-                elif part.name not in seen:
-                    seen.add(part.name)
-                    waiting.append(part)
-        return made, lost
+        return layers_of(self._found, self._registered, self.universe)
 
-    @property
-    def _made(self) -> dict[str, str]:
-        return self._walk[0]
 
-    @property
-    def _unfollowed(self) -> str:
-        return self._walk[1]
+class Registered(Mapping[str, Definition | None]):
+    """Architecture -> its class, by the registry; None for a class that was not found."""
+
+    def __init__(self, universe: Universe) -> None:
+        self._universe = universe
+        registry = universe.module(REGISTRY)
+        self._entries = registered(registry) if registry else {}
+
+    def __getitem__(self, architecture: str) -> Definition | None:
+        folder, name = self._entries[architecture]
+        module = folder if folder.startswith("vllm.") else f"{MODELS}.{folder}"
+        found = self._universe.find(f"{module}.{name}")
+        return found if found and isinstance(found.node, ast.ClassDef) else None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 class Facts(Mapping[str, object]):
@@ -109,15 +117,26 @@ class Facts(Mapping[str, object]):
     Attributes:
         given: what is known or assumed without the model.
         unread: of those, what the sources do not show and was assumed -> why; kept in ``used`` once it is asked for.
+        otherwise: traits that are taken for the contrary of what the model shows, to see whether they matter.
     """
 
-    def __init__(self, model: Model, given: Mapping[str, object], unread: Mapping[str, str]) -> None:
-        self._model, self._given, self._unread = model, given, unread
+    def __init__(
+        self,
+        model: Model,
+        given: Mapping[str, object],
+        unread: Mapping[str, str],
+        otherwise: frozenset[str] = frozenset(),
+    ) -> None:
+        self._model, self._given, self._unread, self._otherwise = model, given, unread, otherwise
         self.used: dict[str, str] = {}
+
+    def taking_otherwise(self, names: Iterable[str]) -> Facts:
+        """The same, with some traits taken for the contrary."""
+        return Facts(self._model, self._given, self._unread, frozenset(names))
 
     def __getitem__(self, name: str) -> object:
         if name in LAYERS or name in MARKS:
-            return self._model.trait(name).value
+            return self._model.trait(name).value is not (name in self._otherwise)
         if name in self._unread:
             self.used[name] = self._unread[name]
         return self._given[name]
@@ -139,9 +158,13 @@ class Facts(Mapping[str, object]):
         return [f"{name} of {said} is {str(one.value).lower()} ({one.place})" for name, one in known.items()]
 
     @property
-    def guessed(self) -> list[str]:
-        """What was asked for and is not known: it was taken as off."""
-        return [*(one.guessed for one in self._model.asked.values() if one.guessed), *self.used.values()]
+    def guessed_traits(self) -> list[str]:
+        """The traits that were asked for and are not known."""
+        return [name for name, one in self._model.asked.items() if one.guessed]
+
+    def guessed(self, traits: Iterable[str]) -> list[str]:
+        """What was asked for and is not known, of the traits only these."""
+        return [*(self._model.asked[name].guessed for name in traits), *self.used.values()]
 
 
 def registered(registry: Module) -> dict[str, tuple[str, str]]:
@@ -186,29 +209,27 @@ def _lost_bases(owner: Definition, universe: Universe) -> Iterator[str]:
             yield ast.unparse(base)
 
 
-def _makes(owner: Definition, pattern: re.Pattern[str]) -> str:
-    """Where a class makes a layer of this name, itself or by a method of it that makes one; empty if nowhere."""
-    for node in ast.walk(owner.node):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            last = name.rpartition(".")[2]
-            if pattern.search(name) and not last.startswith(("make_expert", "get_")):
-                return f"{owner.module.path.partition('/')[2]}:{node.lineno}"
-    return ""
+class Asked(NamedTuple):
+    """A field of the checkpoint's configuration, the value that decides, and where that is asked."""
+
+    field: str
+    value: str
+    place: str
 
 
-def _parts(owner: Definition, universe: Universe) -> Iterator[tuple[str, Definition | None]]:
-    """The model classes that a class derives from or names; None for one of vLLM's models that was not found."""
-    for name in sorted(_named_in(owner.node)):
-        origin = owner.module.origins.get(name, (owner.module.name, ""))[0]
-        if not origin.startswith((MODELS, owner.module.name, "vllm.models")):
-            continue
-        found = universe.top_level(owner.module, name)
-        if found is None and name in owner.module.origins and name[:1].isupper():
-            yield name, None
-        elif found is not None and isinstance(found.node, ast.ClassDef):
-            yield name, found
+def _asked_of_checkpoint(name: str, universe: Universe) -> Asked | None:
+    """What vLLM's property of a mark's name compares of the checkpoint: ``layer_types`` with "attention"."""
+    found = universe.find(f"{SETTLED_BY}.{name}")
+    if found is None or not isinstance(found.node, FUNCTIONS):
+        return None
+    nodes = list(ast.walk(found.node))
+    fields = [_text(one.args[1:2]) for one in nodes if isinstance(one, ast.Call) and ast.unparse(one.func) == "getattr"]
+    values = [_text(one.comparators) for one in nodes if isinstance(one, ast.Compare)]
+    both = next(filter(None, fields), ""), next(filter(None, values), "")
+    return Asked(*both, found.place) if all(both) else None
 
 
-def _named_in(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+def _text(values: list[ast.expr]) -> str:
+    """The first of some expressions, if it is a string."""
+    first = values[0] if values else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""

@@ -53,6 +53,7 @@ class Module:
     fallbacks: Mapping[str, ast.stmt] = field(default_factory=dict)
     earlier: Mapping[str, ast.stmt | ast.alias] = field(default_factory=dict)
     _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
+    _bodies: dict[ast.ClassDef, dict[str, list[ast.stmt]]] = field(default_factory=dict)
 
     def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
         """Where the methods of a class set attributes of ``self``, by name: annotated ones first, then ``__init__``."""
@@ -60,10 +61,15 @@ class Module:
             self._attributes[owner] = _settings(owner)
         return self._attributes[owner]
 
-    @staticmethod
-    def members(owner: ast.ClassDef) -> set[str]:
-        """The names that the body of a class binds."""
-        return {name for statement in _flattened(owner.body) for name in bound_names(statement)}
+    def in_body(self, owner: ast.ClassDef) -> Mapping[str, list[ast.stmt]]:
+        """The names that the body of a class binds, and the statements that do."""
+        if owner not in self._bodies:
+            found: dict[str, list[ast.stmt]] = {}
+            for statement in _flattened(owner.body):
+                for name in bound_names(statement):
+                    found.setdefault(name, []).append(statement)
+            self._bodies[owner] = found
+        return self._bodies[owner]
 
 
 class Setting(NamedTuple):
@@ -421,7 +427,7 @@ def own_member(module: Module, owner: ast.AST, name: str) -> ast.stmt | None:
     """The statement by which a class itself has a member: in its body, else the first that sets it on ``self``."""
     if not isinstance(owner, ast.ClassDef):
         return None
-    in_body = [statement for statement in _flattened(owner.body) if name in bound_names(statement)]
+    in_body = module.in_body(owner).get(name)
     if in_body:
         return next((one for one in reversed(in_body) if not _is_overload(one)), in_body[0])
     settings = module.set_on_self(owner).get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from patchkit.drift.choice import Circumstances, Selection, selected
@@ -47,13 +47,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a surface looks like in one release; light enough to keep many of them, without ``package``."""
+    """What a surface looks like in one release; light enough to keep many of them, without ``package``.
+
+    ``gained``: methods that the base classes of the surface have, which they had not in the release before.
+    """
 
     release: str
     origin: str
     published: bool
     contracts: Mapping[str, Contract]
     choices: Mapping[Chosen, Choice | None]
+    gained: Mapping[str, Contract] = field(default_factory=dict)
 
 
 @uncollected()
@@ -95,8 +99,10 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
             contracts[name] = replace(contracts[name], settled=settled)
     hooked = [name for name in manners if manners[name] & {"wraps", "replaces"}]
     _add_neighbours(hooked, contracts, surface.called_from, package, inference)
-    source = package.source
-    return Reading(source.release, source.origin, source.published, contracts, dict(_choices(surface, inference)))
+    gained = dict(_gained(surface, contracts, before, inference)) if before else {}
+    _add_neighbours(list(gained), gained, [], package, inference)
+    source, choices = package.source, dict(_choices(surface, inference))
+    return Reading(source.release, source.origin, source.published, contracts, choices, gained)
 
 
 def name_is_in_file(found: Definition) -> bool:
@@ -120,6 +126,20 @@ def _choice(found: Selection, hooked: Definition, universe: Universe) -> Choice:
     lineages = [[one.name for one in universe.lineage(each)] for each in classes if each]
     is_hooked = bool(lineages) and len(lineages) == len(classes) and all(hooked.name in line for line in lineages)
     return Choice(found.chosen, is_hooked, found.place, found.rule, found.guessed)
+
+
+# What a base class has gained.
+
+
+def _gained(
+    surface: Surface, contracts: Mapping[str, Contract], before: Reading, inference: Inference
+) -> Iterator[tuple[str, Contract]]:
+    """Methods that a base class has and had not before; not those that it asks for, nor those of the surface."""
+    for base in surface.derives:
+        old, new = before.contracts[base], contracts[base]
+        for name in sorted(new.methods - old.methods - new.abstract - {"__init__"} if old.there else ()):
+            if f"{base}.{name}" not in contracts:
+                yield f"{base}.{name}", contract_of(f"{base}.{name}", inference)
 
 
 # Where a symbol has gone.

@@ -17,8 +17,10 @@ from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.gained import gained
 from patchkit.drift.hinges import settled
 from patchkit.drift.inference import Inference
+from patchkit.drift.kept_code import read_or_kept
 from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
@@ -32,7 +34,7 @@ from patchkit.release import version_of
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
-from patchkit.series.worktree import patched_tree
+from patchkit.series.worktree import made_of, patched_tree
 
 
 class Recorded:
@@ -53,6 +55,10 @@ class Recorded:
     @property
     def published(self) -> bool:
         return self._source.published
+
+    @property
+    def digest(self) -> str:
+        return getattr(self._source, "digest", "")
 
     def read(self, path: str) -> str | None:
         self.wanted.add(path)
@@ -128,6 +134,7 @@ class Scanner:
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
         findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
+        findings += [self._mended(finding, old, new, patched) for finding in gained(new, patched)]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -177,9 +184,10 @@ class Scanner:
 
     def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
-        if before is None or after is None or finding.symbol not in new.contracts:
+        newer = new.contracts.get(finding.symbol) or new.gained.get(finding.symbol)
+        if before is None or after is None or newer is None:
             return finding
-        contracts = old.contracts[finding.symbol], new.contracts[finding.symbol]
+        contracts = old.contracts.get(finding.symbol, Contract(finding.symbol)), newer
         step = Step(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
         return mended(finding, self.series, step, patched)
 
@@ -243,6 +251,12 @@ class Patched:
 
     @cached_property
     def _code(self) -> CodeRead:
+        made = made_of(self.project, self.manifest.name, self.release, self.without)
+        return read_or_kept(
+            [self.manifest.package, *made], self.vllm.source, self.manifest.surface.types, self._laid_out
+        )
+
+    def _laid_out(self) -> CodeRead:
         with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
             tree = patched_tree(self.project, self.manifest.name, self.release, self.without, Path(folder, "tree"))
             return self._read(tree.path)

@@ -47,12 +47,14 @@ class Touch:
         place: ``package/hooks.py:62``.
         call: for ``calls`` and ``constructs`` what is passed, for ``wraps`` and ``replaces`` what the replacement
             takes; None if that could not be followed.
+        either: it takes a member of an enum for its value and a plain value alike, by ``getattr(x, "value", x)``.
     """
 
     symbol: str
     manner: Manner
     place: str
     call: Call | None = None
+    either: bool = False
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,8 @@ class Published:
             )
         foreign = "" if self._file.akin or not self._file.wheel else " (a wheel for another platform)"
         self.origin = f"{self._file.filename}{foreign}"
+        self.digest = self._file.sha256 or ""
+        """Of the distribution, by the index; empty if the index does not say."""
         self._client = client
         self._kept = Kept(self._file)
         self._lock = threading.RLock()

@@ -35,7 +35,7 @@ def report(evidence: Path, form: str, page: Path | None = None) -> int:
         return of_mutants(evidence, form)
     if page is not None:
         raise PatchkitError(f"{evidence} has no page, only pass@k does", "leave --html out, or say --format markdown")
-    return of_published(evidence, form) if kind == "published" else of_gates(evidence, form)
+    return of_gates(evidence, form)
 
 
 def kind_of(path: Path) -> str:
@@ -87,19 +87,6 @@ def of_accuracy(path: Path, form: str, page: Path | None) -> int:
     else:
         text_only(form, path)
         show_text(record, out)
-    return 0
-
-
-def of_published(path: Path, form: str) -> int:
-    """A table that somebody published."""
-    from patchkit.evals import published, published_words
-
-    table = published.read_published(path)
-    if form == "markdown":
-        print(published_words.markdown(table), end="")
-    else:
-        text_only(form, path)
-        print(published_words.text(table), end="")
     return 0
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 from msgspec import Struct
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from patchkit.documents import parse_yaml
+from patchkit.documents import read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 
@@ -199,18 +198,7 @@ def load_manifest(project: Project, runtime: str) -> Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest in ``folder``; see :func:`load_manifest`."""
     path = folder / "runtime.yaml"
-    try:
-        document = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
-    except UnicodeDecodeError as error:
-        raise PatchkitError(f"{path}: not UTF-8", "save the file as UTF-8") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
-        raise PatchkitError(
-            f"{path}{place}: not YAML ({getattr(error, 'problem', None) or error})", "mend the line"
-        ) from error
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise PatchkitError(
             f"{path}: holds a {type(document).__name__}", "write `key: value` lines, as other runtimes do"

@@ -89,6 +89,17 @@ def patched_tree(
     return Tree(place, manifest, release, tuple(choices), pin, stamp.head, stamp.tree, commits, fresh)
 
 
+def made_of(project: Project, runtime: str, release: str, without: Sequence[str] = ()) -> list[str]:
+    """What :func:`patched_tree` would lay out, without doing so: the pin's hash and those of the patches, in order.
+
+    Raises:
+        PatchkitError: bad input, or an edited upstream.
+    """
+    manifest = load_manifest(project, runtime)
+    choices = Series.load(manifest.folder).for_release(release_name(release), without)
+    return [check_pin(manifest), *(digest(choice.patch.path) for choice in choices if choice.taken)]
+
+
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
     """The trees in their default places: path, what they were made of, and what the user changed since."""
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
@@ -109,15 +120,11 @@ def _locked(project: Project, runtime: str) -> Iterator[None]:
     """One apply at a time for a runtime of a project; the system drops the lock of a killed one."""
     path = project.state / "trees" / f"{runtime}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=120)
+        with FileLock(path, timeout=120):
+            yield
     except Timeout as error:
         raise PatchkitError(f"another patchkit holds {path}", "wait for it, or end it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _standing(place: Path) -> Stamp | None:

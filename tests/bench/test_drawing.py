@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,8 @@ def test_killed_and_resumed_is_unbroken(grading: Grading, deaths: list[int], cou
         broken = drawn(Path(second), dying, grading)
         assert texts(whole) == texts(broken)
         assert whole.grades == broken.grades
-        assert len((broken.folder / "samples.jsonl").read_text().splitlines()) == 12
+        with closing(sqlite3.connect(broken.path)) as database:
+            assert database.execute("SELECT COUNT(*) FROM samples").fetchone() == (12,)
 
 
 def test_a_problem_is_drawn_whole_with_the_runtime_and_in_parts_without(tmp_path: Path, grading: Grading) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -230,7 +231,7 @@ def test_ctrl_c_leaves_no_process_and_nothing_on_stdout(tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        wait_until(lambda: process.poll() is not None or list(tmp_path.glob("*/samples.jsonl")), 60)
+        wait_until(lambda: process.poll() is not None or any_sample(tmp_path), 60)
         there = marked(mark)
         os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=60)[0]
@@ -242,6 +243,15 @@ def test_ctrl_c_leaves_no_process_and_nothing_on_stdout(tmp_path: Path) -> None:
     finally:
         for pid in marked(mark):
             os.kill(pid, signal.SIGKILL)
+
+
+def any_sample(home: Path) -> bool:
+    """Whether a sample is on disk in any journal."""
+    for path in home.glob("*/draw.sqlite"):
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            if database.execute("SELECT COUNT(*) FROM samples").fetchone()[0]:
+                return True
+    return False
 
 
 def wait_until(done: Any, seconds: float) -> None:

@@ -114,6 +114,43 @@ def test_a_base_class_that_gives_one_more_is_read_unasked(tmp_path: Path) -> Non
     assert "vLLM gives it at base.py:2" in found.sentence and found.guessed == ""
 
 
+STEPS = {
+    "by name, and not taken": (OLD_STEP, "1, stale=True", True),
+    "by name, and taken by that name": (NEW_STEP, "1, stale=True", False),
+    "by name, and all is taken": ("self, batch, **rest", "1, stale=True", False),
+    "by its place, and not taken": (OLD_STEP, "1, True", True),
+    "by its place, and taken by name alone": ("self, batch, *, stale=False", "1, True", True),
+    "by its place, and taken under another name": ("self, batch, old=False", "1, True", False),
+    "by its place, and all is taken": ("self, *all", "1, True", False),
+    "with the rest, and not taken": (OLD_STEP, "1, **self.rest", True),
+    "with the rest, and taken": (NEW_STEP, "1, **self.rest", False),
+}
+
+
+@pytest.mark.parametrize(("takes", "given", "breaks"), STEPS.values(), ids=STEPS)
+def test_vllm_gives_what_it_always_could(tmp_path: Path, takes: str, given: str, breaks: bool) -> None:
+    project = toy(tmp_path, HOOK.format(takes), REPLACES)
+    (found,) = drift(project, family("1", NEW_STEP), family(given, NEW_STEP))
+    (one,) = found.findings
+    assert (one.kind, one.severity) == ("argument-given", "loud" if breaks else "harmless")
+    assert bool(found.unpatched) is breaks and ("base.py:2" in one.sentence)
+    assert bool(one.guessed) is (breaks and "rest" in given)
+
+
+def test_what_vllm_gave_before_is_no_finding(tmp_path: Path) -> None:
+    project = toy(tmp_path, HOOK.format(OLD_STEP), REPLACES)
+    (found,) = drift(project, family("1, stale=False", NEW_STEP), family("1, stale=True", NEW_STEP))
+    assert found.findings == ()
+
+
+def test_a_call_that_was_not_seen_before_is_guessed(tmp_path: Path) -> None:
+    project = toy(tmp_path, HOOK.format(OLD_STEP), REPLACES)
+    unseen = {**family("1", NEW_STEP), "vllm/base.py": BASE.replace("self.step({given})", "...").format(taken=NEW_STEP)}
+    (found,) = drift(project, unseen, family("1, stale=True", NEW_STEP))
+    (one,) = found.unpatched
+    assert (one.kind, one.guessed) == ("argument-given", "no call of it by vLLM was seen in the older release")
+
+
 def test_a_replacement_that_takes_it_by_that_name_fits(tmp_path: Path) -> None:
     assert hooked(tmp_path, NEW_STEP, "1, stale=True").unpatched == []
 
@@ -160,6 +197,7 @@ TOUCHES = st.builds(
     st.sampled_from(["calls", "constructs", "wraps", "replaces", "reads"]),
     st.just("rt.py:1"),
     st.none() | CALLS,
+    st.booleans(),
 )
 CONTRACTS = st.lists(NAMES, unique=True).map(
     lambda names: Contract("vllm.m.C.m", parameters=tuple(Parameter(one, "positional", "1", "") for one in names))
@@ -173,9 +211,10 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=Hinge(way, name))
     found = settled(finding, old, new, touches)
     list(unmet(finding, old, new, touches))
-    concerned = {"wraps", "replaces"} if way in ("untaken", "misnamed") else {"calls", "constructs"}
+    standing_in = {"wraps", "replaces"} if way in ("untaken", "misnamed", "unplaced") else {"calls", "constructs"}
+    concerned = {"reads"} if way == "plain" else standing_in
     read = [touch for touch in touches if touch.manner in concerned]
-    if not read or any(touch.call is None for touch in read):
+    if not read or any(not touch.either if way == "plain" else touch.call is None for touch in read):
         assert found.severity == "loud"
     if found.severity == "harmless":
         assert read and not found.guessed

@@ -9,7 +9,7 @@ from made_up_releases import MadeUp, inference_of
 
 from patchkit.drift.choice import Circumstances, selected
 from patchkit.drift.compare import compare
-from patchkit.drift.models import Model
+from patchkit.drift.models import Model, Trait
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import read
 from patchkit.series.manifest import Selected, Surface
@@ -26,6 +26,16 @@ _TEXT = {
     "LatentForCausalLM": ("latent", "LatentForCausalLM"),
     "LostForCausalLM": ("lost", "LostForCausalLM"),
     "PartlyForCausalLM": ("partly", "PartlyForCausalLM"),
+    "ForeignForCausalLM": ("foreign", "ForeignForCausalLM"),
+    "EitherForCausalLM": ("either", "EitherForCausalLM"),
+    "EitherMoeForCausalLM": ("either", "EitherForCausalLM"),
+    "MarkedForCausalLM": ("either", "MarkedForCausalLM"),
+    "DependsForCausalLM": ("depends", "DependsForCausalLM"),
+    "WrapperForConditionalGeneration": ("wrapper", "Wrapper"),
+    "WrapperMoeForConditionalGeneration": ("wrapper", "Wrapper"),
+    "SureWrapper": ("wrapper", "SureWrapper"),
+    "ListedWrapper": ("wrapper", "ListedWrapper"),
+    "TestedWrapper": ("wrapper", "TestedWrapper"),
 }
 _ALL = {**_TEXT}
 """
@@ -40,8 +50,10 @@ FILES = {
             is_hybrid: ClassVar[bool] = True
         class IsAttentionFree:
             is_attention_free: ClassVar[bool] = True
+        class MixtureOfExperts: ...
     """,
     f"{FOLDER}/dense.py": """
+        from transformers import LlamaConfig
         from vllm.layers import FusedMoE
         class Mlp: ...
         class DenseForCausalLM:
@@ -51,13 +63,14 @@ FILES = {
     """,
     f"{FOLDER}/experts.py": """
         from vllm.layers import FusedMoE
+        from .interfaces import MixtureOfExperts
         class Block:
             def __init__(self): self.experts = FusedMoE(8)
         class Layer:
             def __init__(self, config): self.mlp = Block() if config.experts else None
         class Decoder:
             def __init__(self, config, layer=Layer): self.layers = [layer(config)]
-        class ExpertsForCausalLM:
+        class ExpertsForCausalLM(MixtureOfExperts):
             model_class = Decoder
     """,
     "vllm/models/__init__.py": "",
@@ -82,6 +95,54 @@ FILES = {
         class PartlyForCausalLM(Base):
             def __init__(self): self.block = Block()
     """,
+    f"{FOLDER}/foreign.py": """
+        from .dense import DenseForCausalLM, LlamaConfig
+        class ForeignForCausalLM(DenseForCausalLM):
+            config_class = LlamaConfig
+    """,
+    f"{FOLDER}/either.py": """
+        from vllm.layers import FusedMoE
+        from .interfaces import MixtureOfExperts
+        class Block:
+            def __init__(self): self.experts = FusedMoE(8)
+        class Mlp: ...
+        def has_experts(config): return config.num_experts > 1
+        class Layer:
+            def __init__(self, config):
+                if has_experts(config): self.mlp = Block()
+                else: self.mlp = Mlp()
+            def experts(self): return isinstance(self.mlp, Block)
+        class EitherForCausalLM:
+            layer: Layer = Layer
+        class MarkedForCausalLM(EitherForCausalLM, MixtureOfExperts): ...
+    """,
+    f"{FOLDER}/depends.py": """
+        from .interfaces import IsHybrid
+        LAYERS = {"attention": None, "mamba": None}
+        class DependsForCausalLM(IsHybrid):
+            def __init__(self, config): self.layers = [LAYERS[one] for one in config.layer_types]
+    """,
+    f"{FOLDER}/wrapper.py": """
+        from .utils import init_vllm_registered_model
+        class Wrapper:
+            def __init__(self, config): self.language_model = init_vllm_registered_model(hf_config=config.text_config)
+        class SureWrapper(Wrapper):
+            def sure(self): return init_vllm_registered_model(architectures=["ExpertsForCausalLM"])
+        class ListedWrapper:
+            def __init__(self): self.inner = init_vllm_registered_model(architectures=["DenseForCausalLM", "X"])
+        class TestedWrapper:
+            def __init__(self, config):
+                if config.model_type == "experts": architectures = ["ExpertsForCausalLM"]
+                else: architectures = ["DenseForCausalLM"]
+                self.inner = init_vllm_registered_model(config, architectures=architectures)
+    """,
+    "vllm/config.py": """
+        class ModelConfig:
+            @property
+            def is_hybrid(self) -> bool:
+                layer_types = getattr(self.hf_config, "layer_types", None)
+                return layer_types is None or not all(one == "attention" for one in layer_types)
+    """,
 }
 TRUTH = {
     "DenseForCausalLM": set(),
@@ -91,6 +152,9 @@ TRUTH = {
     "MixedForCausalLM": {"is_moe", "is_hybrid"},
     "StateForCausalLM": {"is_attention_free"},
     "LatentForCausalLM": {"use_mla"},
+    "ForeignForCausalLM": set(),
+    "MarkedForCausalLM": {"is_moe"},
+    "ListedWrapper": set(),
 }
 TRAITS = ("is_moe", "is_hybrid", "is_attention_free", "has_inner_state", "use_mla")
 
@@ -110,7 +174,7 @@ def test_a_model_is_what_its_classes_say(architecture: str, has: set[str]) -> No
 
 def test_the_place_of_the_layer_or_of_the_mark_is_given() -> None:
     model = Model(universe(), "MixedForCausalLM")
-    assert model.trait("is_moe").place == "model_executor/models/experts.py:4"
+    assert model.trait("is_moe").place == "model_executor/models/experts.py:5"
     assert model.trait("is_hybrid").place == "model_executor/models/interfaces.py:4"
 
 
@@ -121,11 +185,38 @@ def test_the_place_of_the_layer_or_of_the_mark_is_given() -> None:
         ("LostForCausalLM", "is_hybrid", "the registry names no class that was found"),
         ("PartlyForCausalLM", "is_moe", "Base (model_executor/models/partly.py:3) was not found"),
         ("PartlyForCausalLM", "is_hybrid", "its base class Base was not found"),
+        (
+            "WrapperForConditionalGeneration",
+            "is_moe",
+            "the checkpoint names the model inside of it (model_executor/models/wrapper.py:4)",
+        ),
+        ("EitherForCausalLM", "is_moe", "only where `has_experts(config)` (model_executor/models/either.py:10)"),
+        (
+            "TestedWrapper",
+            "is_moe",
+            "`config.model_type == 'experts'` (model_executor/models/wrapper.py:11)",
+        ),
     ],
 )
 def test_what_is_not_shown_is_guessed(architecture: str, trait: str, said: str) -> None:
     found = Model(universe(), architecture).trait(trait)
     assert not found.value and said in found.guessed
+
+
+def test_experts_that_are_always_there_are_certain_whatever_else_is_inside() -> None:
+    assert Model(universe(), "SureWrapper").trait("is_moe") == Trait(True, "model_executor/models/experts.py:5")
+
+
+@pytest.mark.parametrize("architecture", ["EitherMoeForCausalLM", "WrapperMoeForConditionalGeneration"])
+def test_a_model_that_has_experts_by_its_name_alone_is_guessed_to_have_them(architecture: str) -> None:
+    found = Model(universe(), architecture).trait("is_moe")
+    assert found.value and "taken for one by its name" in found.guessed
+
+
+def test_a_hybrid_that_a_checkpoint_may_unsay_is_guessed() -> None:
+    found = Model(universe(), "DependsForCausalLM").trait("is_hybrid")
+    assert found.value and "depends on `layer_types` of the checkpoint (config.py:4)" in found.guessed
+    assert not Model(universe(), "MixedForCausalLM").trait("is_hybrid").guessed  # it knows no layer "attention"
 
 
 def test_a_model_class_that_names_itself_in_a_circle_comes_to_an_end() -> None:
@@ -188,6 +279,17 @@ def test_a_model_of_which_nothing_is_known_is_listed_as_guessed() -> None:
     found = selected(inference.universe, inference, RUNNER, BY, Circumstances("NobodyForCausalLM", "cuda"))
     assert found is not None
     assert [guess for guess in found.guessed if guess.startswith("is_moe of NobodyForCausalLM")]
+
+
+def test_what_is_not_known_of_a_model_is_no_guess_where_the_choice_is_the_same_either_way() -> None:
+    rule = RULE["vllm/config.py"].replace("return not self.model.is_moe", "return self.model.is_moe or True")
+    chosen = []
+    for text in (RULE["vllm/config.py"], rule):
+        inference = inference_of({**FILES, **RULE, "vllm/config.py": text})
+        found = selected(inference.universe, inference, RUNNER, BY, Circumstances("EitherForCausalLM", "cuda"))
+        assert found is not None
+        chosen.append((found.chosen, bool(found.guessed)))
+    assert chosen == [(("vllm.second.GPUModelRunner",), True), (("vllm.second.GPUModelRunner",), False)]
 
 
 def test_models_with_experts_move_in_the_release_that_drops_the_exception() -> None:

@@ -8,9 +8,11 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,10 @@ def wait_for_samples(project: Path, mode: str, process: subprocess.Popen[str]) -
     """Until some samples of a mode are on disk, and not yet all of them."""
     until = time.monotonic() + 200
     while time.monotonic() < until and process.poll() is None:
-        for path in (project / ".patchkit" / "accuracy").glob(f"*-{mode}-*/samples.jsonl"):
-            if path.read_bytes().count(b"\n") >= 3:
-                return
+        for path in (project / ".patchkit" / "accuracy").glob(f"*-{mode}-*/draw.sqlite"):
+            with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                if database.execute("SELECT COUNT(*) FROM samples").fetchone()[0] >= 3:
+                    return
         time.sleep(0.02)
     raise AssertionError(f"no sample of {mode} was seen")
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from published_table import Pair, PublishedCell, read_published
+from published_verdict import verdict, verdicts
+from published_words import markdown, text
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.published import Pair, PublishedCell, read_published
-from patchkit.evals.published_verdict import verdict, verdicts
-from patchkit.evals.published_words import markdown, text
 
 SATED, HALF = {"before": 1.0, "after": 1.0}, {"before": 0.5, "after": 0.5}
-FIELD_NOTE = Path(__file__).parents[2] / "evidence" / "published-field-note.json"
+CHECKOUT = Path(__file__).parents[2]
+FIELD_NOTE = CHECKOUT / "evidence" / "published-field-note.json"
 
 
 def cell(**changed: Any) -> PublishedCell:
@@ -100,3 +103,26 @@ def test_a_file_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"kind": "gate"}')
     with pytest.raises(PatchkitError, match="not a published table"):
         read_published(tmp_path / "other.json")
+
+
+def by_command(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command that the README advises, as typed there."""
+    command = [sys.executable, "benchmarks/published", *words]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_of_the_readme() -> None:
+    words = ["benchmarks/published", "evidence/published-field-note.json"]
+    assert f"`python {' '.join(words)}`" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    published = read_published(FIELD_NOTE)
+    for more, form in (((), text), (("--format", "markdown"), markdown)):
+        done = by_command(words[1], *more)
+        assert (done.returncode, done.stdout, done.stderr) == (0, form(published), "")
+
+
+def test_bad_input_of_the_command_is_said_in_one_line(tmp_path: Path) -> None:
+    done = by_command(str(tmp_path / "none.json"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("patchkit: cannot read") and done.stderr.count("\n") == 1
+    done = by_command(str(FIELD_NOTE), "--format", "junit")
+    assert done.returncode == 2 and "'junit' is not one of 'text', 'markdown'" in done.stderr

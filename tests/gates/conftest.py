@@ -59,6 +59,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
         return SimpleNamespace(release=release, device=device, python=Path(sys.executable), variables={})
 
     monkeypatch.setattr(patchkit.environments, "ensure", ensure)
+    monkeypatch.setattr(patchkit.environments, "obtainable", lambda *_: Path(sys.executable))
     monkeypatch.setattr(patchkit.environments, "ensure_model", Path)
     monkeypatch.setattr(patchkit.series, "patched_tree", made_up_tree)
     monkeypatch.setattr("patchkit.gates.server.WORKER", FAKE_WORKER)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +54,46 @@ def test_a_missing_model_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) 
         rig.prepare([scenario])
     with pytest.raises(AssertionError, match="the environment was asked for"):
         rig.prepare([])
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (
+            {"release": "9.9.9"},
+            r"^no lock for vLLM 9\.9\.9 on cpu .*; make one with `patchkit lock 9\.9\.9`, or use --python",
+        ),
+        ({"device": "cuda"}, "^patchkit builds no cuda environments; use --python"),
+        ({"python": Path("/nowhere")}, "^--python /nowhere: there is no such file"),
+    ],
+)
+def test_what_no_environment_can_come_from_is_said_before_a_model_is_fetched(
+    more: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ensure_model(*_: Any) -> None:
+        raise AssertionError("a model was asked for")
+
+    monkeypatch.setattr(patchkit.environments, "ensure_model", ensure_model)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
+    asked: dict[str, Any] = {"release": "0.20.0", "model": "smollm2-135m", **more}
+    rig = Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", **asked))
+    scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="smollm2-135m")])
+    for ask in (lambda: rig.prepare([scenario]), lambda: rig.environment, lambda: rig.server):
+        with pytest.raises(PatchkitError, match=why):
+            ask()
+
+
+@pytest.mark.parametrize("command", ["gate", "knockout", "bench accuracy --model smollm2-135m --task arithmetic-3"])
+def test_a_release_without_a_lock_leaves_the_cache_empty(command: str, tmp_path: Path) -> None:
+    environment = os.environ | {"PATCHKIT_HOME": str(tmp_path / "cache")}
+    words = [sys.executable, "-m", "patchkit", *command.split(), "--vllm", "0.20.99"]
+    words += ["--unproven"] if "accuracy" in command else []
+    (tmp_path / "patches").mkdir()
+    subprocess.run([sys.executable, "-m", "patchkit", "init", "mine"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no lock for vLLM 0.20.99" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("written", ["0.20", "0.20.0", "v0.20.0"])

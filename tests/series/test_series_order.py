@@ -114,7 +114,7 @@ def test_the_manifest_is_read(project: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("name: toy", "name: [toy", r"runtime.yaml:\d+: not YAML"),
+        ("name: toy", "name: [toy", r"runtime.yaml: line \d+: expected .*; write it as YAML"),
         ("name: toy", "name: 2001-13-45", "not YAML"),
         ("name: toy", "name: toys", "name: `toys` lies in toy/"),
         ("name: toy\n", "", "name: Object missing required field `name`"),

@@ -100,7 +100,7 @@ def test_bad_arguments(refused: Refused, arguments: list[str], said: str) -> Non
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("runtime.yaml", "name: toy", "name: [toy", "not YAML"),
+        ("runtime.yaml", "name: toy", "name: [toy", "write it as YAML"),
         ("runtime.yaml", "package: toy", "package: 3", "package: Expected `str`"),
         ("runtime.yaml", "start: toy:install\n", "", "missing required field `start`"),
         ("series", "0001-Mend-tap-1.patch", "0001-gone.patch", "lists 0001-gone.patch"),
@@ -117,7 +117,7 @@ def test_bad_files(refused: Refused, toy: Path, file: str, old: str, new: str, s
 
 def test_garbage_for_a_manifest(refused: Refused, toy: Path) -> None:
     (toy / "runtime.yaml").write_bytes(b"\xff\xfe\x00")
-    assert "not UTF-8" in refused(*APPLY, "0.20.0")
+    assert "not a text file in UTF-8" in refused(*APPLY, "0.20.0")
 
 
 def test_an_edited_upstream(refused: Refused, project: Project, toy: Path) -> None:

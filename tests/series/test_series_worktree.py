@@ -16,7 +16,7 @@ from patchkit.series import Tree, patched_tree
 from patchkit.series.export import export
 from patchkit.series.pin import tree_hash, upstream_blobs
 from patchkit.series.stamp import read_stamp, write_stamp
-from patchkit.series.worktree import applied_trees
+from patchkit.series.worktree import applied_trees, made_of
 
 
 def apply(project: Project, release: str = "0.20.0", *without: str, into: Path | None = None) -> Tree:
@@ -34,6 +34,15 @@ def test_a_commit_per_patch_on_the_pin(project: Project, place: Path) -> None:
     assert git(place, "log", "-1", "--format=%b").startswith("Why it is needed, in a line or two.\n\nDrift: 4 (latent)")
     assert (place / "toy" / "tap.py").read_text().count(".clone()") == 4
     assert (place / "bin" / "run").stat().st_mode & 0o111
+
+
+def test_what_a_tree_would_be_made_of_is_told_without_laying_it_out(project: Project, place: Path) -> None:
+    made = made_of(project, "toy", "0.20.0")
+    assert not place.exists() and len(made) == 5 and made[0] == apply(project).pin
+    assert made_of(project, "toy", "0.20.0", ["2"]) == [*made[:2], *made[3:]]
+    patch = next((project.root / "patches" / "toy").glob("0002-*.patch"))
+    patch.write_text(patch.read_text().replace("Why it is needed", "Why it was needed"))
+    assert [one == other for one, other in zip(made, made_of(project, "toy", "0.20.0"), strict=True)][2] is False
 
 
 def test_the_same_inputs_give_the_same_commits(

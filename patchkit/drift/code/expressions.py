@@ -51,6 +51,7 @@ class Expressions(Calls):
         if isinstance(written, ast.Name):
             return self._name(written, frame)
         if isinstance(written, ast.Call):
+            self.either |= _either(written)
             return self.call(written, frame)
         if isinstance(written, ast.Attribute):
             return self._attribute(written, frame)
@@ -200,3 +201,12 @@ def _joined(written: ast.JoinedStr | ast.BinOp, kinds: list[Type | None]) -> Typ
     if not all(isinstance(one, Text) for one in kinds):
         return None
     return Text("".join(one.value for one in kinds if isinstance(one, Text)))
+
+
+def _either(call: ast.Call) -> set[ast.AST]:
+    """What ``getattr(x, "value", x)`` takes for a plain value or for a member of an enum, whichever it is."""
+    if not isinstance(call.func, ast.Name) or call.func.id != "getattr" or len(call.args) != 3:
+        return set()
+    asked, name, otherwise = call.args
+    same = isinstance(name, ast.Constant) and name.value == "value" and ast.dump(asked) == ast.dump(otherwise)
+    return {asked, otherwise} if same else set()

@@ -18,6 +18,7 @@ class Notes:
 
     Attributes:
         top: vLLM's own package name.
+        either: expressions that are taken for a plain value or for a member of an enum, whichever they are.
         muted: above zero, an expression is evaluated only for its type.
         noted: how often something was.
         followed: places of lines that were followed with some arguments, though not with others.
@@ -29,6 +30,7 @@ class Notes:
     touches: dict[Touch, None] = field(default_factory=dict)
     lost: dict[Unread, None] = field(default_factory=dict)
     followed: set[str] = field(default_factory=set)
+    either: set[ast.AST] = field(default_factory=set)
     muted: int = 0
     noted: int = 0
 
@@ -39,7 +41,7 @@ class Notes:
     def touch(self, symbol: str, manner: Manner, frame: Frame, where: ast.AST, call: Call | None = None) -> None:
         if not self.muted and self.is_vllm(symbol):
             self.noted += 1
-            self.touches[Touch(symbol, manner, frame.place(where), call)] = None
+            self.touches[Touch(symbol, manner, frame.place(where), call, where in self.either)] = None
 
     def lose(self, why: str, frame: Frame, where: ast.AST) -> None:
         """A line that may touch vLLM, and cannot be followed."""

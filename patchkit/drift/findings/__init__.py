@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from patchkit.drift.findings import (
     annotation_changed,
+    arguments,
     attribute_changed,
     body_changed,
     constructed,
@@ -20,6 +21,7 @@ from patchkit.drift.findings import (
     text_moved,
     uncalled,
     unwritable,
+    value_changed,
 )
 from patchkit.drift.findings.finding import Case, Finding
 
@@ -29,12 +31,14 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     renamed.find,
     kind_changed.find,
     parameters.find,
+    arguments.find,
     constructed.find,
     derived.find,
     unwritable.find,
     text_moved.find,
     returns_changed.find,
     attribute_changed.find,
+    value_changed.find,
     setting_changed.find,
     side_effects.find,
     overridden.find,

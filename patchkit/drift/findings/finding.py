@@ -11,7 +11,7 @@ from patchkit.drift.contract import Contract
 
 Severity = Literal["loud", "silent", "look", "harmless"]
 BREAKS: tuple[Severity, ...] = ("silent", "loud")
-Way = Literal["given", "by name", "by place", "omitted", "shifted", "untaken", "misnamed"]
+Way = Literal["given", "by name", "by place", "omitted", "shifted", "untaken", "misnamed", "unplaced", "plain"]
 ASKED: dict[Way, str] = {
     "given": "whether the runtime gives `{}` was not read",
     "by name": "whether the runtime gives `{}` by name was not read",
@@ -20,6 +20,8 @@ ASKED: dict[Way, str] = {
     "shifted": "whether the runtime gives `{}`, or more, by place was not read",
     "untaken": "whether what takes its place takes `{}` was not read",
     "misnamed": "whether what takes its place takes `{}` by that name was not read",
+    "unplaced": "whether what takes its place takes `{}` by its place was not read",
+    "plain": "whether the runtime takes `{}` as a plain value and as a member of an enum alike was not read",
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.evals.published import Pair, Published
-from patchkit.evals.published_verdict import PublishedVerdict, verdicts
+from published_table import Pair, Published
+from published_verdict import PublishedVerdict, verdicts
 
 HEAD = (
     "model",

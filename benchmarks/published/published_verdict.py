@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 import numpy as np
+from published_table import Pair, Published, PublishedCell
 
 from patchkit.evals.bootstrap import difference_intervals
 from patchkit.evals.paired import ALPHA, direction, mcnemar
-from patchkit.evals.published import Pair, Published, PublishedCell
 from patchkit.evals.record import Change, Shape
 from patchkit.evals.shape import CEILING, at_ceiling, bounds, rule, told
 
