@@ -67,6 +67,7 @@ run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, te
     done
     ready $extras || set_up $extras 9<"$here/pyproject.toml"
     cd "$here"
+    [ $# -gt 0 ] || [ $extras = dev,ray ] || set -- -n auto --maxprocesses 4   # those with real vLLM share a machine badly
     [ $extras = dev,ray ] || set -- -m 'not e2e' "$@"
     exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"
 }

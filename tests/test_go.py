@@ -38,7 +38,7 @@ def go(checkout: Path, *words: str, path: str = "/usr/bin:/bin") -> subprocess.C
     ("words", "runs"),
     [
         (["gate", "--vllm", "0.20.0"], "patchkit gate --vllm 0.20.0"),
-        (["test"], "python -m pytest -o testpaths=tests -m not e2e"),
+        (["test"], "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4"),
         (["test", "tests/test_go.py", "-x"], "python -m pytest -o testpaths=tests -m not e2e tests/test_go.py -x"),
         (["test", "--e2e"], "python -m pytest -o testpaths=tests"),
         (["test", "-k", "guards", "--e2e", "-x"], "python -m pytest -o testpaths=tests -k guards -x"),
