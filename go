@@ -1,13 +1,14 @@
 #!/bin/sh
-# Set up what is missing, then run:   ./go test [arguments of pytest]   or   ./go <any verb of patchkit>
+# Set up what is missing, then run:   ./go test [--e2e] [arguments of pytest]   or   ./go <any verb of patchkit>
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-venv=$here/.venv stamp=$here/.venv/.set-up unfinished=$here/.venv/.unfinished
+venv=$here/.venv unfinished=$here/.venv/.unfinished
 
 say() { printf 'go: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 2; }
+stamp() { printf '%s/.set-up%s' "$venv" "${1:+-$1}"; }   # one for each of: nothing more, dev, dev,ray
 wanted() { printf '%s\n' "$here"; cat "$here/pyproject.toml"; }   # a moved checkout or new dependencies: install again
-ready() { [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$(wanted)" ]; }
+ready() { [ -x "$venv/bin/python" ] && [ "$(cat "$(stamp "$1")" 2>/dev/null)" = "$(wanted)" ]; }
 
 find_python() {
     for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
@@ -16,25 +17,61 @@ find_python() {
     fail 'no Python 3.10 or newer on the PATH; install one (Debian: apt-get install python3 python3-venv)'
 }
 
+pip_can_install_elsewhere='import pip, sys
+sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (22, 3))'
+
+find_uv() {   # the one on the PATH, else one in .venv, which patchkit needs there in any case
+    ! uv --version >/dev/null 2>&1 || { command -v uv; return; }
+    if ! "$venv/bin/uv" --version >/dev/null 2>&1; then
+        if "$python" -c "$pip_can_install_elsewhere" 2>/dev/null; then
+            set -- "$python" -m pip --python "$venv/bin/python"
+        elif "$venv/bin/python" -m ensurepip --default-pip >/dev/null 2>&1; then
+            set -- "$venv/bin/python" -m pip
+        else
+            fail "$python has neither pip nor ensurepip; install one (Debian: apt-get install python3-venv)"
+        fi
+        "$@" --quiet --disable-pip-version-check install --no-compile --ignore-installed uv >&2 || return
+    fi
+    printf '%s\n' "$venv/bin/uv"
+}
+
+# As patchkit runs uv: with the user's settings for pip, which uv does not read by itself.
+with_pip_settings='import os, sys
+from patchkit.environments.uv import environment_for_uv
+os.execvpe(sys.argv[1], sys.argv[1:], environment_for_uv())'
+
 set_up() {   # one at a time, where there is flock
     ! command -v flock >/dev/null || flock -n 9 || { say 'waiting for another set-up'; flock 9; }
-    ! ready || return 0
-    if [ -e "$unfinished" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-        python=$(find_python)
-        "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-            fail "$python cannot make virtual environments; install that part (Debian: apt-get install python3-venv)"
+    ! ready "$1" || return 0
+    python=$(find_python)
+    if [ -e "$unfinished" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
         say "making .venv with $python"
-        "$python" -m venv --clear --without-pip "$venv"
+        "$python" -m venv --clear --without-pip "$venv" ||
+            fail "$python cannot make virtual environments; install that part (Debian: apt-get install python3-venv)"
         : >"$unfinished"
-        "$venv/bin/python" -m ensurepip --default-pip >/dev/null
     fi
-    say 'installing patchkit and what it needs into .venv'
-    (cd "$here" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]') ||
-        fail 'that did not work, for the reason above; run the same command again once it is mended'
-    wanted >"$stamp"
+    say "installing patchkit and what it needs${1:+, and its tests,} into .venv"
+    { uv=$(find_uv) && PYTHONPATH=$here "$venv/bin/python" -c "$with_pip_settings" "$uv" pip install --quiet \
+        --python "$venv/bin/python" --editable "$here${1:+[$1]}"; } ||
+        fail 'that did not work, for the reason above; run the same command again once it is corrected'
+    for extras in '' "${1%,ray}" "$1"; do wanted >"$(stamp "$extras")"; done
     rm -f "$unfinished"
 }
 
-ready || set_up 9<"$here/pyproject.toml"
-[ "${1-}" != test ] || { shift; cd "$here"; exec "$venv/bin/python" -m pytest tests "$@"; }
+run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, tests/e2e/…
+    extras=dev
+    for argument; do
+        shift
+        case $argument in *e2e*) extras=dev,ray ;; esac
+        [ "$argument" = --e2e ] || set -- "$@" "$argument"
+    done
+    ready $extras || set_up $extras 9<"$here/pyproject.toml"
+    cd "$here"
+    [ $# -gt 0 ] || [ $extras = dev,ray ] || set -- -n auto --maxprocesses 4   # those with real vLLM share a machine badly
+    [ $extras = dev,ray ] || set -- -m 'not e2e' "$@"
+    exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"
+}
+
+[ "${1-}" != test ] || { shift; run_tests "$@"; }
+ready '' || set_up '' 9<"$here/pyproject.toml"
 exec "$venv/bin/patchkit" "$@"

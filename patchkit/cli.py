@@ -19,10 +19,14 @@ release_option = click.option("--vllm", "release", required=True, metavar="RELEA
 
 
 def _runtime(context: click.Context, option: click.Parameter, name: str | None) -> str:
-    """The runtime that was named, or the project's only one."""
+    """The runtime that was named, or the project's only one; says so if that is patchkit's own."""
     from patchkit.project import find_project
 
-    return name or find_project().only_runtime()
+    project = find_project()
+    chosen = name or project.only_runtime()
+    if not Path.cwd().is_relative_to(project.root) and not context.resilient_parsing:
+        click.echo(f"patchkit: no runtime at or above {Path.cwd()}; using {project.patches / chosen}", err=True)
+    return chosen
 
 
 runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
@@ -61,7 +65,10 @@ def commands() -> None:
 @click.option("--without", multiple=True, metavar="PATCH", help="Leave this patch out, by number or name (repeatable).")
 @json_option
 def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
-    """Lay out the pinned runtime, patched for one vLLM release: a git commit per patch."""
+    """Lay out the pinned runtime, patched for a release.
+
+    The result is a git tree with a commit per patch.
+    """
     from patchkit.verbs import series
 
     return series.apply(release, runtime, into, without, as_json)
@@ -78,12 +85,59 @@ def status(runtime: str, as_json: bool) -> int:
 
 
 @commands.command()
+@click.argument("name")
+@click.option("--vllm", "release", metavar="RELEASE", help="vLLM release it begins on; else the newest with a lock.")
+def init(name: str, release: str | None) -> int:
+    """Make a new runtime that passes its gates.
+
+    In patches/NAME: one hook, one patch and one gate of its own, to be replaced by yours.
+    """
+    from patchkit.verbs import init
+
+    return init.init(name, release)
+
+
+@commands.command()
+@click.argument("tree", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--runtime", help="Runtime under patches/; as a rule the tree says which.")
+def export(tree: Path, runtime: str | None) -> int:
+    """Turn the commits of an applied tree into patches.
+
+    Each commit after the first becomes the patch of the same subject or drift number, a new one gets the next number.
+    """
+    from patchkit.verbs import series
+
+    return series.export(tree, runtime)
+
+
+@commands.command()
+@runtime_option
+def pin(runtime: str) -> int:
+    """Print the tree hash of an embedded upstream."""
+    from patchkit.verbs import series
+
+    return series.pin(runtime)
+
+
+@commands.command()
+@click.argument("releases", metavar="RELEASE...", nargs=-1, required=True)
+def lock(releases: tuple[str, ...]) -> int:
+    """List the exact packages of a release's environment.
+
+    Asks the package index what vLLM for the CPU needs, and writes that to a file, to be reviewed and committed.
+    """
+    from patchkit.verbs import environments
+
+    return environments.lock(releases)
+
+
+@commands.command()
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
 def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
-    """Build, list or remove the isolated environments that vLLM runs in."""
+    """Build, list or remove environments with vLLM."""
     from patchkit.verbs import environments
 
     return environments.env(release, device, remove, as_json)
@@ -93,7 +147,10 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
 @judged
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
-    """Run every gate on real vLLM. Exit code 0 only if all of them pass."""
+    """Run every gate on real vLLM.
+
+    Exit code 0 only if all of them pass.
+    """
     from patchkit.verbs import gate, request
 
     return gate.gate(request.Request.of(as_json=as_json, **options))
@@ -104,7 +161,10 @@ def gate(as_json: bool, **options: Any) -> int:
 @click.option("--patch", "patches", multiple=True, metavar="PATCH", help="Knock out only this patch (repeatable).")
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
-    """Leave each patch out in turn: which gate catches it, and for the stated reason?"""
+    """Leave each patch out in turn, and see a gate go red.
+
+    Exit code 0 only if a gate catches each, for the reason that its header states.
+    """
     from patchkit.verbs import knockout, request
 
     return knockout.knockout(request.Request.of(as_json=as_json, **options), patches)
@@ -134,7 +194,10 @@ def mutants(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Make the runtime wrong on purpose, in one place at a time. Exit code 0 only if a gate kills every mutant."""
+    """Make the runtime wrong on purpose, one place at a time.
+
+    Exit code 0 only if a gate kills every mutant.
+    """
     from patchkit.series.mutants import Chosen
     from patchkit.verbs import mutants, request
 
@@ -168,12 +231,20 @@ class Bench(click.Group):
         named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if named else ["throughput", *args])
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The words, and the options that ``throughput`` takes without being named."""
+        self.format_commands(ctx, formatter)
+        default = self.commands["throughput"]
+        records = [option.get_help_record(click.Context(default)) for option in default.get_params(ctx)]
+        with formatter.section("Options of throughput"):
+            formatter.write_dl([record for record in records if record])
+
 
 @commands.group(cls=Bench)
 def bench() -> None:
-    """Measure throughput (the default), or pass@k, with and without the runtime.
+    """Measure throughput (the default) or pass@k.
 
-    Refuses while a gate of this release and device is red or unknown.
+    With and without the runtime. Refuses while a gate of this release and device is red or unknown.
     """
 
 
@@ -181,7 +252,7 @@ def bench() -> None:
 @judged
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
-    """Measure throughput with and without the runtime, in pairs."""
+    """Measure throughput with and without the runtime."""
     from patchkit.verbs import bench, request
 
     return bench.bench(request.Request.of(as_json=as_json, **options))
@@ -211,9 +282,9 @@ def throughput(as_json: bool, **options: Any) -> int:
 @runtime_option
 @measured
 def accuracy(**options: Any) -> int:
-    """Measure pass@k of one model on one task, and say what the runtime does to it.
+    """Measure pass@k of one model on one task.
 
-    A run that was stopped goes on where it was, with the same command.
+    Says what the runtime does to it. A run that was stopped goes on where it was, with the same command.
     """
     from patchkit.verbs import accuracy
 
@@ -224,7 +295,10 @@ def accuracy(**options: Any) -> int:
 @click.argument("plan", metavar="MATRIX.yaml", type=click.Path(path_type=Path, dir_okay=False))
 @measured
 def matrix(**options: Any) -> int:
-    """Measure pass@k of several models on several tasks, as a file says; one report."""
+    """Measure pass@k of several models on several tasks.
+
+    A file says which; there is one report.
+    """
     from patchkit.verbs import accuracy
 
     return accuracy.matrix(**options)
@@ -235,7 +309,7 @@ def matrix(**options: Any) -> int:
 @click.option("--all", "everything", is_flag=True, help="Old releases and pre-releases too.")
 @json_option
 def releases(runtime: str, everything: bool, as_json: bool) -> int:
-    """List what the package index has, what is proven, and what is new."""
+    """List which releases there are, are proven, are new."""
     from patchkit.verbs import releases
 
     return releases.releases(runtime, everything, as_json)
@@ -251,9 +325,10 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 @json_option
 def drift(as_json: bool, form: str, **options: Any) -> int:
-    """Find what moved under the runtime in a vLLM release; installs nothing.
+    """Find what moved under the runtime in a vLLM release.
 
-    Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither release.
+    Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither
+    release.
     """
     from patchkit.verbs import drift
 
@@ -269,7 +344,10 @@ def drift(as_json: bool, form: str, **options: Any) -> int:
 @runtime_option
 @json_option
 def surface(runtime: str, check: bool, as_json: bool) -> int:
-    """Show what the runtime's code touches of vLLM, and hold it against what runtime.yaml declares."""
+    """Show what the runtime's code touches of vLLM.
+
+    Holds it against what runtime.yaml declares.
+    """
     from patchkit.verbs import drift
 
     return drift.surface(runtime, check, as_json)
@@ -306,7 +384,10 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Ask, read and report only: no gate, no lock, no pin.")
 @json_option
 def watch(as_json: bool, **options: Any) -> int:
-    """Look once for releases newer than the last proven one, and judge them. Exit code 0 only if all are proven."""
+    """Look once for new releases of vLLM, and judge them.
+
+    New are those after the last proven one. Exit code 0 only if all are proven.
+    """
     from patchkit.verbs import watch
 
     return watch.watch(watch.Asked(as_json=as_json, **options))
@@ -331,7 +412,10 @@ def watch(as_json: bool, **options: Any) -> int:
     help="Write all of it as a static site; or, with FILE.html, pass@k as one page.",
 )
 def report(evidence: tuple[Path, ...], form: str, page: Path | None) -> int:
-    """Render evidence JSON for people, for CI, or as GitHub annotations; any number of files as a site."""
+    """Render evidence for people, for CI or for GitHub.
+
+    Any number of files is a site: --html DIR.
+    """
     from patchkit.verbs import report as verbs
 
     return verbs.report(evidence, form, page)

@@ -10,12 +10,17 @@ import platformdirs
 
 from patchkit.errors import PatchkitError
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 BUNDLED = Path(__file__).parent / "data"
+"""Copies of ``patches/`` and ``scenarios/`` in an installed patchkit."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with ``patches/`` and ``scenarios/``; ``state`` holds what patchkit writes for it (safe to delete)."""
+    """A folder with ``patches/``, and with ``scenarios/`` unless patchkit's own are to be used.
+
+    ``state`` holds what patchkit writes for it (safe to delete).
+    """
 
     root: Path
     state: Path
@@ -26,7 +31,10 @@ class Project:
 
     @property
     def scenarios(self) -> Path:
-        return self.root / "scenarios"
+        """The shared scenarios: the project's own, else patchkit's."""
+        own = self.root / "scenarios"
+        shipped = (folder / "scenarios" for folder in (BUNDLED, CHECKOUT))
+        return next((folder for folder in (own, *shipped) if folder.is_dir()), own)
 
     def runtimes(self) -> list[str]:
         """Names of the runtimes that have a manifest, sorted."""
@@ -47,15 +55,20 @@ class Project:
 
 
 def find_project(start: Path | None = None) -> Project:
-    """The nearest folder at or above ``start`` that holds ``patches/`` and ``scenarios/``, else the bundled copy."""
+    """The project that ``start`` lies in, else the one that patchkit brings: its checkout's, or the bundled copy."""
     here = (start or Path.cwd()).resolve()
-    checkout = Path(__file__).resolve().parent.parent
-    for folder in (here, *here.parents, checkout):
-        if (folder / "patches").is_dir() and (folder / "scenarios").is_dir():
+    for folder in (here, *here.parents, CHECKOUT):
+        if is_project(folder):
             return Project(folder, folder / ".patchkit")
     if (BUNDLED / "patches").is_dir():
         return Project(BUNDLED, here / ".patchkit")
-    raise PatchkitError(f"no patches/ and scenarios/ at or above {here}", "run patchkit inside a checkout of patchkit")
+    raise PatchkitError(f"no project at or above {here}", "run patchkit where `patches/NAME/runtime.yaml` is")
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder has a runtime under ``patches/``, or ``patches/`` beside ``scenarios/``."""
+    patches = folder / "patches"
+    return patches.is_dir() and ((folder / "scenarios").is_dir() or any(patches.glob("*/runtime.yaml")))
 
 
 def cache_home() -> Path:

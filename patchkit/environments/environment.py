@@ -43,17 +43,29 @@ def ensure(release: str, device: str, python: Path | None = None) -> Environment
     """
     release = release_name(release)
     variables = variables_for(release, device)
+    source = obtainable(release, device, python)
     if python is not None:
-        return Environment(release, device, borrowed.check(python, release), variables)
-    if device != "cpu":
-        raise PatchkitError(
-            f"patchkit builds no {device} environments", f"use --python with an interpreter that has vLLM {release}"
-        )
-    lock = find_lock(release, device)
+        return Environment(release, device, source, variables)
+    lock = source
     folder = home() / f"{release}-{device}"
     if not _current(folder, release, lock):
         _build_once(folder, release, lock)
     return Environment(release, device, build.interpreter(folder), variables)
+
+
+def obtainable(release: str, device: str, python: Path | None = None) -> Path:
+    """What the environment comes from: ``python``, checked, or else the release's lock. Builds and downloads nothing.
+
+    Raises:
+        PatchkitError: unknown release, a device that needs ``python``, or ``python`` has another vLLM.
+    """
+    if python is not None:
+        return borrowed.check(python, release_name(release))
+    if device != "cpu":
+        raise PatchkitError(
+            f"patchkit builds no {device} environments", f"use --python with an interpreter that has vLLM {release}"
+        )
+    return find_lock(release, device)
 
 
 def _current(folder: Path, release: str, lock: Path) -> bool:

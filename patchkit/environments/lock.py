@@ -1,13 +1,11 @@
 """Locks: the exact packages of one vLLM release on one device, and how such a file is made.
 
-Make one with ``python -m patchkit.environments.lock 0.20.0``; it is written beside the
-others, to be reviewed and committed.
+``patchkit lock 0.20.0`` makes one; it is written beside the others, to be reviewed and committed.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -64,8 +62,7 @@ def find_lock(release: str, device: str) -> Path:
         )
     raise PatchkitError(
         f"no lock for vLLM {release} on {device} (there is one for {known})",
-        f"make one with `python -m patchkit.environments.lock {release}`, "
-        "or use --python with an interpreter that has vLLM",
+        f"make one with `patchkit lock {release}`, or use --python with an interpreter that has vLLM",
     )
 
 
@@ -145,7 +142,7 @@ def make_lock(release: str) -> Path:
         resolved = uv(["pip", "compile", wanted, *bounded, *everywhere, *plain], f"cannot lock vLLM {release}")
     lines = relevant(re.findall(r"^[A-Za-z0-9].*$", resolved, re.MULTILINE))
     header = [
-        f"# vLLM {release} on the CPU; made by `python -m patchkit.environments.lock {release}`.",
+        f"# vLLM {release} on the CPU; made by `patchkit lock {release}`.",
         "# Every package in an exact version, installed as listed, without resolving.",
         f"# Changed from what the wheel asks for: {'; '.join(changes(release, torch))}.",
     ]
@@ -168,20 +165,3 @@ def _torch_asked_for(build: str, folder: Path) -> str:
         if pin:
             return pin.group(1)
     raise PatchkitError(f"{what}: it pins no torch version", "make its lock by hand")
-
-
-def main(arguments: list[str]) -> int:
-    """Make the lock of each release named."""
-    if not arguments or any(argument.startswith("-") for argument in arguments):
-        print("usage: python -m patchkit.environments.lock RELEASE...", file=sys.stderr)
-        return 2
-    for release in arguments:
-        print(make_lock(release))
-    return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except PatchkitError as error:
-        sys.exit(f"patchkit: {error}")

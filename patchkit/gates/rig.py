@@ -39,7 +39,7 @@ class Rig:
         """The environment, built if it is not there: that is 5 GB, so pin, series and model come first."""
         from patchkit.environments import ensure
 
-        _ = self.tree
+        self.check()
         if self.settings.model:
             self.model(self.settings.model)
         return ensure(self.settings.release, self.settings.device, self.settings.python)
@@ -91,14 +91,21 @@ class Rig:
     def prepare(self, scenarios: Sequence[Scenario]) -> None:
         """Make everything ready, what is cheap first; what is missing is a PatchkitError here.
 
-        Pin, series and model come before the environment, which may have to be built.
+        Pin, series and lock come before the models, which may have to be fetched, and these before the environment.
         """
-        _ = self.tree
+        self.check()
         for name in {part.model for scenario in scenarios for part in scenario.parts}:
             self.model(name)
         _ = self.environment, self.server
         with working(f"importing vLLM {self.settings.release}"):
             self.server.wait_ready()
+
+    def check(self) -> None:
+        """Pin, series, and whether there can be an environment: all that costs nothing to find out."""
+        from patchkit.environments import obtainable
+
+        _ = self.tree
+        obtainable(self.settings.release, self.settings.device, self.settings.python)
 
     def without_folders(self, text: str, tree: Tree) -> str:
         """A text with this machine's folders named instead of spelt out."""

@@ -1,4 +1,4 @@
-"""Commits back into patch files: ``python -m patchkit.series.export <runtime> <tree>``.
+"""Commits back into patch files, as ``patchkit export`` does.
 
 Each commit after the tree's first becomes the patch of the same subject (or else the same drift number), a new one gets
 the next number. A patch that the tree's release does not take stays as it is. Straight after an apply, nothing changes.
@@ -6,7 +6,6 @@ the next number. A patch that the tree's release does not take stays as it is. S
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,6 @@ from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.project import find_project
 from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
 from patchkit.series.repository import isolated_git, told_in_a_line
@@ -126,25 +124,3 @@ def _order(path: Path, patches: Sequence[Patch]) -> str:
 def _says(old: Patch | None, new: Patch) -> bool:
     """Whether a patch's file says what the commit says, however git wrote and folded it."""
     return old is not None and replace(old, stat=new.stat) == new
-
-
-def main() -> int:
-    """Export a tree over the patches of a runtime, and say what changed."""
-    if len(sys.argv) != 3:
-        print("usage: python -m patchkit.series.export <runtime> <tree>", file=sys.stderr)
-        return 2
-    try:
-        project = find_project()
-        folder = project.patches / sys.argv[1]
-        if not folder.is_dir():
-            raise PatchkitError(f"no runtime `{sys.argv[1]}`", f"known: {', '.join(project.runtimes()) or 'none'}")
-        changed = export(folder, Path(sys.argv[2]))
-    except PatchkitError as error:
-        print(f"patchkit: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(f"wrote {path}" for path in changed) or "nothing changed")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

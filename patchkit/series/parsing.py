@@ -17,7 +17,7 @@ FORM = Form(
     required=("Drift", "Symbol", "Applies-To", "Symptom", "Caught-By", "Forwarded"),
     optional=("Depends", "Signed-off-by"),
     repeated=("Caught-By", "Signed-off-by"),
-    rewrite=f"write it with `python -m patchkit.series.export` or `{FORMAT_PATCH} -1`, which takes the last commit",
+    rewrite=f"write it with `patchkit export` or `{FORMAT_PATCH} -1`, which takes the last commit",
 )
 
 

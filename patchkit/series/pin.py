@@ -1,13 +1,9 @@
-"""The pin: the git tree hash of the upstream's files as they lie on disk, with or without a repository around them.
-
-``python -m patchkit.series.pin patches/NAME`` prints it, for ``upstream.tree`` in ``runtime.yaml``.
-"""
+"""The pin: the git tree hash of the upstream's files as they lie on disk, with or without a repository around them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -87,7 +83,7 @@ def check_pin(manifest: Manifest) -> str:
         raise PatchkitError(
             f"{manifest.upstream_folder} is not the pinned upstream: expected tree {manifest.pin}, found {found}{told}",
             f"restore it with `git checkout -- {manifest.upstream_folder}`, or, if the change is meant, put the found "
-            f"hash (`python -m patchkit.series.pin {manifest.folder}`) into upstream.tree of runtime.yaml",
+            "hash (`patchkit pin` prints it) into upstream.tree of runtime.yaml",
         )
     return found
 
@@ -114,20 +110,3 @@ def _blob(path: Path) -> Blob:
 
 def _hash(kind: str, content: bytes) -> str:
     return hashlib.sha1(b"%s %d\0%s" % (kind.encode(), len(content), content), usedforsecurity=False).hexdigest()
-
-
-def main() -> int:
-    """Print the tree hash of ``<runtime folder>/upstream``."""
-    if len(sys.argv) != 2:
-        print("usage: python -m patchkit.series.pin patches/<runtime>", file=sys.stderr)
-        return 2
-    try:
-        print(tree_hash(upstream_blobs(Path(sys.argv[1]) / "upstream")))
-    except PatchkitError as error:
-        print(f"patchkit: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

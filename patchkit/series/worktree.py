@@ -138,7 +138,7 @@ def _standing(place: Path) -> Stamp | None:
         edits = changes(place, stamp)
     if edits:
         told = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
-        fix = "export your commits (python -m patchkit.series.export), move the tree, or pass --into another folder"
+        fix = "export your commits (`patchkit export`), move the tree, or pass --into another folder"
         raise PatchkitError(f"{place} was edited since it was laid out ({told})", fix)
     return stamp
 

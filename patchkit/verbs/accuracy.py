@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,8 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
     check_place(where)
     with Rig(settings) as rig:
         unproven = admitted(rig, how.unproven)
+        rig.check()
+    with Rig(replace(settings, variables=hub_variables(plan))) as rig:
         with working(f"importing vLLM {plan.vllm}"):
             rig.server.wait_ready()
         evidence = begin(rig, plan, unproven)
@@ -171,10 +173,14 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
 
 
 def settings_for(plan: Plan, how: How) -> Settings:
-    """The rig's settings; a model that is an id on the hub is for vLLM to fetch."""
+    """The rig's settings, but for :func:`hub_variables`."""
+    return Settings(find_project(), plan.runtime, plan.vllm, plan.device, how.python, workers=1)
+
+
+def hub_variables(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What the worker's environment needs so that vLLM fetches a model that is an id on the hub; makes the others."""
     online = any(not ensure_model(model).is_dir() for model in plan.models)
-    variables = (("HF_HUB_OFFLINE", "0"),) if online else ()
-    return Settings(find_project(), plan.runtime, plan.vllm, plan.device, how.python, workers=1, variables=variables)
+    return (("HF_HUB_OFFLINE", "0"),) if online else ()
 
 
 def admitted(rig: Rig, unproven: bool) -> str:

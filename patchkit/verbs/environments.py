@@ -1,9 +1,10 @@
-"""``patchkit env``: build, list and remove environments."""
+"""``patchkit env``: build, list and remove environments; ``patchkit lock``: what such an environment will hold."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +15,7 @@ from patchkit import console
 from patchkit.environments import build
 from patchkit.environments.environment import ensure, exclusive, home
 from patchkit.environments.listing import is_version, listed
-from patchkit.environments.lock import locked_releases
+from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
 from patchkit.release import release_name
 
@@ -33,6 +34,16 @@ def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
         console.out.print_json(json.dumps({**asdict(environment), "python": str(environment.python)}))
     else:
         console.out.print(f"vLLM {release} on {device}: {environment.python}", markup=False)
+    return 0
+
+
+def lock(releases: Sequence[str]) -> int:
+    """Make the locks of releases, all of whose names are looked at before the index is asked."""
+    names = [release_name(release) for release in releases]
+    for name in names:
+        with console.working(f"asking the package index what vLLM {name} needs"):
+            file = make_lock(name)
+        console.out.print(f"wrote {file}", markup=False, soft_wrap=True)
     return 0
 
 

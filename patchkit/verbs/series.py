@@ -1,4 +1,4 @@
-"""The verbs ``apply`` and ``status``, and how their results look."""
+"""The verbs ``apply``, ``status``, ``export`` and ``pin``, and how their results look."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.text import Text
 
 from patchkit.console import err, out, wide
 from patchkit.errors import PatchkitError
-from patchkit.project import Project, find_project
+from patchkit.project import BUNDLED, Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
-from patchkit.series.pin import check_pin
+from patchkit.series.pin import check_pin, tree_hash, upstream_blobs
 from patchkit.series.series import Choice, Series
-from patchkit.series.stamp import Stamp
+from patchkit.series.stamp import Stamp, read_stamp
 from patchkit.series.worktree import Tree, applied_trees, patched_tree
 
 
@@ -63,6 +63,41 @@ def status(runtime: str, as_json: bool) -> int:
     else:
         _show_status(manifest, series, edited, trees)
     _warn(_unlisted(series))
+    return 0
+
+
+def export(tree: Path, runtime: str | None) -> int:
+    """Write a tree's commits as patches of the runtime it was laid out from, and say which files changed.
+
+    Raises:
+        PatchkitError: see :func:`patchkit.series.export.export`; or the tree is another runtime's.
+    """
+    from patchkit.series.export import export as write_patches
+
+    project, stamp = find_project(), read_stamp(tree)
+    if stamp and runtime and stamp.runtime != runtime:
+        raise PatchkitError(f"{tree} was laid out from {stamp.runtime}, not from {runtime}", "leave out --runtime")
+    manifest = load_manifest(project, runtime or (stamp.runtime if stamp else project.only_runtime()))
+    if project.root == BUNDLED:
+        raise PatchkitError(
+            f"the patches in {project.patches} are part of an installed patchkit", "export in a checkout"
+        )
+    changed = write_patches(manifest.folder, tree)
+    print("\n".join(f"wrote {path}" for path in changed) or "nothing changed")
+    return 0
+
+
+def pin(runtime: str) -> int:
+    """Print the hash of an embedded upstream as it lies there, for ``upstream.tree`` in ``runtime.yaml``.
+
+    Raises:
+        PatchkitError: the upstream is not embedded, or cannot be read.
+    """
+    manifest = load_manifest(find_project(), runtime)
+    if manifest.upstream.path is None:
+        where = f"{manifest.upstream.url} at {manifest.pin}"
+        raise PatchkitError(f"the upstream of {runtime} is not embedded: it is {where}", "its commit is its pin")
+    print(tree_hash(upstream_blobs(manifest.upstream_folder)))
     return 0
 
 

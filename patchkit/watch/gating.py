@@ -69,7 +69,7 @@ class Places:
         if self.locked(release):
             return ""
         if not self.may_lock:
-            return "not gated: no environment; `python -m patchkit.environments.lock RELEASE` makes the lock"
+            return "not gated: no environment; `patchkit lock RELEASE` makes the lock"
         wheels = [file for file in release.files if file.distribution == DISTRIBUTIONS[1] and file.yanked is None]
         if any(file.fits for file in wheels):
             return ""

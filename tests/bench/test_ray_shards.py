@@ -31,6 +31,7 @@ from patchkit.evals.grading import Grading
 from patchkit.evals.tasks.base import Problem, Task
 from patchkit.gates.server import WorkerServer
 
+NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
 HERE = Interpreter(Path(sys.executable), {})
 N = 3
@@ -60,7 +61,7 @@ def here() -> Iterator[WorkerServer]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a cluster of one host with two processors and, as far as Ray is to know, two GPUs."""
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason=NO_RAY)
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 2, "num_gpus": 2, "include_dashboard": False, "object_store_memory": module.STORE}
@@ -181,7 +182,7 @@ def test_a_dead_actor_is_one_line_and_what_it_streamed_is_kept(
 
 
 def test_no_cluster_is_one_line() -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason=NO_RAY)
     for address in ("127.0.0.1:1", "nonsense", "ray://127.0.0.1:1"):
         with pytest.raises(PatchkitError, match=f"^Ray \\({address}\\): .+; .+$"), ray_shards(rig(), 1, address):
             pass
@@ -219,7 +220,7 @@ with WorkerServer(HERE, worker=WORKER) as here, ray_shards(rig(here), 2, "local"
 
 
 def test_ctrl_c_leaves_no_process_and_nothing_on_stdout(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+    pytest.importorskip("ray", reason=NO_RAY)
     mark = f"PATCHKIT_TEST={uuid.uuid4()}"
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, tmp_path],

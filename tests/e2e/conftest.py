@@ -18,6 +18,13 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 Patchkit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what lies in this folder ``e2e``; pytest hands over the items of all folders."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("e2e")
+
+
 @pytest.fixture(scope="session")
 def patchkit() -> Patchkit:
     """Runs ``patchkit`` as a user does, in the checkout; returns the finished process."""

@@ -28,7 +28,9 @@ lock.FOLDER = Path(sys.argv[1])
 original = build.apply_quirks
 def slow(folder, release):
     Path(sys.argv[2]).touch()
-    time.sleep(float(sys.argv[3]))
+    end = time.monotonic() + float(sys.argv[3])
+    while time.monotonic() < end and not Path(sys.argv[2] + "-go-on").exists():
+        time.sleep(0.02)
     return original(folder, release)
 build.apply_quirks = slow
 print(ensure("9.9.9", "cpu").python)
@@ -36,7 +38,7 @@ print(ensure("9.9.9", "cpu").python)
 
 
 def start(locks: Path, reached: Path, pause: float) -> subprocess.Popen[str]:
-    """Another process that ensures the environment, and pauses just before the end of the build."""
+    """Another process that ensures the environment, and pauses just before the end of the build, or until told."""
     command = [sys.executable, "-c", ENSURE, str(locks), str(reached), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -89,12 +91,13 @@ def test_a_killed_build_does_not_look_whole_and_the_next_one_mends_it(cache: Pat
 
 
 def test_two_processes_build_it_once(cache: Path, locks: Path, tmp_path: Path) -> None:
-    first = start(locks, tmp_path / "first", 1)
+    first = start(locks, tmp_path / "first", 60)
     wait_for(tmp_path / "first")
     second = start(locks, tmp_path / "second", 1)
+    assert second.stderr is not None and "waiting: another patchkit" in second.stderr.readline()
+    (tmp_path / "first-go-on").touch()
     ends = [process.communicate(timeout=60) for process in (first, second)]
     assert ends[0][0] and ends[0][0] == ends[1][0]
-    assert "waiting: another patchkit" in ends[1][1]
     assert not (tmp_path / "second").exists()
 
 

@@ -199,6 +199,7 @@ def test_no_text_is_too_odd(text: str) -> None:
     assert grade.correct == (grade.answer == "25") == (not grade.why)
 
 
+@settings(deadline=None)
 @given(
     st.integers(-(10**6), 10**6),
     st.sampled_from(

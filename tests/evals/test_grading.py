@@ -79,10 +79,8 @@ def test_finds_the_graders_of_this_package():
     assert find_grader("patchkit.evals.graders.python:grade").__name__ == "grade"
 
 
-def test_a_grader_that_runs_code_says_how_it_is_confined(monkeypatch):
-    module = sys.modules["graders_that_fail"]
-    monkeypatch.setattr(module, "confinement", lambda: "in a vault", raising=False)
-    with Grading(GRADER, workers=1) as grading:
+def test_a_grader_that_runs_code_says_how_it_is_confined():
+    with Grading("grader_in_a_vault:grade", workers=1) as grading:
         assert grading.describe() == "in a vault"
 
 

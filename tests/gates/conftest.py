@@ -58,9 +58,10 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     def ensure(release: str, device: str, python: Path | None = None) -> SimpleNamespace:
         return SimpleNamespace(release=release, device=device, python=Path(sys.executable), variables={})
 
-    monkeypatch.setattr(patchkit.environments, "ensure", ensure, raising=False)
-    monkeypatch.setattr(patchkit.environments, "ensure_model", Path, raising=False)
-    monkeypatch.setattr(patchkit.series, "patched_tree", made_up_tree, raising=False)
+    monkeypatch.setattr(patchkit.environments, "ensure", ensure)
+    monkeypatch.setattr(patchkit.environments, "obtainable", lambda *_: Path(sys.executable))
+    monkeypatch.setattr(patchkit.environments, "ensure_model", Path)
+    monkeypatch.setattr(patchkit.series, "patched_tree", made_up_tree)
     monkeypatch.setattr("patchkit.gates.server.WORKER", FAKE_WORKER)
     monkeypatch.setenv("PATCHKIT_VLLM", "0.20.0")
     root = tmp_path / "project"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,19 +42,59 @@ def refusal(what: str) -> Any:
 
 
 def test_an_edited_pin_or_a_bad_series_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"), raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"))
     for ask in (lambda: rig.prepare([]), lambda: rig.environment, lambda: rig.server):
         with pytest.raises(PatchkitError, match="not the pinned upstream"):
             ask()
 
 
 def test_a_missing_model_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace(), raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
     scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="./nowhere")])
     with pytest.raises(PatchkitError, match="there is no model at nowhere"):
         rig.prepare([scenario])
     with pytest.raises(AssertionError, match="the environment was asked for"):
         rig.prepare([])
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (
+            {"release": "9.9.9"},
+            r"^no lock for vLLM 9\.9\.9 on cpu .*; make one with `patchkit lock 9\.9\.9`, or use --python",
+        ),
+        ({"device": "cuda"}, "^patchkit builds no cuda environments; use --python"),
+        ({"python": Path("/nowhere")}, "^--python /nowhere: there is no such file"),
+    ],
+)
+def test_what_no_environment_can_come_from_is_said_before_a_model_is_fetched(
+    more: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ensure_model(*_: Any) -> None:
+        raise AssertionError("a model was asked for")
+
+    monkeypatch.setattr(patchkit.environments, "ensure_model", ensure_model)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
+    asked: dict[str, Any] = {"release": "0.20.0", "model": "smollm2-135m", **more}
+    rig = Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", **asked))
+    scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="smollm2-135m")])
+    for ask in (lambda: rig.prepare([scenario]), lambda: rig.environment, lambda: rig.server):
+        with pytest.raises(PatchkitError, match=why):
+            ask()
+
+
+@pytest.mark.parametrize("command", ["gate", "knockout", "bench accuracy --model smollm2-135m --task arithmetic-3"])
+def test_a_release_without_a_lock_leaves_the_cache_empty(command: str, tmp_path: Path) -> None:
+    environment = os.environ | {"PATCHKIT_HOME": str(tmp_path / "cache")}
+    words = [sys.executable, "-m", "patchkit", *command.split(), "--vllm", "0.20.99"]
+    words += ["--unproven"] if "accuracy" in command else []
+    (tmp_path / "patches").mkdir()
+    subprocess.run([sys.executable, "-m", "patchkit", "init", "mine"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no lock for vLLM 0.20.99" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("written", ["0.20", "0.20.0", "v0.20.0"])
@@ -66,7 +109,7 @@ def test_evidence_names_the_files() -> None:
 
 def test_evidence_of_other_files_admits_no_benchmark(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
-    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree, raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree)
     evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
     assert same_tree(evidence, rig)
     evidence.runtime.tree = "another"

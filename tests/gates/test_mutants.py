@@ -68,7 +68,7 @@ def project(made_up: MadeUp, monkeypatch: pytest.MonkeyPatch) -> Project:
     import patchkit.series
 
     found = Project(made_up.root)
-    monkeypatch.setattr(patchkit.series, "patched_tree", found.tree, raising=False)
+    monkeypatch.setattr(patchkit.series, "patched_tree", found.tree)
     return found
 
 

@@ -128,6 +128,7 @@ def test_garbage_in_a_file(tmp_path: Path, content: bytes, said: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PatchkitError, match=r"cannot read .*/none\.yaml: No such file"):
         load_scenario(tmp_path / "none.yaml")
+    (tmp_path / "scenarios").mkdir()  # else patchkit's own are used
     with pytest.raises(PatchkitError, match="no scenario in"):
         load_scenarios(Project(tmp_path, tmp_path), "made_up")
 

@@ -87,9 +87,13 @@ def test_patches_that_the_release_does_not_take_stay_as_they_are(project: Projec
 
 def test_the_command(project: Project, tree: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "patchkit.series.export", *arguments]
+        command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "patchkit", "export", *arguments]
         return subprocess.run(command, cwd=project.root, capture_output=True, text=True)
 
-    assert run("toy", str(tree)).stdout == "nothing changed\n"
-    assert run("none", str(tree)).stderr == "patchkit: no runtime `none`; known: toy\n"
-    assert run("toy").returncode == 2
+    assert run(str(tree)).stdout == "nothing changed\n"
+    assert run(str(tree), "--runtime", "toy").stdout == "nothing changed\n"
+    other = run(str(tree), "--runtime", "none")
+    assert other.stderr == f"patchkit: {tree} was laid out from toy, not from none; leave out --runtime\n"
+    nowhere = run("nowhere")
+    assert nowhere.returncode == 2 and nowhere.stderr.count("\n") == 1
+    assert "nowhere" in nowhere.stderr and "patchkit apply" in nowhere.stderr

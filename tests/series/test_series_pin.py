@@ -62,8 +62,8 @@ def test_links_and_compiled_files(tmp_path: Path) -> None:
 def test_an_untouched_upstream_passes_and_is_printed(project: Project, toy: Path) -> None:
     pin = load_manifest(project, "toy").pin
     assert check_pin(load_manifest(project, "toy")) == pin
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "patchkit.series.pin", str(toy)]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{pin}\n"
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "patchkit", "pin"]
+    assert subprocess.run(command, cwd=toy, capture_output=True, text=True, check=True).stdout == f"{pin}\n"
 
 
 def test_an_edit_is_refused_with_both_hashes(project: Project, toy: Path) -> None:
@@ -71,7 +71,7 @@ def test_an_edit_is_refused_with_both_hashes(project: Project, toy: Path) -> Non
     manifest = load_manifest(project, "toy")
     with pytest.raises(PatchkitError, match=f"expected tree {manifest.pin}, found ") as refusal:
         check_pin(manifest)
-    assert "git checkout -- " in refusal.value.fix and "patchkit.series.pin" in refusal.value.fix
+    assert "git checkout -- " in refusal.value.fix and "`patchkit pin`" in refusal.value.fix
     assert "edited:" not in refusal.value.what  # no repository around it could tell
 
 

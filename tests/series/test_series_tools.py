@@ -87,7 +87,7 @@ def test_each_patch_can_be_left_out(folder: Path, project: Project) -> None:
 def test_patches_are_as_export_writes_them(folder: Path) -> None:
     for patch in Series.load(folder).patches:
         if "Löwe" not in patch.author[0]:  # git encodes that name, export writes it plainly
-            assert patch.path.read_text() == str(patch), f"rewrite {patch.path.name} with patchkit.series.export"
+            assert patch.path.read_text() == str(patch), f"rewrite {patch.path.name} with `patchkit export`"
 
 
 def test_export_after_git_am_is_a_no_op(folder: Path, upstream: Path) -> None:

@@ -60,7 +60,7 @@ def test_without_an_environment_it_is_unproven(watched: Watched) -> None:
     assert result.return_value == 1
     (one,) = watched.report["releases"]
     assert (one["outcome"], one["applies"]) == ("unproven", True)
-    assert one["why"] == "not gated: no environment; `python -m patchkit.environments.lock RELEASE` makes the lock"
+    assert one["why"] == "not gated: no environment; `patchkit lock RELEASE` makes the lock"
     assert "1 new release: 1 unproven" in result.stdout
 
 
