@@ -26,7 +26,7 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
             raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")
         if not verdicts[name].passed:
             raise PatchkitError(
-                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"mend it, then `{command}`"
+                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"fix it, then `{command}`"
             )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from patchkit.project import Project
 
 
-class Catches(Protocol):
+class NamesGates(Protocol):
     """A patch: where it lies, and the gates in its header."""
 
     @property
@@ -35,7 +35,7 @@ def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scen
         check_named(Series.load(folder).patches, scenarios)
 
 
-def check_named(patches: Iterable[Catches], scenarios: Mapping[str, Scenario]) -> None:
+def check_named(patches: Iterable[NamesGates], scenarios: Mapping[str, Scenario]) -> None:
     """See :func:`check_caught_by`."""
     gates = [gate.name for gate in select(dict(scenarios), "gate")]
     for patch in patches:

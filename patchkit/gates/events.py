@@ -52,7 +52,7 @@ class Started(Event, frozen=True):
     pid: int
 
 
-class Sampling(msgspec.Struct, frozen=True):
+class SamplingCheck(msgspec.Struct, frozen=True):
     """How a step's tokens were drawn, row by row: ``checked`` rows, of which ``greedy`` took their highest logit and
     the others what vLLM's sampler drew for them; ``lone`` rows had one token to choose from. ``unlike``: the first row
     that is not as it must be, as ``{"row", "what"}``.
@@ -76,7 +76,7 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
     repeat: int = 0
     install: int = 0
     runtime: dict[str, float | bool | None] | None = None
-    sampling: Sampling | None = None
+    sampling: SamplingCheck | None = None
     observed: dict[str, Any] | None = None
     poisoned: bool = False
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from patchkit.series.mutant import Mutant
 
 LONGEST_REASON = 600  # characters of a reason that the evidence keeps
-FINE = ("killed", "equivalent")
+ACCEPTED_OUTCOMES = ("killed", "equivalent")
 
 
-class End(NamedTuple):
+class TrialResult(NamedTuple):
     """What became of a mutant, at which gate, and what that said."""
 
     outcome: Outcome
@@ -31,7 +31,7 @@ class End(NamedTuple):
     reason: str = ""
 
 
-class Seen(NamedTuple):
+class GateFindings(NamedTuple):
     """What one gate said of a mutant; ``trouble`` is the worker's own, from which nothing follows."""
 
     reasons: Sequence[str] = ()
@@ -39,18 +39,18 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class Trial:
+class MutantTrial:
     """A mutant, its tree, the gates that it ran on so far, the seconds that took, and how it ended, if it did."""
 
     mutant: Mutant
     tree: Tree
     gates: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    end: End | None = None
+    result: TrialResult | None = None
 
     def record(self) -> MutantRun:
         """It as evidence; what did not end is not known."""
-        outcome, by, reason = self.end or End("unknown")
+        outcome, by, reason = self.result or TrialResult("unknown")
         return MutantRun(
             mutant=self.mutant.name,
             family=self.mutant.family,
@@ -65,10 +65,10 @@ class Trial:
         )
 
 
-Judge = Callable[[Trial], End | None]
+Judge = Callable[[MutantTrial], TrialResult | None]
 
 
-class Trials:
+class MutantTrials:
     """Every mutant on the gates that its header names; those that are green still, on all others, the cheapest first.
 
     A gate judges mutants only after it was green on the series as it is.
@@ -79,100 +79,100 @@ class Trials:
     ) -> None:
         self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
-        self._trials = [Trial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
+        self._trials = [MutantTrial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
         self.control: dict[str, GateRun] = {}
 
-    def run(self) -> Iterator[GateRun | Trial]:
+    def run(self) -> Iterator[GateRun | MutantTrial]:
         """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown.
 
         Yields each gate that ran on the series as it is, and each trial that came to its end.
         """
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
-        if not (yield from self._judge_series([name for name in self._gates if name in named])):
+        if not (yield from self._run_control([name for name in self._gates if name in named])):
             return
-        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
-        rest = [trial for trial in self._trials if trial.end is None]
+        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._run_named_gates)
+        rest = [trial for trial in self._trials if trial.result is None]
         if not rest:
             return
-        if (yield from self._judge_series([name for name in self._gates if name not in named])):
-            yield from self._judge_all(rest, self._on_others)
+        if (yield from self._run_control([name for name in self._gates if name not in named])):
+            yield from self._judge_all(rest, self._run_other_gates)
         else:
             red = next(gate for gate in self.control.values() if not gate.passed)
             for trial in rest:
-                trial.end = End("unknown", red.gate, f"red without a mutant: {red.reason}")
+                trial.result = TrialResult("unknown", red.gate, f"red without a mutant: {red.reason}")
 
     @property
-    def ends(self) -> list[End]:
+    def results(self) -> list[TrialResult]:
         """How the mutants ended that came to their end."""
-        return [trial.end for trial in self._trials if trial.end]
+        return [trial.result for trial in self._trials if trial.result]
 
     def records(self) -> list[MutantRun]:
         """What became of every mutant, in their order; nothing if none was judged."""
-        judged = any(trial.end for trial in self._trials)
+        judged = any(trial.result for trial in self._trials)
         return [trial.record() for trial in self._trials] if judged else []
 
     # The series as it is.
 
-    def _judge_series(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
+    def _run_control(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
         """Run gates on the series without a mutant; whether all of them are green."""
-        for name, verdict in self._runner.side_by_side(self._run_series, names):
+        for name, verdict in self._runner.side_by_side(self._run_control_gate, names):
             seconds = round(verdict.seconds, 1)
             self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
             yield self.control[name]
         return all(self.control[name].passed for name in names)
 
-    def _run_series(self, name: str) -> Verdict:
+    def _run_control_gate(self, name: str) -> Verdict:
         return self._runner.run_until_red(self._gates[name], self._runner.rig.tree)
 
     # Mutants.
 
-    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> Iterator[Trial]:
-        for trial, end in self._runner.side_by_side(judge, trials):
-            trial.end = end
-            if end:
+    def _judge_all(self, trials: Sequence[MutantTrial], judge: Judge) -> Iterator[MutantTrial]:
+        for trial, result in self._runner.side_by_side(judge, trials):
+            trial.result = result
+            if result:
                 yield trial
 
-    def _on_named(self, trial: Trial) -> End | None:
+    def _run_named_gates(self, trial: MutantTrial) -> TrialResult | None:
         """Killed if one of the named gates is red for its reason; if one is red for another, its header is wrong."""
-        otherwise: End | None = None
+        otherwise: TrialResult | None = None
         for name in dict.fromkeys(gate for gate, _ in trial.mutant.caught_by):
             wanted = [reason for gate, reason in trial.mutant.caught_by if gate == name]
-            seen = self._on(trial, self._gates[name], wanted)
+            seen = self._run_gate(trial, self._gates[name], wanted)
             if seen.trouble:
-                return End("unknown", name, seen.trouble)
-            if told := [reason for reason in seen.reasons if matches(reason, wanted)]:
-                return End("killed", name, told[0])
+                return TrialResult("unknown", name, seen.trouble)
+            if matching := [reason for reason in seen.reasons if matches(reason, wanted)]:
+                return TrialResult("killed", name, matching[0])
             if seen.reasons and otherwise is None:
-                otherwise = End("misattributed", name, seen.reasons[0])
+                otherwise = TrialResult("misattributed", name, seen.reasons[0])
         return otherwise
 
-    def _on_others(self, trial: Trial) -> End:
+    def _run_other_gates(self, trial: MutantTrial) -> TrialResult:
         """Any red gate kills it, but its header named none that is."""
         others = [name for name in self._gates if name not in trial.gates]
         for name in sorted(others, key=lambda name: self.control[name].seconds):
-            seen = self._on(trial, self._gates[name])
+            seen = self._run_gate(trial, self._gates[name])
             if seen.trouble:
-                return End("unknown", name, seen.trouble)
+                return TrialResult("unknown", name, seen.trouble)
             if seen.reasons:
-                return End("misattributed", name, seen.reasons[0])
-        return End("equivalent" if trial.mutant.equivalent else "survived")
+                return TrialResult("misattributed", name, seen.reasons[0])
+        return TrialResult("equivalent" if trial.mutant.equivalent else "survived")
 
-    def _on(self, trial: Trial, gate: Scenario, wanted: Sequence[re.Pattern[str]] = ()) -> Seen:
+    def _run_gate(self, trial: MutantTrial, gate: Scenario, wanted: Sequence[re.Pattern[str]] = ()) -> GateFindings:
         """One gate, up to the first part that is red for a wanted reason, or, where none is wanted, that is red."""
         trial.gates.append(gate.name)
         reasons: list[str] = []
-        for part in telling_first(gate.parts, wanted):
+        for part in named_parts_first(gate.parts, wanted):
             run = self._run_part(trial, gate, part)
             if trouble := trouble_of(run):
-                return Seen(trouble=trouble)
+                return GateFindings(trouble=trouble)
             judged = self._runner.judge(gate, [run], trial.tree).parts[0]
             found = [f"{part.name}: {reason}" for reason in judged.broken]
             reasons += found
             if found and (not wanted or any(matches(reason, wanted) for reason in found)):
                 break
-        return Seen(reasons)
+        return GateFindings(reasons)
 
-    def _run_part(self, trial: Trial, gate: Scenario, part: Part) -> Run:
+    def _run_part(self, trial: MutantTrial, gate: Scenario, part: Part) -> Run:
         """One part; once more where the worker was in trouble, which another's run may have brought upon it."""
         for _ in range(2):
             run = self._runner.run_part(gate, part, trial.tree)
@@ -187,7 +187,7 @@ def matches(reason: str, wanted: Sequence[re.Pattern[str]]) -> bool:
     return any(one.search(reason) for one in wanted)
 
 
-def telling_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> list[Part]:
+def named_parts_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> list[Part]:
     """The parts of a gate, those first that a wanted reason names as ``part: …``."""
 
     def named(part: Part) -> bool:

@@ -67,8 +67,8 @@ def merge(shared: Mapping[str, Any], overlay: Overlay, where: str) -> dict[str, 
             addition = msgspec.convert(raw, Addition)
             parts[raw["name"]] = added(known, addition)
         except (msgspec.ValidationError, ValueError) as error:
-            told = field_first(str(error)) if isinstance(error, msgspec.ValidationError) else str(error)
-            raise PatchkitError(f"{where}: parts[{number}]: {told}", MAY) from None
+            what = field_first(str(error)) if isinstance(error, msgspec.ValidationError) else str(error)
+            raise PatchkitError(f"{where}: parts[{number}]: {what}", MAY) from None
     merged = {**shared, "parts": [*parts.values()]}
     return merged if overlay.timeout is None else merged | {"timeout": overlay.timeout}
 
@@ -92,7 +92,7 @@ def installs_over(shared: Settings | list[Settings], own: Settings | list[Settin
     """The settings of each install, an overlay's over the shared ones.
 
     Raises:
-        ValueError: both are lists, and which goes over which cannot be told.
+        ValueError: both are lists, so it is not known which settings belong to which install.
     """
     if isinstance(shared, list) and isinstance(own, list):
         raise ValueError("runtime: both the shared part and the overlay list installs")

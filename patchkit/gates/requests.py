@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptRequest:
     """What one prompt asks for; ``group`` is the number of its group in the call."""
 
     group: int
@@ -19,10 +19,10 @@ class Asked:
     seeded: bool
 
 
-def requests_of(call: Call) -> list[Asked]:
+def requests_of(call: Call) -> list[PromptRequest]:
     """Every prompt of a call; outputs refer to them by their place."""
     return [
-        Asked(number, group.n, group.sampling, group.seed is not None)
+        PromptRequest(number, group.n, group.sampling, group.seed is not None)
         for number, group in enumerate(call.groups)
         for _ in range(group.prompts.count)
     ]

@@ -15,8 +15,8 @@ from patchkit.console import working
 from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Versions, hardware, now, this_command
 from patchkit.gates.scenario import Scenario
-from patchkit.gates.server import WorkerServer
 from patchkit.gates.settings import Settings
+from patchkit.gates.worker_client import WorkerClient
 
 if TYPE_CHECKING:
     from patchkit.environments import Environment
@@ -32,7 +32,7 @@ class Rig:
         self.workers = how_many_workers(settings.workers, settings.device)
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
-        self._server: WorkerServer | None = None
+        self._worker_client: WorkerClient | None = None
 
     @cached_property
     def environment(self) -> Environment:
@@ -45,17 +45,17 @@ class Rig:
         return ensure(self.settings.release, self.settings.device, self.settings.python)
 
     @property
-    def server(self) -> WorkerServer:
+    def worker_client(self) -> WorkerClient:
         """The worker, importing vLLM or already warm."""
-        if self._server is None:
-            self._server = WorkerServer(
+        if self._worker_client is None:
+            self._worker_client = WorkerClient(
                 self.environment,
                 self.workers,
                 variables=self.variables,
                 cards=cards_for(self.workers, self.settings.device),
             )
-            self._server.start()
-        return self._server
+            self._worker_client.start()
+        return self._worker_client
 
     @property
     def variables(self) -> dict[str, str]:
@@ -96,9 +96,9 @@ class Rig:
         self.check()
         for name in {part.model for scenario in scenarios for part in scenario.parts}:
             self.model(name)
-        _ = self.environment, self.server
+        _ = self.environment, self.worker_client
         with working(f"importing vLLM {self.settings.release}"):
-            self.server.wait_ready()
+            self.worker_client.wait_ready()
 
     def check(self) -> None:
         """Pin, series, and whether there can be an environment: all that costs nothing to find out."""
@@ -123,7 +123,7 @@ class Rig:
 
     def circumstances(self) -> Circumstances:
         """What can be said before anything is run."""
-        ready, tree = self.server.wait_ready(), self.tree
+        ready, tree = self.worker_client.wait_ready(), self.tree
         versions = Versions(python=ready.python, torch=ready.torch, vllm=ready.vllm, transformers=ready.transformers)
         return Circumstances(
             command=this_command(),
@@ -141,8 +141,8 @@ class Rig:
 
     def close(self) -> None:
         """End the worker and whatever it still runs."""
-        if self._server is not None:
-            self._server.close()
+        if self._worker_client is not None:
+            self._worker_client.close()
 
     def __enter__(self) -> Rig:
         return self

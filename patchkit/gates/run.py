@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from patchkit.gates.scenario import Part
 
 
-class Counted(Protocol):
+class CounterDeclaration(Protocol):
     """What a runtime declares of one of its counters; see ``patchkit.series.manifest.Counter``."""
 
     @property
@@ -23,7 +23,7 @@ class Counted(Protocol):
     def means(self) -> str: ...
 
 
-class Declares(Protocol):
+class RuntimeDeclaration(Protocol):
     """What a run needs to know of a runtime: a manifest says it."""
 
     @property
@@ -35,7 +35,7 @@ class Declares(Protocol):
     @property
     def off(self) -> Mapping[str, Any] | None: ...
     @property
-    def counters(self) -> Mapping[str, Counted]: ...
+    def counters(self) -> Mapping[str, CounterDeclaration]: ...
     @property
     def gates(self) -> Path: ...
     @property
@@ -52,7 +52,7 @@ class Run:
     """
 
     part: Part
-    runtime: Declares | None = None
+    runtime: RuntimeDeclaration | None = None
     installs: Sequence[Mapping[str, Any]] = ()
     steps: list[Step] = field(default_factory=list)
     result: Result | None = None
@@ -74,7 +74,7 @@ class Run:
             self.exit = event
 
     @property
-    def counters(self) -> Mapping[str, Counted]:
+    def counters(self) -> Mapping[str, CounterDeclaration]:
         """The counters that the runtime declares."""
         return self.runtime.counters if self.runtime else {}
 

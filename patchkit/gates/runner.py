@@ -94,7 +94,7 @@ class Runner:
         return verdict
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
-        return self.rig.server.submit(
+        return self.rig.worker_client.submit(
             part,
             scenario=scenario.name,
             model=self.rig.model(part.model),

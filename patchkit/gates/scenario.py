@@ -147,10 +147,10 @@ class Part(Declared, frozen=True, dict=True):
             raise ValueError("checks_hold needs `checks: MODULE`")
 
     def for_worker(self) -> dict[str, Any]:
-        """What the worker is told: everything but what must hold."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        told.pop("invariants", None)
-        return told | {"runtime": self.installs()}
+        """The part as the worker receives it: everything but its invariants."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        fields.pop("invariants", None)
+        return fields | {"runtime": self.installs()}
 
     def installs(self) -> list[Settings]:
         """What each install of the runtime is given; most parts have one."""

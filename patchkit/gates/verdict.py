@@ -12,7 +12,7 @@ from patchkit.gates.run import Run
 from patchkit.gates.scenario import Scenario
 
 
-class Symptomatic(Protocol):
+class PatchSymptoms(Protocol):
     """What a verdict needs to know of a patch."""
 
     @property
@@ -23,7 +23,7 @@ class Symptomatic(Protocol):
     def caught_by(self) -> Sequence[tuple[str, re.Pattern[str]]]: ...
 
 
-def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[Symptomatic] = ()) -> Verdict:
+def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[PatchSymptoms] = ()) -> Verdict:
     """Judge a scenario by the runs of its parts; fewer runs than parts are fine only when the last one is red."""
     judged = [judge_part(run) for run in runs]
     parts = [part for part, _ in judged]
@@ -85,13 +85,13 @@ def merged(parts: Sequence[PartVerdict]) -> dict[str, Figure]:
     }
 
 
-def resembles(scenario: str, reason: str, patches: Sequence[Symptomatic]) -> str | None:
+def resembles(scenario: str, reason: str, patches: Sequence[PatchSymptoms]) -> str | None:
     """The patches whose symptom this reason shows; those that name this very scenario go before those that do not."""
     exact = [patch for patch in patches if shows(patch, reason, scenario)]
     alike = exact or [patch for patch in patches if shows(patch, reason)]
     return " or ".join(f"drift {patch.drift} ({patch.name})" for patch in alike) or None
 
 
-def shows(patch: Symptomatic, reason: str, scenario: str | None = None) -> bool:
+def shows(patch: PatchSymptoms, reason: str, scenario: str | None = None) -> bool:
     """Whether a reason matches what a patch's Caught-By says of a scenario, or of any."""
     return any(symptom.search(reason) for named, symptom in patch.caught_by if scenario in (None, named))

@@ -21,7 +21,7 @@ class Skipped(Exception):  # noqa: N818 - it is no error
     """This release has not what a check is about; says what that is."""
 
 
-class Bench:
+class CheckContext:
     """What a check works with.
 
     Attributes:
@@ -87,34 +87,34 @@ def run_checks(request: dict[str, Any], channel: Channel) -> int:
     try:
         load_package(request["gates"])
         checks = importlib.import_module(f"{PACKAGE}.{request['part']['checks']}").checks
-        bench = Bench(request)
+        context = CheckContext(request)
         loaded = round(time.monotonic() - began, 3)
-        done = [run_check(check, bench) for check in checks]
-    except Exception as error:  # anybody's code; the caller is told how it died
+        done = [run_check(check, context) for check in checks]
+    except Exception as error:  # anybody's code; the caller learns how it died
         channel.send("error", run=request["run"], **describe(error, request.get("gates")))
         return 1
     channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded)
     return 0
 
 
-def run_check(check: Callable[[Bench], None], bench: Bench) -> dict[str, Any]:
+def run_check(check: Callable[[CheckContext], None], context: CheckContext) -> dict[str, Any]:
     """One check: ``held`` is null where it was skipped."""
     print(f"check {check.__name__}", file=sys.stderr, flush=True)  # among the last words, should it never end
     began = time.monotonic()
     held, reason = True, ""
     try:
-        check(bench)
+        check(context)
     except Skipped as skipped:
         held, reason = None, str(skipped)
     except Exception as error:
-        held, reason = False, " ".join(f"{told(error)}".split())
+        held, reason = False, " ".join(f"{error_line(error)}".split())
         traceback.print_exc()
     finally:
-        bench.tidy()
+        context.tidy()
     return {"name": check.__name__, "held": held, "reason": reason, "seconds": round(time.monotonic() - began, 3)}
 
 
-def told(error: Exception) -> str:
+def error_line(error: Exception) -> str:
     """What an error says, in a line; where it came from if that is not a check's own objection."""
     if isinstance(error, AssertionError) and str(error):
         return str(error)

@@ -23,7 +23,7 @@ class Tokens:
     metadata: Any
 
 
-class Look:
+class DrawProbeRunner:
     """Shows a probe the steps of a draw; ``seconds`` is what that took, with the waits for the device that it made."""
 
     def __init__(
@@ -41,8 +41,8 @@ class Look:
     def figures(self) -> dict[str, Any] | None:
         """What the probe makes of the draw; None where there is no probe."""
         with self._timed():
-            told: dict[str, Any] | None = self._probe.figures()
-        return told
+            figures: dict[str, Any] | None = self._probe.figures()
+        return figures
 
     def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
         result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)

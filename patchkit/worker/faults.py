@@ -23,10 +23,10 @@ LATER_ID = "-later"
 class Faults:
     """The faults of one part: ``{"fault", "call", "step"}`` in mid-run, or a name alone: before the engine."""
 
-    def __init__(self, asked: Iterable[str | dict[str, Any]]) -> None:
+    def __init__(self, faults: Iterable[str | dict[str, Any]]) -> None:
         self._engine: Engine | None = None
         self._waiting: list[tuple[int, int, Fault]] = []
-        for one in asked:
+        for one in faults:
             fault = FAULTS[one if isinstance(one, str) else one["fault"]]()
             fault.arm()
             if isinstance(one, str):
@@ -34,7 +34,7 @@ class Faults:
             else:
                 self._waiting.append((one["call"], one.get("step") or 0, fault))
 
-    def attend(self, engine: Engine) -> None:
+    def attach(self, engine: Engine) -> None:
         """The engine is there, and no runtime yet: faults that come later know what to put in place of its hooks."""
         self._engine = engine
         for _, _, fault in self._waiting:
@@ -83,7 +83,7 @@ class RunnerReplaced(Fault):
         if engine is None:
             override(self.owner, **self._methods)
         else:
-            become(self.live(engine), **self._methods)
+            change_class(self.live(engine), **self._methods)
 
     def live(self, engine: Engine) -> Any:
         """The object of a live engine that changes."""
@@ -116,7 +116,7 @@ class PrepareInputsReordered(Fault):
             prepared = original(runner, *given, **named)
             if not self.on:
                 return prepared
-            at = place_of_indices(prepared)
+            at = position_of_indices(prepared)
             tokens = prepared[at].diff(prepend=prepared[at].new_full((1,), -1))
             return (*prepared[:at], tokens, *prepared[at:])
 
@@ -127,10 +127,10 @@ class PrepareInputsReordered(Fault):
 
         def for_the_caller(runner: Any, *given: Any, **named: Any) -> Any:
             prepared = GPUModelRunner._prepare_inputs(runner, *given, **named)  # the runtime's, where it has hooked it
-            at = place_of_indices(prepared)
+            at = position_of_indices(prepared)
             return (*prepared[:at], *prepared[at + 1 :])
 
-        change = partial(override, GPUModelRunner) if engine is None else partial(become, engine.runner)
+        change = partial(override, GPUModelRunner) if engine is None else partial(change_class, engine.runner)
         change(_prepare_inputs=for_the_caller)
 
 
@@ -192,17 +192,17 @@ def override(owner: type, **methods: Any) -> None:
 
     def __init__(self: Any, *given: Any, **named: Any) -> None:  # noqa: N807
         begin(self, *given, **named)
-        become(self, **methods)
+        change_class(self, **methods)
 
     owner.__init__ = __init__
 
 
-def become(instance: Any, **methods: Any) -> None:
+def change_class(instance: Any, **methods: Any) -> None:
     """Make an object one of a subclass that has these methods."""
     instance.__class__ = type(f"Later{type(instance).__name__}", (type(instance),), methods)
 
 
-def place_of_indices(prepared: tuple[Any, ...]) -> int:
+def position_of_indices(prepared: tuple[Any, ...]) -> int:
     """Where the first tensor of row numbers stands."""
     return next(
         at

@@ -24,11 +24,11 @@ Table = dict[Any, dict[str, Any]]
 OF_CLASSES = (types.FunctionType, staticmethod, classmethod, property, functools.partial, functools.partialmethod)
 GLOBAL_HOOKS = torch.nn.modules.module
 SLACK = 1 << 18  # bytes of small tensors that vLLM and the worker make in a pass and keep
-MOST = 12  # differences of a kind that are told
+MOST_REPORTED = 12  # differences of a kind that are reported
 
 
 class Snapshot:
-    """How vLLM and the engine stand now; :meth:`differences` tells what has become of them."""
+    """How vLLM and the engine stand now; :meth:`differences` returns what has changed."""
 
     def __init__(self, llm: LLM, engine: Engine) -> None:
         self._objects = dict(objects_of(llm, engine))
@@ -39,7 +39,7 @@ class Snapshot:
 
     def differences(self) -> Left:
         """What is not as it was, at most a few of each kind."""
-        return [*self._attributes()[:MOST], *self._added_hooks()[:MOST], *self._held()]
+        return [*self._attributes()[:MOST_REPORTED], *self._added_hooks()[:MOST_REPORTED], *self._held()]
 
     def _look(self) -> Table:
         """What each object has in place of its class's methods, or beside them."""
@@ -164,7 +164,7 @@ class Randomness:
         self._states = generator_states()
 
     def check(self, step: int) -> None:
-        """They should stand where they stood; each is told once."""
+        """They should stand where they stood; each is reported once."""
         known = {one["name"] for one in self.moved}
         for name, state in generator_states().items():
             if name not in known and state != self._states[name]:
@@ -190,14 +190,14 @@ def counters_of(runtime: Any) -> dict[str, Any]:
 
 
 def after_uninstall(runtime: Any, counted: dict[str, Any]) -> Left:
-    """What is wrong with a runtime that was uninstalled: it must still tell its counters, and bear a second call."""
+    """What is wrong with a runtime that was uninstalled: it must still return its counters, and allow a second call."""
     left: Left = []
     try:
         now = counters_of(runtime)
         for name in counted.keys() | now.keys():
             if repr(now.get(name)) != repr(counted.get(name)):
                 left.append({"what": "counter", "name": name, "was": counted.get(name), "is": now.get(name)})
-    except Exception as error:  # anybody's code
+    except Exception as error:  # code of the runtime, which may raise anything
         left.append({"what": "raised", "name": "counters()", "is": f"{type(error).__name__}: {error}"})
     try:
         runtime.uninstall()

@@ -41,11 +41,11 @@ def check_sampling(sampling: Sampling, off: bool) -> dict[str, Any]:
         "greedy": greedy,
         "drawn": rows - greedy,
         "lone": int((kept.sum(dim=1) == 1).sum()),
-        "unlike": first_unlike(sampling, kept, off),
+        "unlike": first_mismatch(sampling, kept, off),
     }
 
 
-def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str, Any] | None:
+def first_mismatch(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str, Any] | None:
     """The first row that is not as it must be, and how so; None if there is none."""
     random = ~sampling.greedy
     if bool(random.any()):
@@ -76,7 +76,7 @@ def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str,
     return {"row": row, "what": what}
 
 
-def upright(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
+def undo_greedy_sign(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
     """What was drawn from; up to 0.10.2 vLLM divides a greedy row by -1 behind its argmax: undone here."""
     if after is None or after.shape != filtered.shape:
         return after

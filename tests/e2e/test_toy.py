@@ -25,7 +25,7 @@ from patchkit.series.pin import tree_hash, upstream_blobs
 from .conftest import CHECKOUT, RELEASE
 
 CODE = '''
-"""Counts; and does one thing wrong if it is told to."""
+"""Counts; and does one thing wrong if a setting says so."""
 
 import torch
 from vllm.v1.sample.sampler import Sampler

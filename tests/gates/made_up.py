@@ -29,7 +29,7 @@ def patch(number: int, scenario: str, reason: str, *depends: str) -> SimpleNames
     """What the gates need to know of a patch."""
     return SimpleNamespace(
         number=number,
-        name=f"{number:04}-mend",
+        name=f"{number:04}-fix",
         drift=number,
         caught_by=((scenario, re.compile(reason)),),
         applies_to=SpecifierSet(">=0.11.0"),

@@ -92,6 +92,6 @@ def make_run(
         steps = [make_step(0, 0), *(make_step(number) for number in range(1, 24))]
     if passes is None:
         passes = [make_pass(counters={name: sum(step.of(name) for step in steps) for name in COUNTERS})]
-    told = {"event": "result", "run": "r", "passes": passes, **result}
-    result_ = msgspec.convert(told, Result)
+    sent = {"event": "result", "run": "r", "passes": passes, **result}
+    result_ = msgspec.convert(sent, Result)
     return Run(part, make_runtime(), [{"strength": 0.8}], list(steps), result_, exit=Exit("r", code=0))

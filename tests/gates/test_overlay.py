@@ -44,7 +44,7 @@ def overlays(draw: st.DrawFn) -> dict[str, Any]:
     return {"extends": "made_up", "parts": parts}
 
 
-def mended(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+def corrected(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
     """The overlay with a whole part wherever the shared scenario has none of that name."""
     known = {one["name"] for one in shared["parts"]}
     return overlay | {"parts": [one if one["name"] in known else part(**one) for one in overlay["parts"]]}
@@ -52,7 +52,7 @@ def mended(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
 
 @given(shared_scenarios(), overlays())
 def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
-    overlay = mended(shared, overlay)
+    overlay = corrected(shared, overlay)
     before = deepcopy((shared, overlay))
     merged = merge(shared, read_overlay(overlay, "o.yaml"), "o.yaml")
     assert (shared, overlay) == before, "neither is changed"
@@ -79,7 +79,7 @@ def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], ov
 
 @given(shared_scenarios(), overlays())
 def test_merging_again_changes_nothing(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
-    read = read_overlay(mended(shared, overlay), "o.yaml")
+    read = read_overlay(corrected(shared, overlay), "o.yaml")
     once = merge(shared, read, "o.yaml")
     known = {one["name"] for one in shared["parts"]}
     again = (

@@ -69,7 +69,7 @@ assert not checks.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 7, 9]
 
 
 class Norm(torch.nn.Module):
-    """A norm whose return is ``made(x, residual)``."""
+    """A norm that returns ``made(x, residual)``."""
 
     def __init__(self, made):
         super().__init__()

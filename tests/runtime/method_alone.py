@@ -97,7 +97,7 @@ def check_learning(form: Network, rule: Optimiser) -> None:
 
 
 def check_shared_and_first_rows() -> None:
-    """One distiller for all prompts; and one row a prompt, whose prediction serves its others."""
+    """One distiller for all prompts; and one row a prompt, with its prediction used for the prompt's other rows."""
     source, target = torch.randn(2, 5, HIDDEN, generator=torch.Generator().manual_seed(2))
     rows = [4, 9, 4, 4, 9]
     shared = bank_of(FORMS[0], RULES[0], shared=True)

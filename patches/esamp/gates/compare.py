@@ -1,4 +1,4 @@
-"""How far apart are two tensors that should be the same, and how far may they be."""
+"""Distances between tensors that should be equal, and the tolerances for them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 @dataclass(frozen=True)
 class Tolerances:
-    """The largest difference of each quantity that is rounding and no mistake; see ``unlike`` and ``apart``."""
+    """The largest difference of each quantity that rounding explains: see the three functions below."""
 
     predicted: float
     losses: float
@@ -15,7 +15,7 @@ class Tolerances:
     state: float
 
 
-def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+def row_differences(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     """``[rows]``: for each row of two ``[rows, n]``, the root mean square of its numbers' differences.
 
     Each number is measured by its own size plus the typical (median) one of its row, so that the few enormous numbers
@@ -30,21 +30,21 @@ def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     size = expected.abs() + expected.abs().median(dim=1, keepdim=True).values
     difference = (found - expected).abs() / size.clamp_min(1e-30)
     same = (found == expected) | (found.isnan() & expected.isnan())
-    return settled(difference, same).square().mean(1).sqrt()
+    return finite_or_infinite(difference, same).square().mean(1).sqrt()
 
 
-def unlike_logits(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+def logit_differences(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
     """``[rows]``: the largest difference of a logit by ``size`` ``[rows]``; infinite where other tokens survive."""
     difference = (found - expected).abs() / size.clamp_min(1e-30).unsqueeze(1)
-    return settled(difference, found == expected).amax(1)
+    return finite_or_infinite(difference, found == expected).amax(1)
 
 
-def settled(difference: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+def finite_or_infinite(difference: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
     """0 where two numbers are the same, and infinite where their difference is no number."""
     return torch.where(same, 0.0, difference.nan_to_num(float("inf"), posinf=float("inf")))
 
 
-def apart(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> float:
+def relative_distance(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> float:
     """How far ``found`` is from ``expected``, by the way from ``start`` to ``expected``; all flat, of one size.
 
     By the lengths of the whole: an optimiser that divides by the root of the squares makes a step of full size out of a

@@ -43,14 +43,14 @@ class DrawProbe:
             self._trained_on.update({prompt: count * EVERY for prompt, count in rows.items()})
 
     def figures(self) -> dict[str, float | int | None]:
-        """See ``figures`` in ``runtime.yaml``; None for what could not be told."""
+        """See ``figures`` in ``runtime.yaml``; None where there is nothing to compute it from."""
         last = self._looks[-max(1, len(self._looks) // LAST) :] if self._looks else []
         rows = sum(look[0] for look in last)
         error = sum(look[0] * look[1] for look in last) / rows if rows else None
         mean_error = sum(look[0] * look[2] for look in last) / rows if rows else None
-        told = None if error is None or mean_error is None else explained(error, mean_error)
+        variance_explained = None if error is None or mean_error is None else explained(error, mean_error)
         return {
-            "explained_variance": told,
+            "explained_variance": variance_explained,
             "tokens_to_learn": self._curve.rows_to_learn(),
             "loss": error,
             "running_mean_loss": mean_error,

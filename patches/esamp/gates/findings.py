@@ -45,10 +45,10 @@ class Findings:
         """Something is not as it must be; the first of each quantity is kept."""
         if row is not None:
             where = {"row": row.place, "prompt": row.prompt, "sample": row.sample, **where}
-        told = None if difference is None else number(min(difference, 1e30))
-        self.wrong.setdefault(quantity, {"what": what, "difference": told, **where})
+        rounded = None if difference is None else number(min(difference, 1e30))
+        self.wrong.setdefault(quantity, {"what": what, "difference": rounded, **where})
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON; an infinite difference as a very large number."""
         return {
             "compared": self.compared,

@@ -12,11 +12,11 @@ from statistics import mean, median
 from typing import Any
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
-# Of the order in which ``learning.Bin.told`` gives them.
+# In the order of ``learning.Bin.as_list``.
 STEPS, ROWS, ERROR, UNTRAINED_ERROR, MEAN_ERROR, WON, UNTRAINED_WON, PAIRS = range(8)
 STEPS_A_BIN = 16
 KINDS = ("compared", "greedy", "tempered", "filtered", "beside_prefill", "resumed", "prompts", "untouched", "left")
@@ -72,28 +72,28 @@ def sentence(quantity: str, wrong: dict[str, Any]) -> str:
     """``predicted: row 3 (prompt 1 sample 0): the prediction is not the reference's, off by 0.02``."""
     where = ""
     if wrong.get("row") is not None:
-        where = f"row {wrong['row']} ({whose(wrong.get('prompt'), wrong.get('sample'))}): "
+        where = f"row {wrong['row']} ({owner_name(wrong.get('prompt'), wrong.get('sample'))}): "
     elif wrong.get("prompt") is not None:
         where = f"prompt {wrong['prompt']}: "
     by = f", off by {wrong['difference']:.3g}" if wrong.get("difference") is not None else ""
-    found = f", to {whose(*wrong['found'])}" if wrong.get("found") else ""
+    found = f", to {owner_name(*wrong['found'])}" if wrong.get("found") else ""
     return f"{quantity}: {where}{wrong['what']}{found}{by}"
 
 
-def whose(prompt: Any, sample: Any) -> str:
+def owner_name(prompt: Any, sample: Any) -> str:
     """``prompt 1 sample 0``."""
     if prompt is None:
         return "nobody's"
     return f"prompt {prompt}" if sample is None else f"prompt {prompt} sample {sample}"
 
 
-@invariant(tells=(tell_count(50, "reference_rows", "{} rows equal the engine's own"),))
+@invariant(clauses=(count_clause(50, "reference_rows", "{} rows equal the engine's own"),))
 def rows(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Captured source and target rows are those that the worker cut out of the engine itself, bit for bit."""
     yield from compared(run, figures, "reference_rows", "source", "target")
 
 
-@invariant(tells=(tell_count(56, "credited_rows", "{} rows credited"),))
+@invariant(clauses=(count_clause(56, "credited_rows", "{} rows credited"),))
 def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every decode row belongs to the prompt and the sample that it came from."""
     for step in run.decoding:
@@ -104,7 +104,7 @@ def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     yield from compared(run, figures, "credited_rows", "credited")
 
 
-@invariant(tells=(tell_count(51, "predicted_rows", "{} predictions equal the reference's"),))
+@invariant(clauses=(count_clause(51, "predicted_rows", "{} predictions equal the reference's"),))
 def predicted(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every row's prediction is the reference's, within the tolerance of the type."""
     yield from compared(run, figures, "predicted_rows", "predicted")
@@ -174,7 +174,7 @@ class Intervened(Params, frozen=True):
         self.at_least(0, *KINDS[1:])
 
 
-@invariant(params=Intervened, tells=(tell_count(52, "intervened_rows", "{} rows of logits equal the reference's"),))
+@invariant(params=Intervened, clauses=(count_clause(52, "intervened_rows", "{} rows of logits equal the reference's"),))
 def intervened(run: Run, params: Intervened, figures: Figures) -> Iterator[Broken]:
     """Every decode row draws from the reference's logits, and every other row from the model's, bit for bit."""
     totals = dict.fromkeys(KINDS, 0)

@@ -32,9 +32,9 @@ class Running:
             self._mean, self._squares = torch.zeros_like(rows[0]), torch.zeros_like(rows[0])
         # Chan's formula: two sets of rows, each with its own mean and sum of squares, become one.
         mean, total = rows.mean(0), self.count + len(rows)
-        apart = mean - self._mean
-        self._squares += (rows - mean).square().sum(0) + apart.square() * (self.count * len(rows) / total)
-        self._mean = self._mean + apart * (len(rows) / total)
+        shift = mean - self._mean
+        self._squares += (rows - mean).square().sum(0) + shift.square() * (self.count * len(rows) / total)
+        self._mean = self._mean + shift * (len(rows) / total)
         self.count = total
 
     def error(self, rows: torch.Tensor) -> float | None:
@@ -81,7 +81,7 @@ class Bin:
     untrained_won: float = 0.0
     pairs: int = 0
 
-    def told(self) -> list[float]:
+    def as_list(self) -> list[float]:
         """In the order of the fields, rounded for the way to the invariants."""
         sums = (self.error, self.untrained_error, self.mean_error, self.won, self.untrained_won)
         return [self.steps, self.rows, *(float(f"{value:.6g}") for value in sums), self.pairs]

@@ -253,7 +253,7 @@ def make_optimiser(parameters: list[nn.Parameter], method: Method) -> torch.opti
     raise ValueError(f"the reference knows no optimiser {method.optimiser!r}, only adam, adamw, sgd")
 
 
-class Learners:
+class Distillers:
     """The distillers of a run: one a prompt, or one for all."""
 
     def __init__(self, hidden: int, method: Method, device: torch.device | str = "cpu") -> None:
@@ -273,7 +273,7 @@ class Learners:
             self.held = {prompt: distiller for prompt, distiller in self.held.items() if prompt in prompts}
 
     def predict(self, prompts: list[int], source: torch.Tensor) -> torch.Tensor:
-        """The prediction for each row; ``prompts[row]`` says whose it is."""
+        """The prediction for each row; ``prompts[row]`` is the prompt of a row."""
         predicted = torch.empty(source.shape, dtype=torch.float32, device=source.device)
         for prompt in dict.fromkeys(prompts):
             rows = rows_of(prompt, prompts)

@@ -39,7 +39,7 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Tell:
+class SummaryClause:
     """How figures read in the one line that sums a green verdict up.
 
     Attributes:
@@ -51,14 +51,14 @@ class Tell:
     of: Callable[[Figures], list[str]]
 
 
-def tell_count(rank: int, figure: str, words: str) -> Tell:
+def count_clause(rank: int, figure: str, words: str) -> SummaryClause:
     """``2,000 rows compared``: the figures of this name of all parts, added up; ``words`` has a {} for the sum."""
 
     def of(figures: Figures) -> list[str]:
         total = sum(value for _, value in parts_of(figures, figure))
         return [words.format(f"{total:,.0f}")] if total else []
 
-    return Tell(rank, of)
+    return SummaryClause(rank, of)
 
 
 def parts_of(figures: Figures, figure: str) -> Iterator[tuple[str, float]]:
@@ -80,7 +80,7 @@ class Invariant:
     Attributes:
         watch, passes: what a part must watch and run for it.
         ending: it judges how a run ended; the others are judged only where none of these objects and no error ended it.
-        tells: how its figures read in a summary.
+        clauses: how its figures read in a summary.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Invariant:
     watch: str
     passes: tuple[str, ...]
     ending: bool = False
-    tells: tuple[Tell, ...] = ()
+    clauses: tuple[SummaryClause, ...] = ()
 
     def read(self, given: dict[str, Any]) -> Params:
         """The parameters a scenario gives; ``ValueError`` names the one that is wrong."""
@@ -130,7 +130,7 @@ def invariant(
     watch: str = "",
     passes: tuple[str, ...] = ("patched",),
     ending: bool = False,
-    tells: tuple[Tell, ...] = (),
+    clauses: tuple[SummaryClause, ...] = (),
 ) -> Callable[[Checked], Checked]:
     """Register a check under its function's name; see :class:`Invariant`."""
 
@@ -138,7 +138,7 @@ def invariant(
         name, own = check.__name__, _OWN.get()
         if own is not None and name in REGISTRY:
             raise ValueError(f"there is a shared invariant named {name!r} already")
-        (REGISTRY if own is None else own)[name] = Invariant(name, check, params, watch, passes, ending, tells)
+        (REGISTRY if own is None else own)[name] = Invariant(name, check, params, watch, passes, ending, clauses)
         return check
 
     return register

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
 KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # what is wrong is told in this order
 
 
-@invariant(tells=(tell_count(90, "decode_rows", "{} decode rows"),))
+@invariant(clauses=(count_clause(90, "decode_rows", "{} decode rows"),))
 def counts_equal(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Each counter is what the runtime's manifest says that it must be, at every step; nothing is counted between."""
     if not run.decoding:

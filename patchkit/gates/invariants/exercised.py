@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from patchkit.gates.events import Pass, Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
 
@@ -33,14 +33,14 @@ class Exercised(Params, frozen=True):
             raise ValueError("it asks for nothing")
 
 
-TELLS = (
-    tell_count(60, "shrinks", "{} shrinking steps"),
-    tell_count(62, "mixed_steps", "{} mixed steps"),
-    tell_count(64, "prefills_after_decode", "{} prefills after decodes"),
+CLAUSES = (
+    count_clause(60, "shrinks", "{} shrinking steps"),
+    count_clause(62, "mixed_steps", "{} mixed steps"),
+    count_clause(64, "prefills_after_decode", "{} prefills after decodes"),
 )
 
 
-@invariant(params=Exercised, tells=TELLS)
+@invariant(params=Exercised, clauses=CLAUSES)
 def exercised(run: Run, params: Exercised, figures: Figures) -> Iterator[Broken]:
     """Each of the counts a scenario asks for is reached."""
     wanted = {name: least for name in params.__struct_fields__ if (least := getattr(params, name)) is not None}

@@ -18,7 +18,7 @@ def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     if run.unfit:
         yield Broken(run.unfit)
     elif run.error:
-        yield Broken(tell(run.error), run.error.step, run.error.shape)
+        yield Broken(error_line(run.error), run.error.step, run.error.shape)
     elif run.trouble:
         yield Broken(f"{run.trouble}{after}", last.step if last else None, last.shape if last else None)
     elif run.exit is None or run.exit.code != 0 or run.exit.signal:
@@ -27,7 +27,7 @@ def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         yield Broken(f"the run ended without a result{after}")
 
 
-def tell(error: Error) -> str:
+def error_line(error: Error) -> str:
     """``IndexError: index 7 …, at step 12 of call 0 (5 requests: …), in package/taps.py:61 gather``."""
     message = " ".join(error.message.split())
     if len(message) > 300:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
+from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
 from patchkit.gates.run import Run
 
 
@@ -34,7 +34,9 @@ def largest(figures: Figures) -> list[str]:
     return [f"total variation ≤ {max(distances):.1g}"] if distances else []
 
 
-@invariant(params=Independent, tells=(Tell(40, largest),), watch="distributions", passes=("plain", "patched"))
+@invariant(
+    params=Independent, clauses=(SummaryClause(40, largest),), watch="distributions", passes=("plain", "patched")
+)
 def independent(run: Run, params: Independent, figures: Figures) -> Iterator[Broken]:
     """Each watched prompt's distributions agree, alone and in company, over enough positions."""
     entries = (run.result.independence if run.result else None) or []

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.invariants.base import Table, Tell, knowing
+from patchkit.gates.invariants.base import SummaryClause, Table, knowing
 
 # By file, with its time and size, so that one that was edited is read again.
 _TABLES: dict[Path, tuple[tuple[int, int], Table]] = {}
@@ -29,9 +29,9 @@ def own_invariants(folder: Path) -> Table:
     return _TABLES[path][1]
 
 
-def tells_of_runtimes() -> list[Tell]:
+def runtime_clauses() -> list[SummaryClause]:
     """How the figures of every runtime read whose invariants were imported."""
-    return [tell for _, table in _TABLES.values() for one in table.values() for tell in one.tells]
+    return [clause for _, table in _TABLES.values() for one in table.values() for clause in one.clauses]
 
 
 def _import(folder: Path, path: Path) -> Table:
@@ -55,5 +55,5 @@ def _import(folder: Path, path: Path) -> Table:
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         at = f":{line}" if line else ""
         what = str(error) or type(error).__name__
-        raise PatchkitError(f"{path}{at}: {type(error).__name__}: {' '.join(what.split())}", "mend it") from None
+        raise PatchkitError(f"{path}{at}: {type(error).__name__}: {' '.join(what.split())}", "fix it") from None
     return table

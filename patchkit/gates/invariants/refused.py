@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from patchkit.gates.events import Error
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
-from patchkit.gates.invariants.finished import finished, tell
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
+from patchkit.gates.invariants.finished import error_line, finished
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
@@ -32,17 +32,17 @@ class Refused(Params, frozen=True):
             raise ValueError(f"naming is no regular expression: {error}") from None
 
 
-REFUSALS = (tell_count(70, "refusals", "{} drifts refused"),)
+REFUSALS = (count_clause(70, "refusals", "{} drifts refused"),)
 
 
-@invariant(params=Refused, ending=True, tells=REFUSALS)
+@invariant(params=Refused, ending=True, clauses=REFUSALS)
 def refused(run: Run, params: Refused, figures: Figures) -> Iterator[Broken]:
     """An exception of one line that matches, in time; a run that came to its end was not refused."""
     error = run.error
     if error is not None:
         figures["refusals"], figures["said"] = 1, error.message
         for what in refusal_is_wrong(error, params):
-            yield Broken(f"{what}: {tell(error)}", error.step, error.shape)
+            yield Broken(f"{what}: {error_line(error)}", error.step, error.shape)
     elif run.result is not None and run.result.passes:
         tokens = sum(done.generated_tokens for done in run.passes("patched"))
         with_ = f" with {', '.join(faults_of(run))}" if run.part.faults else ""

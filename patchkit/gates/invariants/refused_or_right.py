@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.invariants.base import Broken, Figures, invariant
-from patchkit.gates.invariants.finished import finished, tell
+from patchkit.gates.invariants.finished import error_line, finished
 from patchkit.gates.invariants.refused import REFUSALS, Refused, refusal_is_wrong
 from patchkit.gates.run import Run
 
@@ -19,7 +19,7 @@ class RefusedOrRight(Refused, frozen=True):
     naming: str = r"\bvLLM \d"
 
 
-@invariant(params=RefusedOrRight, ending=True, tells=REFUSALS)
+@invariant(params=RefusedOrRight, ending=True, clauses=REFUSALS)
 def refused_or_right(run: Run, params: RefusedOrRight, figures: Figures) -> Iterator[Broken]:
     """An exception of one line that matches, in time; or else a run that came to its end."""
     if run.error is None:
@@ -27,4 +27,4 @@ def refused_or_right(run: Run, params: RefusedOrRight, figures: Figures) -> Iter
         return
     figures["refusals"], figures["said"] = 1, run.error.message
     for what in refusal_is_wrong(run.error, params):
-        yield Broken(f"{what}: {tell(run.error)}", run.error.step, run.error.shape)
+        yield Broken(f"{what}: {error_line(run.error)}", run.error.step, run.error.shape)

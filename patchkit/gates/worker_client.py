@@ -25,13 +25,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import AnyEvent, Exit, Ready, RunEvent, Started, read_event
 from patchkit.gates.invariants.finished import signal_name
-from patchkit.gates.run import Declares, Run
+from patchkit.gates.run import Run, RuntimeDeclaration
 from patchkit.gates.scenario import Part
 
 WORKER = Path(__file__).parent.parent / "worker"
 READY_LIMIT = 600.0  # a cold import of vLLM on a slow disk takes minutes
 CANCEL_LIMIT = 10.0
-STARTS = 3  # a worker that was killed is started anew, so often in all
+STARTS = 3  # how often a worker is started in all, if it is killed
 
 
 class Interpreter(Protocol):
@@ -73,7 +73,7 @@ class Job(Generic[AnyRecord]):
     pid: int = 0
 
 
-class WorkerServer:
+class WorkerClient:
     """A worker process of one environment. ``submit`` at any time from any thread; one thread of ours does the rest."""
 
     def __init__(
@@ -97,12 +97,12 @@ class WorkerServer:
         self._lock = threading.Lock()
         self._queue: deque[Job[Any]] = deque()
         self._running: dict[str, Job[Any]] = {}
-        self._numbered = 0
+        self._submitted = 0
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the server)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the client)
         self._garbage = ""
-        self._half_a_line = b""
+        self._partial_line = b""
         self._launched = 0.0
         self._closing = False
         self._wake_read, self._wake_write = os.pipe()
@@ -122,14 +122,14 @@ class WorkerServer:
         scenario: str,
         model: str,
         tree: Path | None,
-        runtime: Declares | None = None,
+        runtime: RuntimeDeclaration | None = None,
         device: str = "cpu",
         limit: float = 120.0,
         alone: bool = False,
     ) -> Future[Run]:
         """Queue a part of a scenario, see :meth:`enqueue`."""
         request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
-        request, record = asked_of(part, runtime, request)
+        request, record = request_for(part, runtime, request)
         if record.unfit:
             refused: Future[Run] = Future()
             refused.set_result(record)
@@ -156,8 +156,8 @@ class WorkerServer:
             alone: nothing else may run beside it.
         """
         with self._lock:
-            self._numbered += 1
-            job = Job({**request, "run": f"r{self._numbered}"}, record, limit, patience, alone)
+            self._submitted += 1
+            job = Job({**request, "run": f"r{self._submitted}"}, record, limit, patience, alone)
             if self._failure or self._closing:
                 job.future.set_exception(self._failure or PatchkitError("the worker is closed"))
                 return job.future
@@ -192,9 +192,9 @@ class WorkerServer:
         with contextlib.suppress(OSError):
             os.close(self._wake_write)
             os.close(self._wake_read)
-        self._said.close()
+        self._stderr.close()
 
-    def __enter__(self) -> WorkerServer:
+    def __enter__(self) -> WorkerClient:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -205,7 +205,7 @@ class WorkerServer:
     def _serve(self) -> None:
         try:
             while not self._closing and not self._failure and self._starts < STARTS and self._launch():
-                self._attend()
+                self._serve_process()
                 self._end_process()
         except Exception as error:  # ours, not the worker's: nobody may wait for ever
             self._failure = self._failure or PatchkitError(
@@ -213,20 +213,20 @@ class WorkerServer:
             )
         finally:
             self._end_process()
-            self._give_up()
+            self._fail_waiting()
 
     def _launch(self) -> bool:
         command = [str(self._environment.python), str(self._worker)]
         self._starts += 1
-        self._said.seek(0)
-        self._said.truncate()
-        self._half_a_line, self._garbage, self._accepting = b"", "", False
+        self._stderr.seek(0)
+        self._stderr.truncate()
+        self._partial_line, self._garbage, self._accepting = b"", "", False
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._stderr,
                 env={**os.environ, **self._variables},
                 start_new_session=True,
             )
@@ -236,7 +236,7 @@ class WorkerServer:
         self._launched = time.monotonic()
         return True
 
-    def _attend(self) -> None:
+    def _serve_process(self) -> None:
         """Serve one worker process until it ends or we close."""
         assert self._process and self._process.stdout
         stdout = self._process.stdout.fileno()
@@ -249,7 +249,7 @@ class WorkerServer:
                     data = os.read(key.fd, 1 << 16)
                     if key.fd == stdout:
                         if not data:
-                            self._died()
+                            self._handle_end()
                             return
                         self._read(data)
                 if not self._check_clock():
@@ -273,7 +273,7 @@ class WorkerServer:
                     job.request["card"] = job.card
                 self._running[job.request["run"]] = job
             if self._garbage:
-                self._spoil(f"the worker printed garbage: {self._garbage!r}")
+                self._mark_running(f"the worker printed garbage: {self._garbage!r}")
                 self._garbage = ""
             self._send(job.request)
 
@@ -284,7 +284,7 @@ class WorkerServer:
             self._process.stdin.flush()
 
     def _read(self, data: bytes) -> None:
-        *lines, self._half_a_line = (self._half_a_line + data).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
         for line in lines:
             text = line.decode(errors="backslashreplace").strip()
             if not text:
@@ -292,23 +292,23 @@ class WorkerServer:
             try:
                 event = read_event(text)
             except (ValueError, RecursionError):
-                self._garbled(text)
+                self._handle_garbage(text)
             else:
-                self._take(event)
+                self._handle_event(event)
 
-    def _garbled(self, text: str) -> None:
+    def _handle_garbage(self, text: str) -> None:
         """Whoever runs is red: what else was lost of their events cannot be known."""
         quoted = text if len(text) <= 120 else f"{text[:119]}…"
         if self._running:
-            self._spoil(f"the worker printed garbage: {quoted!r}")
+            self._mark_running(f"the worker printed garbage: {quoted!r}")
         else:
             self._garbage = quoted
 
-    def _spoil(self, trouble: str) -> None:
+    def _mark_running(self, trouble: str) -> None:
         for job in self._running.values():
             job.record.trouble = job.record.trouble or trouble
 
-    def _take(self, event: AnyEvent) -> None:
+    def _handle_event(self, event: AnyEvent) -> None:
         if isinstance(event, Ready):
             self.ready, self._accepting = event, True
             self._ready_or_not.set()
@@ -336,7 +336,7 @@ class WorkerServer:
         now = time.monotonic()
         if not self._accepting and now - self._launched > self._ready_limit:
             self._failure = PatchkitError(
-                f"the worker was not ready after {self._ready_limit:g} s{self._last_words()}", "see the environment"
+                f"the worker was not ready after {self._ready_limit:g} s{self._last_line()}", "see the environment"
             )
             return False
         for job in list(self._running.values()):
@@ -357,7 +357,7 @@ class WorkerServer:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _died(self) -> None:
+    def _handle_end(self) -> None:
         """The worker closed its output: runs in flight are red; if it never got ready, no other will."""
         assert self._process
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -366,19 +366,19 @@ class WorkerServer:
         how = f"was killed by {signal_name(code)}" if code and code < 0 else f"ended with exit code {code}"
         if not self._accepting:
             self._failure = PatchkitError(
-                f"the worker {how} before it was ready{self._last_words()}",
+                f"the worker {how} before it was ready{self._last_line()}",
                 f"try `{self._environment.python} -c 'import vllm'`",
             )
-        self._spoil(f"the worker {how}{self._last_words()}")
+        self._mark_running(f"the worker {how}{self._last_line()}")
         for job in list(self._running.values()):
             self._kill(job.pid)
             self._finish(job)
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """The last line that the worker itself wrote to stderr, or what it printed instead of events."""
-        self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, self._said.tell() - 8192))
-        lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - 8192))
+        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         words = lines[-1].strip() if lines else self._garbage
         return f": {words[:300]}" if words else ""
 
@@ -400,8 +400,8 @@ class WorkerServer:
         assert process.stdout
         process.stdout.close()
 
-    def _give_up(self) -> None:
-        """No worker any more: everyone who waits is told why."""
+    def _fail_waiting(self) -> None:
+        """There is no worker any more: every future still open ends with the reason."""
         if not self._closing and self._failure is None:
             self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it left on stderr")
         with self._lock:
@@ -419,11 +419,11 @@ class WorkerServer:
             os.write(self._wake_write, b".")
 
 
-def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
-    """What the worker is told of a part and a runtime, and the record of it.
+def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
+    """The request for a part on a runtime, and the record of its run.
 
-    The record is unfit, and there is nothing to ask for, where the part wants the runtime off and it does not say
-    how that is done.
+    The record is unfit, and nothing can be run, where the part wants the runtime off and the runtime does not
+    declare how that is done.
     """
     defaults = dict(runtime.defaults) if runtime else {}
     off = dict(runtime.off or {}) if runtime and part.off else {}
@@ -432,7 +432,7 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
     if part.off and (runtime is None or runtime.off is None):
         name = runtime.name if runtime else "the runtime"
         record.unfit = f"{name} does not say how it is off: declare `off`, its settings, in patches/{name}/runtime.yaml"
-    told = {
+    fields = {
         "part": part.for_worker() | {"runtime": given},
         "start": runtime.start if runtime else "",
         "defaults": defaults,
@@ -440,4 +440,4 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
         "probe": str(runtime.probe) if runtime and runtime.probe else None,
         "gates": str(runtime.gates) if runtime and part.checks else None,
     }
-    return request | told, record
+    return request | fields, record

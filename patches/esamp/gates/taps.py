@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-class Cut:
+class TapHook:
     """What a tap named by the method sees of one step: a forward hook on the norm module it is about.
 
     ``output:K``: the residual stream behind block K, which is the sum that the norm after that block makes.

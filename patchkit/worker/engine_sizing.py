@@ -46,18 +46,18 @@ def engine_settings(
     return {**settings, "max_num_seqs": rows, **given}
 
 
-def fit(prompts: list[tuple[int, int]], max_tokens: int, room: int) -> tuple[int, int]:
-    """Rows in flight at once, and the blocks that they need at most, in ``room`` blocks.
+def fit(prompts: list[tuple[int, int]], max_tokens: int, available: int) -> tuple[int, int]:
+    """Rows in flight at once, and the blocks that they need at most, in ``available`` blocks.
 
-    The samples of a prompt share its blocks. Where all rows do not find room, so few are let in that every one does:
+    The samples of a prompt share its blocks. Where they do not all fit, as many rows run as fit at their full length:
     a row that is preempted has its prompt computed again.
     """
     new = -(-max_tokens // BLOCK) + 2
     rows, shared = sum(samples for _, samples in prompts), sum(-(-tokens // BLOCK) for tokens, _ in prompts)
-    if shared + rows * new <= room:
+    if shared + rows * new <= available:
         return rows, shared + rows * new
     each = new + max(-(-tokens // BLOCK) for tokens, _ in prompts)
-    rows = max(1, min(rows, room // each))
+    rows = max(1, min(rows, available // each))
     return rows, rows * each
 
 
