@@ -1,4 +1,4 @@
-"""Whether the gates that patches name are there: a patch that no gate can miss is not proven by one."""
+"""Checks that the gates named in patch headers exist: a patch is proven only by a gate that fails without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NamesGates(Protocol):
-    """A patch: where it lies, and the gates in its header."""
+    """A patch: its path, and the gates in its header."""
 
     @property
     def path(self) -> Path: ...
@@ -23,10 +23,10 @@ class NamesGates(Protocol):
 
 
 def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scenario]) -> None:
-    """Refuse a series of the runtime in which a patch names a gate that is not there; reads headers only.
+    """Raise if a patch of the runtime's series names a gate that does not exist; reads headers only.
 
     Raises:
-        PatchkitError: one line with the file, the name, and the gates that there are.
+        PatchkitError: one line with the file, the name, and the existing gates.
     """
     from patchkit.series import Series
 

@@ -1,4 +1,4 @@
-"""Knock-outs: the series without one patch at a time. A gate that cannot see the patch missing proves nothing.
+"""Knock-outs: the series without one patch at a time. A gate that stays green without one proves nothing.
 
 Every gate is run without every patch: only then does it show that a release no longer needs one.
 """
@@ -17,7 +17,7 @@ from patchkit.gates.scenario import Scenario
 if TYPE_CHECKING:
     from patchkit.series import Patch
 
-WHOLE = ""  # stands where a patch's name would: nothing is left out
+WHOLE = ""  # in place of a patch's name: nothing is left out
 
 
 class KnockoutRun:
@@ -47,7 +47,7 @@ class KnockoutRun:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 
     def run(self) -> Iterator[tuple[str, Verdict]]:
-        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it.
+        """Judge every cell of the matrix, some at once; the whole series first, since all else is compared with it.
 
         Yields the name of the patch that was left out, or :data:`WHOLE`, and the verdict, as it is known.
         """
@@ -66,7 +66,7 @@ class KnockoutRun:
         return [self.verdicts[WHOLE, gate.name] for gate in self.gates if (WHOLE, gate.name) in self.verdicts]
 
     def knockouts(self) -> list[Knockout]:
-        """What was found for every patch."""
+        """The result for every patch."""
         return [self._knockout(patch) for patch in self.patches]
 
     def _control_cells(self) -> list[tuple[str, Scenario]]:

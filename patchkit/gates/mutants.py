@@ -1,4 +1,4 @@
-"""Mutants: the whole series, made wrong in one place at a time. A gate must be red, and for the stated reason."""
+"""Mutants: the whole series, made wrong in one place at a time. A gate must go red, for the stated reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACCEPTED_OUTCOMES = ("killed", "equivalent")
 
 
 class TrialResult(NamedTuple):
-    """What became of a mutant, at which gate, and what that said."""
+    """The outcome of a mutant, the gate that decided it, and its reason."""
 
     outcome: Outcome
     by: str | None = None
@@ -32,7 +32,7 @@ class TrialResult(NamedTuple):
 
 
 class GateFindings(NamedTuple):
-    """What one gate said of a mutant; ``trouble`` is the worker's own, from which nothing follows."""
+    """The reasons of one gate against a mutant; ``trouble`` is a failure of the worker itself, which proves nothing."""
 
     reasons: Sequence[str] = ()
     trouble: str = ""
@@ -40,7 +40,7 @@ class GateFindings(NamedTuple):
 
 @dataclass
 class MutantTrial:
-    """A mutant, its tree, the gates that it ran on so far, the seconds that took, and how it ended, if it did."""
+    """A mutant, its tree, the gates that it ran on so far, the seconds that took, and its result, if there is one."""
 
     mutant: Mutant
     tree: Tree
@@ -49,7 +49,7 @@ class MutantTrial:
     result: TrialResult | None = None
 
     def record(self) -> MutantRun:
-        """It as evidence; what did not end is not known."""
+        """The trial as evidence; without a result its outcome is unknown."""
         outcome, by, reason = self.result or TrialResult("unknown")
         return MutantRun(
             mutant=self.mutant.name,
@@ -69,9 +69,9 @@ Judge = Callable[[MutantTrial], TrialResult | None]
 
 
 class MutantTrials:
-    """Every mutant on the gates that its header names; those that are green still, on all others, the cheapest first.
+    """Every mutant on the gates that its header names; those still green then on all others, the cheapest first.
 
-    A gate judges mutants only after it was green on the series as it is.
+    A gate judges mutants only once it is green on the unchanged series.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class MutantTrials:
         self.control: dict[str, GateRun] = {}
 
     def run(self) -> Iterator[GateRun | MutantTrial]:
-        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown.
+        """Judge every mutant, some at once. A gate that is red on the series itself leaves them unknown.
 
-        Yields each gate that ran on the series as it is, and each trial that came to its end.
+        Yields each gate that ran on the unchanged series, and each trial with a result.
         """
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
         if not (yield from self._run_control([name for name in self._gates if name in named])):
@@ -103,15 +103,15 @@ class MutantTrials:
 
     @property
     def results(self) -> list[TrialResult]:
-        """How the mutants ended that came to their end."""
+        """The results so far."""
         return [trial.result for trial in self._trials if trial.result]
 
     def records(self) -> list[MutantRun]:
-        """What became of every mutant, in their order; nothing if none was judged."""
+        """The record of every mutant, in order; empty if none was judged."""
         judged = any(trial.result for trial in self._trials)
         return [trial.record() for trial in self._trials] if judged else []
 
-    # The series as it is.
+    # The unchanged series.
 
     def _run_control(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
         """Run gates on the series without a mutant; whether all of them are green."""
@@ -147,7 +147,7 @@ class MutantTrials:
         return otherwise
 
     def _run_other_gates(self, trial: MutantTrial) -> TrialResult:
-        """Any red gate kills it, but its header named none that is."""
+        """Any red gate kills it, though its header does not name that gate."""
         others = [name for name in self._gates if name not in trial.gates]
         for name in sorted(others, key=lambda name: self.control[name].seconds):
             seen = self._run_gate(trial, self._gates[name])
@@ -158,7 +158,7 @@ class MutantTrials:
         return TrialResult("equivalent" if trial.mutant.equivalent else "survived")
 
     def _run_gate(self, trial: MutantTrial, gate: Scenario, wanted: Sequence[re.Pattern[str]] = ()) -> GateFindings:
-        """One gate, up to the first part that is red for a wanted reason, or, where none is wanted, that is red."""
+        """One gate, up to the first part that is red for a wanted reason; for any reason if none is wanted."""
         trial.gates.append(gate.name)
         reasons: list[str] = []
         for part in named_parts_first(gate.parts, wanted):
@@ -173,7 +173,7 @@ class MutantTrials:
         return GateFindings(reasons)
 
     def _run_part(self, trial: MutantTrial, gate: Scenario, part: Part) -> Run:
-        """One part; once more where the worker was in trouble, which another's run may have brought upon it."""
+        """One part; run a second time if the worker failed, which another run may have caused."""
         for _ in range(2):
             run = self._runner.run_part(gate, part, trial.tree)
             trial.seconds += run.seconds
@@ -188,7 +188,7 @@ def matches(reason: str, wanted: Sequence[re.Pattern[str]]) -> bool:
 
 
 def named_parts_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> list[Part]:
-    """The parts of a gate, those first that a wanted reason names as ``part: …``."""
+    """The parts of a gate; first those that a wanted reason names as ``part: …``."""
 
     def named(part: Part) -> bool:
         return any(re.search(rf"(?<![\w-]){re.escape(part.name)}:", one.pattern) for one in wanted)
@@ -197,9 +197,9 @@ def named_parts_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) 
 
 
 def trouble_of(run: Run) -> str:
-    """What went wrong that need not be the mutant's doing: the worker died or printed garbage, or memory ran out.
+    """A failure that the mutant need not have caused: the worker died or printed garbage, or memory ran out.
 
-    A run that takes longer than its limit is the mutant's: it is red, though only a header may call that a kill.
+    A run over its time limit does count against the mutant, but only a header may call that a kill.
     """
     if run.trouble:
         return "" if run.trouble.startswith("hung") else run.trouble

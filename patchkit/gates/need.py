@@ -15,7 +15,7 @@ UNKNOWN: State = "unknown"
 
 
 class Need(NamedTuple):
-    """What the gates say of one patch, and the clause that says why."""
+    """Whether one patch is needed, and the clause that says why."""
 
     state: State
     why: str
@@ -24,7 +24,7 @@ class Need(NamedTuple):
 def need_of(
     whole: Mapping[str, bool], without: Mapping[str, bool], gates: Sequence[str], not_selected: int = 0
 ) -> Need:
-    """The need of a patch on one release.
+    """Whether one release needs a patch.
 
     - needed: a gate that is green with the whole series is red without the patch;
     - no longer needed: every gate there is, is green with it and without it;

@@ -16,7 +16,7 @@ MAY = "to a part of the shared scenario an overlay may add runtime, engine, watc
 
 
 class Overlay(Declared, frozen=True):
-    """An overlay as its file says it; ``timeout`` in seconds takes the place of the shared one."""
+    """An overlay as its file declares it; ``timeout`` in seconds replaces the shared one."""
 
     extends: str
     parts: list[dict[str, Any]]
@@ -27,7 +27,7 @@ class Overlay(Declared, frozen=True):
 
 
 class Addition(Declared, frozen=True):
-    """What an overlay may say of a part that the shared scenario has."""
+    """What an overlay may add to a part of the shared scenario."""
 
     name: str
     runtime: Settings | list[Settings] | None = None
@@ -37,12 +37,12 @@ class Addition(Declared, frozen=True):
 
 
 def is_overlay(raw: Any) -> bool:
-    """Whether a file that was read extends another scenario, well or badly."""
+    """Whether a parsed file extends another scenario, validly or not."""
     return isinstance(raw, dict) and "extends" in raw
 
 
 def read_overlay(raw: Any, where: str) -> Overlay:
-    """An overlay of plain values; one line for a wrong one, which names ``where`` it is from and the field."""
+    """An overlay of plain values; a PatchkitError of one line names ``where`` it is from and the wrong field."""
     try:
         overlay = msgspec.convert(raw, Overlay)
     except msgspec.ValidationError as error:
@@ -56,7 +56,7 @@ def read_overlay(raw: Any, where: str) -> Overlay:
 
 
 def merge(shared: Mapping[str, Any], overlay: Overlay, where: str) -> dict[str, Any]:
-    """A shared scenario's plain values with an overlay's on top; the shared ones are known to be a good scenario."""
+    """A shared scenario's plain values with an overlay's on top; the shared ones are a valid scenario."""
     parts = {part["name"]: dict(part) for part in shared["parts"]}
     for number, raw in enumerate(overlay.parts):
         known = parts.get(raw["name"])
@@ -74,7 +74,7 @@ def merge(shared: Mapping[str, Any], overlay: Overlay, where: str) -> dict[str, 
 
 
 def added(part: Mapping[str, Any], addition: Addition) -> dict[str, Any]:
-    """A part with an addition: mappings over its own, lists behind its own, and what is there already once."""
+    """A part with an addition: mappings are merged over its own, lists appended without duplicates."""
     merged = dict(part)
     if addition.runtime is not None:
         merged["runtime"] = installs_over(part.get("runtime", {}), addition.runtime)

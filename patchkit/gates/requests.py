@@ -1,4 +1,4 @@
-"""The requests of a call, one a prompt, in the order in which the worker makes them."""
+"""The requests of a call, one per prompt, in the order in which the worker makes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptRequest:
-    """What one prompt asks for; ``group`` is the number of its group in the call."""
+    """How one prompt is sampled; ``group`` is the number of its group in the call."""
 
     group: int
     n: int
@@ -20,7 +20,7 @@ class PromptRequest:
 
 
 def requests_of(call: Call) -> list[PromptRequest]:
-    """Every prompt of a call; outputs refer to them by their place."""
+    """Every prompt of a call; outputs refer to them by index."""
     return [
         PromptRequest(number, group.n, group.sampling, group.seed is not None)
         for number, group in enumerate(call.groups)

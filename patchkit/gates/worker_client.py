@@ -1,6 +1,6 @@
-"""The client of the worker: one warm process that imported vLLM, and the runs it forks, a bounded number at a time.
+"""The client of the worker: one process that has imported vLLM, and forks a bounded number of runs at a time.
 
-Whatever the other side does (die, hang, print garbage), the answer is a :class:`Record` that says so in one line.
+Whatever the worker does (die, hang, print garbage), the result is a :class:`Record` that says so in one line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STARTS = 3  # how often a worker is started in all, if it is killed
 
 
 class Interpreter(Protocol):
-    """What the client needs to know of an environment."""
+    """The fields of an environment that the client needs."""
 
     @property
     def python(self) -> Path: ...
@@ -44,7 +44,7 @@ class Interpreter(Protocol):
 
 
 class Record(Protocol):
-    """What becomes of a run: its events, in order, and what the client itself saw go wrong."""
+    """The events of a run, in order, and what the client itself saw go wrong."""
 
     trouble: str
     seconds: float
@@ -58,7 +58,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 @dataclass
 class Job(Generic[AnyRecord]):
-    """One run that was asked for, from the queue to its end; ``limit`` and ``patience`` are seconds."""
+    """One run, from the queue to its end; ``limit`` and ``patience`` are seconds."""
 
     request: dict[str, Any]
     record: AnyRecord
@@ -74,7 +74,7 @@ class Job(Generic[AnyRecord]):
 
 
 class WorkerClient:
-    """A worker process of one environment. ``submit`` at any time from any thread; one thread of ours does the rest."""
+    """A worker process of one environment. ``submit`` from any thread; one background thread does the rest."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class WorkerClient:
 
         Args:
             workers: runs at a time.
-            cards: a GPU for each of them, as CUDA names it; none: all see what this process sees.
+            cards: a GPU for each of them, as CUDA names it; empty: all see the GPUs that this process sees.
         """
         self._environment, self._worker, self._ready_limit = environment, worker or WORKER, ready_limit
         self._variables = {**environment.variables, **(variables or {})}
@@ -113,7 +113,7 @@ class WorkerClient:
         self._ready_or_not = threading.Event()
         self._failure: PatchkitError | None = None
 
-    # What others call.
+    # Public methods, called from any thread.
 
     def submit(
         self,
@@ -167,7 +167,7 @@ class WorkerClient:
         return job.future
 
     def start(self) -> None:
-        """Start the worker now, so that its import of vLLM overlaps with whatever comes next."""
+        """Start the worker now, so that its import of vLLM overlaps with other work."""
         with self._lock:
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._serve, name="patchkit worker", daemon=True)
@@ -200,14 +200,14 @@ class WorkerClient:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # The thread: start, read, watch the clock, end.
+    # The background thread: start, read, check the clock, end.
 
     def _serve(self) -> None:
         try:
             while not self._closing and not self._failure and self._starts < STARTS and self._launch():
                 self._serve_process()
                 self._end_process()
-        except Exception as error:  # ours, not the worker's: nobody may wait for ever
+        except Exception as error:  # a defect of this client: no caller may wait for ever
             self._failure = self._failure or PatchkitError(
                 f"the worker's client broke: {type(error).__name__}: {error}"
             )
@@ -256,7 +256,7 @@ class WorkerClient:
                     return
 
     def _dispatch(self) -> None:
-        """Send as many queued runs as may run now; one that must be alone waits for the others, and they for it."""
+        """Send as many queued runs as may run now; one that must run alone waits for the others, and they for it."""
         while self._accepting:
             with self._lock:
                 alone = any(job.alone for job in self._running.values())
@@ -297,7 +297,7 @@ class WorkerClient:
                 self._handle_event(event)
 
     def _handle_garbage(self, text: str) -> None:
-        """Whoever runs is red: what else was lost of their events cannot be known."""
+        """Every running job is red: which of its events were lost cannot be known."""
         quoted = text if len(text) <= 120 else f"{text[:119]}…"
         if self._running:
             self._mark_running(f"the worker printed garbage: {quoted!r}")
@@ -314,7 +314,7 @@ class WorkerClient:
             self._ready_or_not.set()
             return
         job = self._running.get(event.run)
-        if job is None:  # late words of a run that was given up
+        if job is None:  # a late event of a run that was dropped
             return
         job.last_event = time.monotonic()
         if isinstance(event, Started):
@@ -332,7 +332,7 @@ class WorkerClient:
         job.future.set_result(job.record)
 
     def _check_clock(self) -> bool:
-        """Cancel runs over their limit, drop those that do not heed it; False if the worker never got ready."""
+        """Cancel runs over their limit, drop those that do not end; False if the worker never got ready."""
         now = time.monotonic()
         if not self._accepting and now - self._launched > self._ready_limit:
             self._failure = PatchkitError(
@@ -358,7 +358,7 @@ class WorkerClient:
                 os.kill(pid, signal.SIGKILL)
 
     def _handle_end(self) -> None:
-        """The worker closed its output: runs in flight are red; if it never got ready, no other will."""
+        """The worker closed its output: runs in flight are red; if it never got ready, no restart will help."""
         assert self._process
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
@@ -383,7 +383,7 @@ class WorkerClient:
         return f": {words[:300]}" if words else ""
 
     def _end_process(self) -> None:
-        """End of input is the polite way; then the whole session of the worker is killed."""
+        """Close its input, wait briefly, then kill the worker's whole process session."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -403,7 +403,7 @@ class WorkerClient:
     def _fail_waiting(self) -> None:
         """There is no worker any more: every future still open ends with the reason."""
         if not self._closing and self._failure is None:
-            self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it left on stderr")
+            self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it wrote to stderr")
         with self._lock:
             jobs = [*self._running.values(), *self._queue]
             self._running.clear()

@@ -1,4 +1,4 @@
-"""What came of a call: every sample of every prompt, with what invariants look at."""
+"""The outputs of a call: every sample of every prompt, with the fields that invariants use."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""A part that is a runtime's own checks, in the forked child: functions that make engines, install, and must hold."""
+"""Runs a runtime's own checks in the forked child: functions that make engines, install, and raise if they fail."""
 
 import gc
 import importlib
@@ -17,12 +17,12 @@ from patchkit_worker.runtime import describe, install
 from vllm import LLM
 
 
-class Skipped(Exception):  # noqa: N818 - it is no error
-    """This release has not what a check is about; says what that is."""
+class Skipped(Exception):  # noqa: N818 - not an error
+    """The release lacks what a check is about; the message says what."""
 
 
 class CheckContext:
-    """What a check works with.
+    """The engines, settings and prompts that a check works with.
 
     Attributes:
         model: folder or hub id of the part's model.
@@ -52,7 +52,7 @@ class CheckContext:
         return make_engine(self.model, self.device, {**self.engine_settings, **settings})
 
     def engine(self, number: int = 0) -> LLM:
-        """Engine ``number`` with the part's settings, made once: for checks that leave it as it was."""
+        """Engine ``number`` with the part's settings, made once and shared by checks that leave it unchanged."""
         if number not in self._engines:
             self._engines[number] = self.make_engine()
         return self._engines[number]
@@ -66,7 +66,7 @@ class CheckContext:
 
     @staticmethod
     def skip(why: str) -> None:
-        """This release has not what the check is about."""
+        """Skip the check: the release lacks what it is about."""
         raise Skipped(why)
 
     def tidy(self) -> None:
@@ -82,7 +82,7 @@ class CheckContext:
 
 
 def run_checks(request: dict[str, Any], channel: Channel) -> int:
-    """Run the checks of a part and send what came of each; returns the exit code."""
+    """Run the checks of a part and send their results; returns the exit code."""
     began = time.monotonic()
     try:
         load_package(request["gates"])
@@ -90,7 +90,7 @@ def run_checks(request: dict[str, Any], channel: Channel) -> int:
         context = CheckContext(request)
         loaded = round(time.monotonic() - began, 3)
         done = [run_check(check, context) for check in checks]
-    except Exception as error:  # anybody's code; the caller learns how it died
+    except Exception as error:  # the runtime's code; the caller learns how it died
         channel.send("error", run=request["run"], **describe(error, request.get("gates")))
         return 1
     channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded)
@@ -115,7 +115,7 @@ def run_check(check: Callable[[CheckContext], None], context: CheckContext) -> d
 
 
 def error_line(error: Exception) -> str:
-    """What an error says, in a line; where it came from if that is not a check's own objection."""
+    """An error's message in one line, with its place unless it is a check's own assertion."""
     if isinstance(error, AssertionError) and str(error):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]

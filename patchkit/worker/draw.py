@@ -35,7 +35,7 @@ def run_draw(request: dict[str, Any], channel: Channel) -> int:
     """Draw, and send the events that docs/worker-protocol.md lists; returns the exit code."""
     try:
         channel.send("drawn", run=request["run"], **draw(request, channel))
-    except Exception as error:  # it may die in any way; the caller learns how
+    except Exception as error:  # any failure is reported to the caller
         fields = describe(error, request.get("tree"))
         where = where_in(request.get("probe"), error) or fields["where"]
         channel.send("error", run=request["run"], **{**fields, "where": where})
@@ -100,20 +100,20 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
 
 def warm_up(llm: LLM, prompt: DrawPrompt, sampling: dict[str, Any]) -> None:
-    """What only the first steps of a process pay, so that no draw is timed with it; leaves no trace in the cache."""
+    """Run the first steps of a process, which are slow, outside the timing; leaves nothing in the prefix cache."""
     params = SamplingParams(n=2, seed=0, max_tokens=2, **sampling)
     llm.generate([{"prompt_token_ids": prompt.token_ids}], [params], use_tqdm=False)
     llm.reset_prefix_cache()
 
 
 def settings_of(llm: LLM, given: dict[str, Any]) -> dict[str, Any]:
-    """What the engine was given, and what it made of two that matter."""
+    """The settings that the engine was given, and the resulting values of two of them."""
     config = llm.llm_engine.model_config
     return {**given, "dtype": str(config.dtype).removeprefix("torch."), "enforce_eager": config.enforce_eager}
 
 
 def prompts_of(problem: dict[str, Any], token_ids: list[int], n: int) -> list[DrawPrompt]:
-    """A problem whose samples are all wanted is one prompt; else each is one, with the seed that it has among n."""
+    """One prompt for a problem if all its samples are wanted; else one for each sample, with its seed among n."""
     wanted = problem["samples"]
     if wanted == list(range(n)):
         return [DrawPrompt(problem["id"], token_ids, 0, n, problem["seed"])]
@@ -130,7 +130,7 @@ def owners_of(prompts: list[DrawPrompt]) -> Owners:
 
 
 class StepCounter:
-    """Counts decode rows, and steps with any, from the scheduler's output, below the runtime and without asking it."""
+    """Counts decode rows, and steps with any, from the scheduler's output, independently of the runtime."""
 
     def __init__(self, batch: Batch, owners: Owners) -> None:
         self.rows = self.count = 0
@@ -147,10 +147,10 @@ class StepCounter:
 
 
 class DrawReporter:
-    """Follows the requests of one ``generate()`` from outside: who finished in which step, and how far the others are.
+    """Follows the requests of one ``generate()``: reports each that finishes, and how far the others are.
 
-    ``LLM.generate`` hands a prompt over only when its last sample is done. The engine's output processor keeps a state
-    a sample until that one is done, and its text with the parent request (``OutputProcessor.request_states``,
+    ``LLM.generate`` returns a prompt only when its last sample is done. The engine's output processor keeps a state
+    per sample until that one is done, and its text with the parent request (``OutputProcessor.request_states``,
     ``ParentRequest.output_aggregator``, vLLM 0.10 to 0.20).
     """
 

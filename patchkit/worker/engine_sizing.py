@@ -1,4 +1,4 @@
-"""How large an engine must be so that a whole draw is in flight at once, and how large it may be."""
+"""Sizes an engine so that a whole draw is in flight at once, within the memory there is."""
 
 import os
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from transformers import AutoConfig
 
 BLOCK = 32  # tokens a block of the cache of keys and values on the CPU
-BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a step that is full
-SHARE = 0.5  # of the memory that is free, for the cache on the CPU
+BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a full step
+SHARE = 0.5  # of free memory, for the cache on the CPU
 MOST_ROWS = 1024  # rows a step on CUDA: their logits alone are half a gigabyte
 
 
@@ -69,7 +69,7 @@ def block_bytes(config: Any, size: int) -> int:
 
 
 def free_memory() -> int:
-    """Bytes that this machine could still give."""
+    """Bytes of memory that this machine has available."""
     with open("/proc/meminfo") as file:  # noqa: PTH123 - as os.sysconf does not count what caches would give back
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else os.sysconf("SC_AVPHYS_PAGES")

@@ -1,8 +1,8 @@
-"""Fault injection: vLLM changed on purpose, as a later release might, so that only a runtime can notice.
+"""Fault injection: vLLM changed on purpose, as a later release might change it, so that only a runtime notices.
 
-A part names its faults; see ``faults`` in docs/worker-protocol.md. Under each of them vLLM itself works on. A fault is
-there from before the engine is made, or comes in in mid-run, on the live engine. What must lie below the runtime's
-hooks is put there before the engine in either case, and does nothing until the fault is switched on.
+A part names its faults; see ``faults`` in docs/worker-protocol.md. vLLM itself still works under each of them. A fault
+is switched on before the engine is made, or in mid-run, on the live engine. What must lie below the runtime's hooks is
+installed before the engine in either case, and does nothing until the fault is switched on.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class Faults:
                 self._waiting.append((one["call"], one.get("step") or 0, fault))
 
     def attach(self, engine: Engine) -> None:
-        """The engine is there, and no runtime yet: faults that come later know what to put in place of its hooks."""
+        """The engine is made, the runtime not yet installed: later faults record what will replace its hooks."""
         self._engine = engine
         for _, _, fault in self._waiting:
             fault.remember()
@@ -50,7 +50,7 @@ class Faults:
 
 
 class Fault:
-    """One change to vLLM. ``on`` is looked at by whatever ``arm`` has put in place."""
+    """One change to vLLM. What ``arm`` installs checks ``on``."""
 
     def __init__(self) -> None:
         self.on = False
@@ -59,10 +59,10 @@ class Fault:
         """Before the engine is made: replace what must lie below a runtime's hooks."""
 
     def remember(self) -> None:
-        """Before a runtime hooks anything: keep what this fault would put in place of its hooks."""
+        """Before a runtime hooks anything: record what this fault will put in place of its hooks."""
 
     def switch_on(self, engine: Engine | None) -> None:
-        """Let it happen: to every object made from now on, or to those of a live engine."""
+        """Switch the fault on: for every object made from now on, or for those of a live engine."""
         self.on = True
 
 
@@ -135,7 +135,7 @@ class PrepareInputsReordered(Fault):
 
 
 class RequestIdsChanged(Fault):
-    """The engine's core gives requests ids of its own, once they are registered; the caller sees the old ones.
+    """The engine's core gives requests new ids once they are registered; the caller sees the old ones.
 
     In mid-run: those that are added from then on.
     """
@@ -203,7 +203,7 @@ def change_class(instance: Any, **methods: Any) -> None:
 
 
 def position_of_indices(prepared: tuple[Any, ...]) -> int:
-    """Where the first tensor of row numbers stands."""
+    """Index of the first tensor of row numbers."""
     return next(
         at
         for at, value in enumerate(prepared)

@@ -1,6 +1,6 @@
 """What a runtime leaves behind: vLLM, its live engine and memory before install() against after uninstall().
 
-Every difference is an object with ``what``, and beside it what is needed to say it in a line; see ``left`` in
+Every difference is an object with ``what`` and the fields needed to report it in a line; see ``left`` in
 docs/worker-protocol.md.
 """
 
@@ -28,7 +28,7 @@ MOST_REPORTED = 12  # differences of a kind that are reported
 
 
 class Snapshot:
-    """How vLLM and the engine stand now; :meth:`differences` returns what has changed."""
+    """The state of vLLM and the engine now; :meth:`differences` returns what has changed."""
 
     def __init__(self, llm: LLM, engine: Engine) -> None:
         self._objects = dict(objects_of(llm, engine))
@@ -42,7 +42,7 @@ class Snapshot:
         return [*self._attributes()[:MOST_REPORTED], *self._added_hooks()[:MOST_REPORTED], *self._held()]
 
     def _look(self) -> Table:
-        """What each object has in place of its class's methods, or beside them."""
+        """What each object has in place of, or beside, its class's methods."""
         return {name: callables_on(one) for name, one in self._objects.items()}
 
     def _look_at_hooks(self) -> Table:
@@ -74,7 +74,7 @@ class Snapshot:
         ]
 
     def _held(self) -> Left:
-        """Tensors that are alive and were not, if they take more than vLLM's own odds and ends."""
+        """Tensors that are alive and were not, if they take more than vLLM's own small ones."""
         gc.collect()
         now = live_tensors()
         more = sum(size for size, _ in now.values()) - sum(size for size, _ in self._memory.values())
@@ -93,7 +93,7 @@ def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
 
 
 def callables_on(one: Any) -> dict[str, Any]:
-    """What can be called of what an object itself has, as where somebody has put a function over a method."""
+    """The callables in an object's own ``__dict__``, such as a function that replaces a method."""
     return {
         key: value
         for key, value in list(vars(one).items())
@@ -150,9 +150,9 @@ def full_name(value: Any) -> str:
 
 
 class Randomness:
-    """Whether the global generators of torch, numpy and Python stand still while vLLM does not draw.
+    """Whether the global generators of torch, numpy and Python are unchanged while vLLM does not draw.
 
-    What is drawn from them for a request without a seed would be something else, with any other runtime or none.
+    Otherwise a request without a seed would draw other numbers than without the runtime.
     """
 
     def __init__(self) -> None:
@@ -160,11 +160,11 @@ class Randomness:
         self.resume()
 
     def resume(self) -> None:
-        """From here on they must stand still."""
+        """From here on they must not change."""
         self._states = generator_states()
 
     def check(self, step: int) -> None:
-        """They should stand where they stood; each is reported once."""
+        """They must be as they were; each is reported once."""
         known = {one["name"] for one in self.moved}
         for name, state in generator_states().items():
             if name not in known and state != self._states[name]:

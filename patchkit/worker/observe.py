@@ -1,6 +1,6 @@
-"""Observes every step of the engine from below the runtime: what was in it, how its tokens were drawn, what it counted.
+"""Observes every step of the engine below the runtime: its rows, how its tokens were drawn, the runtime's counters.
 
-All of it hooks vLLM before the runtime does, so that it sees what vLLM is really asked for and what really comes out.
+All of it hooks vLLM before the runtime does, so that it sees vLLM's actual inputs and outputs.
 """
 
 from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ class Observer:
     ) -> None:
         """A pass starts, without a runtime, or with one that is on or off and whose probe observes.
 
-        ``random`` is asked whether generators moved where vLLM did not draw.
+        ``random`` checks that global generators are unchanged while vLLM does not draw.
         """
         self._runtime, self._probe, self._off, self._random = runtime, probe, off, random
         self._counted = self._counters_now()
@@ -103,7 +103,7 @@ class Observer:
             self.steps_of_call += 1
 
     def _before_forward(self, module: Any, inputs: tuple[Any, ...]) -> None:
-        """Only here do the requests stand in their final order."""
+        """Only here are the requests in their final order."""
         if self._pending and not self._begun:
             self._begun = True
             if self._probe:
@@ -221,7 +221,7 @@ class SamplerHooks:
         self.attach()
 
     def attach(self) -> None:
-        """See ``compute_logits`` before the runtime does, also after one that has cleaned up behind itself."""
+        """Hook ``compute_logits`` before the runtime does, again after a runtime was uninstalled."""
         if self._model.__dict__.get("compute_logits") is not self._compute:
             self._model.compute_logits = self._compute
 

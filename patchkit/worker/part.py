@@ -1,4 +1,4 @@
-"""One part of a scenario, in the forked child: one engine, its passes and calls, and what came of them."""
+"""One part of a scenario, in the forked child: one engine, its passes and calls, and their results."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def run_part(request: dict[str, Any], channel: Channel) -> int:
     part = PartRun(request, channel)
     try:
         channel.send("result", run=request["run"], **part.run())
-    except Exception as error:  # a part may die in any way; the caller learns how
+    except Exception as error:  # any failure is reported to the caller
         channel.send("error", run=request["run"], **part.describe(error))
         return 1
     return 0
@@ -91,7 +91,7 @@ class PartRun:
             counters = runtime.counters() if self._request.get("counters") else None
             observed = probe.end_pass()
             probe.remove()
-            probe = NO_PROBE  # whatever it holds is no tensor of the runtime's
+            probe = NO_PROBE  # the tensors that it holds are not the runtime's
         if "distributions" in (self._spec.get("watch") or []):
             self._independence += self._compare_first_and_last_call()
         left = self._uninstall(runtime, before, random)
@@ -158,7 +158,7 @@ class PartRun:
         return self._observer.steps_of_call
 
     def _inject(self, step: int) -> None:
-        """Let the faults come in that are due after so many steps of this call; tokens count from then on."""
+        """Inject the faults that are due after so many steps of this call; tokens count from then on."""
         if self._faults.inject(self._place["call"], step):
             self._caller_ids.returned_tokens = 0
             self._faulted_at = self._observer.step if self._observer is not None else None
@@ -197,7 +197,7 @@ class PartRun:
 
 
 class CallerIds:
-    """The ids under which the caller's prompts entered the engine, aborts by them, and what came back."""
+    """The ids under which the caller's prompts entered the engine, aborts by them, and tokens returned."""
 
     def __init__(self, llm: LLM) -> None:
         self._engine = llm.llm_engine
@@ -206,7 +206,7 @@ class CallerIds:
         self.begin_call(None, lambda: 0)
 
     def begin_call(self, abort: dict[str, Any] | None, after_step: Callable[[], int]) -> None:
-        """A call starts; ``after_step`` is told of each step of the engine, and says how many there were."""
+        """A call starts; ``after_step`` is called after each step of the engine, and returns how many there were."""
         self.ids: list[str] = []
         self._abort, self._after_step, self._steps = abort, after_step, 0
 
@@ -228,8 +228,8 @@ class CallerIds:
 def expected_owners(prompts: list[Prompt], before: int) -> Owners:
     """(prompt tokens, seed) of each request that the engine will make, to its (prompt, sample).
 
-    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be told apart, nor can two prompts of
-    the same tokens and seed.
+    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be distinguished, nor can two prompts
+    of the same tokens and seed.
     """
     owners: Owners = {}
     for number, prompt in enumerate(prompts):

@@ -29,7 +29,7 @@ class Prompt:
 
 
 def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) -> tuple[list[Prompt], dict[int, str]]:
-    """The prompts of all groups of a call, in order; and by group, why it is sampled without what it asks for."""
+    """The prompts of all groups of a call, in order; and by group, why a feature that it sets is left out."""
     prompts: list[Prompt] = []
     skipped: dict[int, str] = {}
     for place, group in enumerate(groups):
@@ -51,7 +51,7 @@ def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) 
 
 
 def sampling_of(settings: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Keyword arguments of this release's ``SamplingParams``, and what is missing for structured output, or nothing.
+    """Keyword arguments of this release's ``SamplingParams``, and what structured output lacks, or nothing.
 
     ``structured`` is ``{regex: …}`` or ``{choice: […]}``, whatever the release calls it; JSON made texts of
     ``logit_bias``'s token ids.

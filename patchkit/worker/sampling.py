@@ -32,7 +32,7 @@ def filters(logits: torch.Tensor, metadata: Any) -> tuple[torch.Tensor, torch.Te
 
 
 def check_sampling(sampling: Sampling, off: bool) -> dict[str, Any]:
-    """Every row; see ``sampling`` in docs/worker-protocol.md. ``off``: nothing may have changed the logits."""
+    """Every row; see ``sampling`` in docs/worker-protocol.md. ``off``: the logits must be unchanged."""
     rows = sampling.before.shape[0]
     greedy = int(sampling.greedy.sum())
     kept = sampling.filtered > float("-inf")
@@ -46,7 +46,7 @@ def check_sampling(sampling: Sampling, off: bool) -> dict[str, Any]:
 
 
 def first_mismatch(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str, Any] | None:
-    """The first row that is not as it must be, and how so; None if there is none."""
+    """The first row that was sampled wrongly, and how; None if there is none."""
     random = ~sampling.greedy
     if bool(random.any()):
         if sampling.draws != 1 or sampling.drawn is None:
@@ -85,5 +85,5 @@ def undo_greedy_sign(after: torch.Tensor | None, filtered: torch.Tensor, greedy:
 
 
 def first(rows: torch.Tensor) -> int:
-    """The first row that is marked."""
+    """The first row that is true."""
     return int(rows.nonzero()[0])

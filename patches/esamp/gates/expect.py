@@ -1,4 +1,4 @@
-"""What the checks of lifecycle.py and memory.py have in common: calls, and how a refusal must read."""
+"""Helpers of the checks: calls, and how a refusal must read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,13 @@ SAMPLES, TOKENS = 2, 6  # of each prompt, of each sample
 
 
 def require(true: Any, otherwise: str) -> None:
-    """Object unless it is true."""
+    """Raise AssertionError with ``otherwise`` unless ``true``."""
     if not true:
         raise AssertionError(otherwise)
 
 
 def expect_refusal(what: Callable[[], Any], *words: str) -> str:
-    """It must fail in one line of the runtime's that has these words; returns the line."""
+    """Call ``what``, which must fail in one line of the runtime's with these words; returns the line."""
     try:
         what()
     except Exception as error:
@@ -29,14 +29,14 @@ def expect_refusal(what: Callable[[], Any], *words: str) -> str:
 
 
 def generate(context: Any, llm: Any, count: int = 3, n: int = SAMPLES) -> int:
-    """Tokens that so many prompts get."""
+    """Number of tokens generated for ``count`` prompts."""
     sampling = SamplingParams(n=n, max_tokens=TOKENS, temperature=0.9, ignore_eos=True)
     outputs = llm.generate(context.prompts(count), sampling, use_tqdm=False)
     return sum(len(sample.token_ids) for output in outputs for sample in output.outputs)
 
 
 class Returned:
-    """Counts the tokens that an engine hands to its caller, also those of a call that is refused in the end."""
+    """Counts the tokens that an engine returns to its caller, including those of a call that is refused later."""
 
     def __init__(self, llm: Any) -> None:
         self.tokens, engine = 0, llm.llm_engine

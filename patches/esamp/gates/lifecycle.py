@@ -1,4 +1,4 @@
-"""Checks: what must be refused, in one line and before a token, and that a runtime follows one engine at a time."""
+"""Checks: what ESamp does not support is refused in one line before a token; it follows one engine at a time."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ SMALL = {"beta": 0.5, "width": 16}
 
 
 def refuses_another_process(context: Any) -> None:
-    """Hooks do not fire in an engine that has a process of its own."""
+    """Hooks do not run in an engine with a process of its own."""
     name = "VLLM_ENABLE_V1_MULTIPROCESSING"
     before, held = os.environ.get(name), vars(vllm.envs).get(name)
     os.environ[name] = "1"
@@ -27,14 +27,14 @@ def refuses_another_process(context: Any) -> None:
 
 
 def refuses_unknown_setting_and_preset(context: Any) -> None:
-    """A name that is mistyped must not run as if it had not been said."""
+    """A mistyped name must not be ignored."""
     expect_refusal(lambda: context.install(preset="papers"), "no preset", "paper, release")
     expect_refusal(lambda: context.install(betta=1), "betta", "beta")
     expect_refusal(lambda: context.install(source="output"), "source", "output:K")
 
 
 def refuses_second_install(context: Any) -> None:
-    """Two would both move the logits; after the first is gone there is room for another."""
+    """Two would both change the logits; after the first is uninstalled another may be installed."""
     first = context.install(**SMALL)
     expect_refusal(context.install, "already installed", "uninstall()")
     require(generate(context, context.engine()) == ALL_TOKENS, "the first install does not run any more")
@@ -44,7 +44,7 @@ def refuses_second_install(context: Any) -> None:
 
 
 def refuses_beam_search(context: Any) -> None:
-    """It samples by itself: no row decodes."""
+    """It does its own sampling: no row decodes."""
     try:
         from vllm.sampling_params import BeamSearchParams
     except ImportError:
@@ -57,7 +57,7 @@ def refuses_beam_search(context: Any) -> None:
 def refuses_async_llm(context: Any) -> None:
     """It runs the model in another process; one that was made before install() refuses its first request."""
     kind = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM
-    early = object.__new__(kind)  # as one that is there already, without the process that it would start
+    early = object.__new__(kind)  # as if it existed already, without the process that it would start
     context.install(**SMALL)
     expect_refusal(kind, "AsyncLLM (and vllm serve)")
     expect_refusal(lambda: early.add_request("0", None, None).close(), "AsyncLLM (and vllm serve)")
@@ -88,7 +88,7 @@ def follows_one_engine(context: Any) -> None:
 
 
 def refuses_pooling_model(context: Any) -> None:
-    """It makes no token: the line says so, and no drift is looked for."""
+    """It generates no token: the line says so, and does not blame drift."""
     try:
         pooling = context.make_engine(runner="pooling", convert="embed")
     except TypeError as error:
@@ -98,12 +98,12 @@ def refuses_pooling_model(context: Any) -> None:
 
 
 def refuses_speculative_decoding(context: Any) -> None:
-    """A plain engine is told that it decodes so: vLLM cannot do it on the CPU."""
+    """Only the engine's configuration is changed: vLLM cannot decode so on the CPU."""
     refuses_configured(context, "", "speculative_config", {"method": "ngram"}, "speculative")
 
 
 def refuses_captured_graphs(context: Any) -> None:
-    """An engine is told that it has graphs: on the CPU there are none."""
+    """Only the engine's configuration is changed: on the CPU there are no graphs."""
     refuses_configured(context, "model_config", "enforce_eager", False, "enforce_eager=True")
 
 

@@ -1,4 +1,4 @@
-"""Checks: memory is stated before it is taken, refused where it is not there, and given back."""
+"""Checks that memory is stated before it is allocated, refused where it is not available, and freed."""
 
 import gc
 import logging
@@ -39,7 +39,7 @@ def states_memory(context: Any) -> None:
 
 
 def refuses_what_does_not_fit(context: Any) -> None:
-    """One prompt would be too much, or only as many as there are, before a token and before memory is taken."""
+    """Refused before a token and before memory is allocated, whether one prompt is too much or all together."""
     llm = context.make_engine()
     free, hidden = free_bytes(context.device), llm.llm_engine.model_config.get_hidden_size()
     for width, prompts in ((1 << 26, 1), (free // 4 // (16 * 2 * 3 * hidden), 8)):
@@ -65,7 +65,7 @@ def refuses_more_prompts_than_fit(context: Any) -> None:
 
 
 def refuses_too_few_capture_rows(context: Any) -> None:
-    """Six rows decode where the taps have room for four: refused at the first step with decode rows."""
+    """Six rows decode where the taps hold four: refused at the first step with decode rows."""
     llm = context.make_engine()
     returned = Returned(llm)
     context.install(width=16, capture_rows=4)
@@ -104,7 +104,7 @@ def gives_memory_back(context: Any) -> None:
 
 @contextmanager
 def listening(name: str, stamp: Callable[[], Any]) -> Iterator[list[tuple[Any, str]]]:
-    """The lines of a logger as they come, each with a stamp."""
+    """The lines of a logger, each with the value of ``stamp()`` at that time."""
     lines: list[tuple[Any, str]] = []
     logger, handler = logging.getLogger(name), logging.Handler()
     handler.emit = lambda record: lines.append((stamp(), record.getMessage()))  # type: ignore[method-assign]
@@ -120,7 +120,7 @@ def listening(name: str, stamp: Callable[[], Any]) -> Iterator[list[tuple[Any, s
 
 @contextmanager
 def little_memory(more: int) -> Iterator[None]:
-    """So many more bytes can be had, and an allocation beyond them fails at once: the machine is not filled up."""
+    """Only ``more`` bytes can be allocated; beyond them an allocation fails at once, without filling the machine."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))
@@ -131,7 +131,7 @@ def little_memory(more: int) -> Iterator[None]:
 
 
 def free_bytes(device: str) -> int:
-    """Bytes that this machine, or its card, could still give."""
+    """Bytes of memory available on this machine, or on its GPU."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0]
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())

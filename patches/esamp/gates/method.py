@@ -1,7 +1,7 @@
-"""Checks: the method by itself, on rows that no model makes.
+"""Checks of the method by itself, on rows that no model produces.
 
-A model's rows have one size, and hide what only matters on others: the constant under a root, an epsilon beside a
-gradient that is nearly nothing, a prediction of which a single number is none.
+A model's rows have one magnitude, and hide what only matters at others: the constant under a root, an epsilon beside a
+tiny gradient, a prediction with a single NaN.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from patchkit_probe.reference import Distillers, Method, intervene, read_setting
 TOLERANCES = Tolerances(predicted=1e-5, losses=1e-5, logits=1e-6, state=2e-3)
 SIZES = (1e-4, 1e-3, 3e-2, 1.0, 1e2)  # of the numbers in a row: a prompt's rows have one of them
 STEPS, SPOILED_STEP = 4, 2
-FIRST_PROMPT = 1 << 20  # the engine gives none such a number
+FIRST_PROMPT = 1 << 20  # the engine never uses such a number
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"preset": "paper"},
     {"preset": "release"},
@@ -61,7 +61,7 @@ def made_up_steps(hidden: int, device: torch.device) -> Iterator[tuple[list[int]
 def reference_differences(
     bank: Any, distillers: Distillers, method: Method, prompts: list[int], source: torch.Tensor, target: torch.Tensor
 ) -> Iterator[str]:
-    """What a step of the bank does otherwise than the reference does from the bank's own state of before."""
+    """How a step of the bank differs from the reference's step from the same state."""
     grouping = bank.group(prompts)
     before = {prompt: bank.state(prompt) for prompt in dict.fromkeys(prompts)}
     for prompt, start in before.items():
@@ -91,26 +91,26 @@ def reference_differences(
 
 
 def moves_rows_of_any_kind(context: Any) -> None:
-    """Predictions of which some numbers are none, tokens filtered, requests without a decode row, chunks, no heat."""
+    """Predictions with NaN or infinity, filtered tokens, requests without a decode row, chunks, no temperature."""
     context.install()  # puts the runtime on the path
     from esamp.method.intervention import intervene as moved_by_runtime
 
     device = torch.device(context.device)
     for beta in BETAS:
         for chunk in CHUNKS:
-            for heated in (True, False):
-                logits, rows, heat, predicted = made_up_logits(device)
+            for tempered in (True, False):
+                logits, rows, temperatures, predicted = made_up_logits(device)
                 expected = logits.clone()
-                method = read_settings({"beta": beta, "tempered": heated})
+                method = read_settings({"beta": beta, "tempered": tempered})
                 filtered = expected.index_select(0, rows)
-                after, left = intervene(filtered, predicted, heat[rows], method, lambda them: them)
+                after, left = intervene(filtered, predicted, temperatures[rows], method, lambda them: them)
                 expected.index_copy_(0, rows, after)
                 alive = filtered.isfinite()
-                given = heat if heated else None
+                given = temperatures if tempered else None
                 moved = moved_by_runtime(logits, rows, given, beta, lambda part: predicted[part], chunk)  # noqa: B023
                 size = torch.where(expected.isfinite(), expected, 0.0).abs().amax(1)
                 off = logit_differences(logits, expected, size).max().item()
-                said = f"beta {beta}, {chunk or 'all'} rows at once, {'with' if heated else 'without'} temperatures"
+                said = f"beta {beta}, {chunk or 'all'} rows at once, {'with' if tempered else 'without'} temperatures"
                 require(off <= TOLERANCES.logits, f"{said}: a logit is off by {off:.1e} of the largest")
                 counts = [int(count) for count in moved]
                 right = [int(alive.sum()), int((after != filtered).sum()), int((~left).sum())]
@@ -122,14 +122,14 @@ def made_up_logits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, to
     generator = torch.Generator().manual_seed(6)
     logits = 8 * torch.randn(9, 50, generator=generator)
     logits[torch.rand(9, 50, generator=generator) < 0.6] = float("-inf")
-    logits[:, 7] = 3.0  # no row is filtered whole
+    logits[:, 7] = 3.0  # no row is filtered out completely
     rows = torch.tensor([6, 0, 3, 8, 1, 4, 7])
     predicted = 8 * torch.randn(len(rows), 50, generator=generator)
     for row, number in ((1, float("nan")), (2, float("inf")), (4, float("-inf"))):
         predicted[row, 7 + row] = number
     predicted[5] = float("nan")
-    heat = torch.rand(9, generator=generator) + 0.3
-    return logits.to(device), rows.to(device), heat.to(device), predicted.to(device)
+    temperatures = torch.rand(9, generator=generator) + 0.3
+    return logits.to(device), rows.to(device), temperatures.to(device), predicted.to(device)
 
 
 checks = [learns_from_rows_of_any_size, moves_rows_of_any_kind]

@@ -1,12 +1,12 @@
-"""Holds the runtime to the reference, at every step and for every decode row, in the worker.
+"""Compares the runtime with the reference in the worker, at every step and for every decode row.
 
-The worker's own cut of the engine goes into the reference; what the reference makes of it is held against what the
-runtime shows (``view()``) and against the logits that tokens were really drawn from.
+The reference gets the rows that the worker itself taps from the engine. Its results are compared with what the runtime
+shows (``view()``) and with the logits that tokens were actually drawn from.
 
 Two modes. In float32 on the CPU the reference runs free: it learns by itself from the first step on, and must agree
-for the whole run. Elsewhere rounding feeds back through training, and two right implementations part after some steps:
-there the reference is synchronised, which means that for each step it takes the state that the runtime had before it,
-makes this one step itself, and both the runtime's prediction and its state after the step must agree.
+for the whole run. Elsewhere rounding feeds back through training, and two correct implementations diverge after some
+steps: there the reference is synchronised. For each step it loads the state that the runtime had before the step, makes
+this one step itself, and both the runtime's prediction and its state after the step must agree.
 """
 
 from collections import Counter
@@ -36,16 +36,16 @@ SYNCHRONISED = {
     torch.bfloat16: Tolerances(predicted=1e-5, losses=5e-6, logits=5e-3, state=1e-3),
     torch.float16: Tolerances(predicted=1e-5, losses=5e-6, logits=1e-3, state=1e-3),
 }
-# Past every batch that an engine of the gates' size can have.
+# Larger than any batch of an engine of the gates' size.
 POISON_ROW = 1 << 20
-# Rows that are read out at once: at a vocabulary of 150,000 they are 40 MB.
+# Rows read out at once: at a vocabulary of 150,000 they are 40 MB.
 READOUT_ROWS = 64
-# The bank may have room for so many times the distillers that were in flight at once, and one more.
+# The bank's capacity may be so many times the most distillers in flight at once, and one more.
 BANK_ROUNDING = 1.25
 # Of float32: weights and gradient, and two moments.
 BYTES_A_NUMBER = {"adam": 16, "adamw": 16, "sgd": 8}
 # Steps after the last request of a prompt was seen in which its distiller may still be held. The runtime hears of the
-# end of a request with the next step; and samples that wait for a free place are nowhere to be seen from here.
+# end of a request with the next step; and samples that wait for a free slot are not visible here.
 GRACE = 8
 
 
@@ -85,11 +85,11 @@ class Probe:
             cut.begin(lambda: [row.last for row in step.rows if row.decode])
 
     def sampled(self, sampling: Any) -> None:
-        """Tokens were drawn; kept until the step is over, as the runtime may still be at work on it."""
+        """Tokens were drawn; kept until the step is over, since the runtime may still be working on it."""
         self._sampling = sampling
 
     def end_step(self) -> dict[str, Any] | None:
-        """Compare everything; returns what was seen, as JSON."""
+        """Compare everything; returns the findings as JSON."""
         if self._step is None:
             return None
         step, sampling, self._step, self._sampling = self._step, self._sampling, None, None
@@ -115,7 +115,7 @@ class Probe:
         return seen | findings.as_json()
 
     def poison(self) -> None:
-        """Make a later read of anything behind the rows in use show: NaN rows, row numbers past every batch."""
+        """Make any later read beyond the rows in use visible: NaN rows, row numbers beyond any batch."""
         view = self._runtime.view()
         if view is None:
             return
@@ -125,7 +125,7 @@ class Probe:
                 buffer[view.count :] = float("nan")
 
     def end_pass(self) -> dict[str, Any] | None:
-        """How each prompt's distiller learnt, in bins of steps; see ``learning.Bin``."""
+        """How each prompt's distiller learned, in bins of steps; see ``learning.Bin``."""
         if self._reference is None:
             return None
         learnt = {
@@ -155,7 +155,7 @@ class Probe:
         source: torch.Tensor | None,
         target: torch.Tensor | None,
     ) -> None:
-        """Captured rows and their owners, against the worker's; bit for bit."""
+        """Compare captured rows and their owners with the worker's, bit for bit."""
         count = 0 if view is None else view.count
         if count != len(decode):
             findings.fail("source", f"{count} rows captured, the worker counted {len(decode)} decode rows")
@@ -181,7 +181,7 @@ class Probe:
     def _check_logits(
         self, findings: Findings, places: list[Place], predicted: torch.Tensor | None, sampling: Any
     ) -> dict[str, Any]:
-        """The logits drawn from: pushed away where a row decodes, bit for bit the filtered ones where it does not."""
+        """Compare the logits drawn from: pushed away for a decode row, for others exactly the filtered ones."""
         kinds: Counter[str] = Counter()
         candidates = moved = 0
         decode = [place for place in places if place.decode]
@@ -230,7 +230,7 @@ class Probe:
             return model.logits_processor(model.lm_head, rows.to(next(model.parameters()).dtype))
 
     def _check_bank(self, findings: Findings, view: Any, decode: list[Place]) -> dict[str, Any]:
-        """As many distillers as prompts in flight need, and no more."""
+        """The bank holds the distillers that prompts in flight need, and no more."""
         held = 0 if view is None else view.distillers
         least, most = len({row.prompt for row in decode}), self._requests.prompts_in_flight()
         if self._method.shared:
@@ -254,7 +254,7 @@ class Probe:
 
 
 class ReferenceRun:
-    """The reference's side of each step, in one of the two modes."""
+    """The reference's computation of each step, in one of the two modes."""
 
     def __init__(self, method: Method, source: torch.Tensor, free: bool, tolerances: Tolerances) -> None:
         hidden, device = source.shape[1], source.device
@@ -286,8 +286,8 @@ class ReferenceRun:
             self._learnt(prompts, source, target, view.predicted)
             self.figures["mean_loss"] = number(sum(losses.values()) / len(losses), 8)
             if not self._free and "predicted" not in findings.wrong and view.predicted.shape == predicted.shape:
-                # They are the same but for rounding, which in a type of few digits reads out as something else. So what
-                # is read out is what the runtime has, and the logits can be compared more closely.
+                # Equal up to rounding, which a low-precision readout would amplify: read out the runtime's own, so that
+                # the logits can be compared more closely.
                 return view.predicted.clone()
         return predicted
 
@@ -311,7 +311,7 @@ class ReferenceRun:
             findings.value("losses", difference, self._tolerances.losses, what, prompt=prompt)
 
     def _check_states(self, findings: Findings, view: Any, keys: list[int]) -> None:
-        """After the step: every distiller that was trained, or one in turn where the reference runs free anyway."""
+        """After the step: every distiller that was trained; where the reference runs free, one of them in turn."""
         self._turn += 1
         for key in [keys[self._turn % len(keys)]] if self._free else keys:
             given = view.state(key)
@@ -339,7 +339,7 @@ class ReferenceRun:
         return differences
 
     def _learnt(self, prompts: list[int], source: torch.Tensor, target: torch.Tensor, found: torch.Tensor) -> None:
-        """Errors of these rows: of what the runtime ``found``, of a distiller's input, and of the running mean."""
+        """Errors of these rows: of the predictions ``found``, of a distiller's input, and of the running mean."""
         source, target = source.float(), target.float()
         self.figures = {}
         if found.shape != target.shape:
@@ -360,7 +360,7 @@ class ReferenceRun:
 
 
 class Requests:
-    """Which prompts are in flight and have decoded, and which requests went on after they were preempted."""
+    """Which prompts are in flight and have decoded, and which requests resumed after a preemption."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
@@ -387,7 +387,7 @@ class Requests:
         return name in self._resumed
 
     def prompts_in_flight(self) -> int:
-        """Prompts that have decoded and of which a request was seen in the last ``GRACE`` steps."""
+        """Number of prompts that have decoded and had a request in the last ``GRACE`` steps."""
         return sum(self._now - last <= GRACE for last in self._seen.values())
 
 
@@ -398,5 +398,5 @@ def logit_size(filtered: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
 
 
 def split(rows: list[Place], size: int) -> list[list[Place]]:
-    """The rows, so many at once."""
+    """The rows in groups of ``size``."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

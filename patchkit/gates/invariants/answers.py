@@ -1,4 +1,4 @@
-"""The model still solves problems: Pass@k by the unbiased estimator, and at least so many problems solved."""
+"""The model still solves problems: Pass@k by the unbiased estimator, and a minimum number of problems solved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rates(figures: Figures) -> list[str]:
 
 @invariant(params=Answers, clauses=(SummaryClause(10, rates),))
 def answers(run: Run, params: Answers, figures: Figures) -> Iterator[Broken]:
-    """Enough problems are solved by some sample; Pass@k goes into the figures."""
+    """Enough problems have a correct sample; Pass@k goes into the figures."""
     from patchkit.evals import pass_at_k
 
     done = run.passes("patched")

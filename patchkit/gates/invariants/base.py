@@ -1,4 +1,4 @@
-"""What an invariant is, the table of those that hold for any runtime, and the tables that runtimes bring."""
+"""The invariant type, the table of those that hold for any runtime, and the tables of runtimes' own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Params(Declared, frozen=True):
 
 @dataclass(frozen=True)
 class Broken:
-    """One thing that did not hold: a line for people, and where it happened."""
+    """One violation: a line for people, and where it happened."""
 
     reason: str
     step: int | None = None
@@ -40,10 +40,10 @@ class Broken:
 
 @dataclass(frozen=True)
 class SummaryClause:
-    """How figures read in the one line that sums a green verdict up.
+    """How figures read in the one-line summary of a green verdict.
 
     Attributes:
-        rank: of all that could be told, the smallest few are.
+        rank: only the clauses with the smallest ranks are shown.
         of: from a verdict's figures, in which a name that two parts use is ``part.name``, to phrases.
     """
 
@@ -75,10 +75,10 @@ Checked = TypeVar("Checked", bound=Check)
 
 @dataclass(frozen=True)
 class Invariant:
-    """One thing that must hold. ``check`` yields what does not, and fills in the figures it came upon.
+    """One condition. ``check`` yields each violation, and fills in the figures that it measured.
 
     Attributes:
-        watch, passes: what a part must watch and run for it.
+        watch, passes: what a part must watch and run for it to be judged.
         ending: it judges how a run ended; the others are judged only where none of these objects and no error ended it.
         clauses: how its figures read in a summary.
     """
@@ -99,7 +99,7 @@ class Invariant:
             raise ValueError(f"{self.name}: {str(error).replace(' - at `$.', ' - in `')}") from None
 
     def check_fits(self, part: Part) -> None:
-        """Refuse a part that does not watch or run what this invariant judges: it could only ever be red."""
+        """Raise ValueError for a part that does not watch or run what this invariant judges: it would always be red."""
         if self.watch and self.watch not in part.watch:
             raise ValueError(f"{self.name} needs `watch: [{self.watch}]`")
         for needed in self.passes:
@@ -117,7 +117,7 @@ _OWN: ContextVar[Table | None] = ContextVar("own", default=None)
 
 @contextmanager
 def knowing(own: Table | None) -> Iterator[None]:
-    """In here the invariants of one runtime are known too, and new ones become its own."""
+    """Inside, one runtime's invariants are found too, and new ones are registered as its own."""
     token = _OWN.set(own)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Every one of the runtime's own checks held."""
+"""Every check of the runtime's own holds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What users ask of vLLM through ``SamplingParams`` is done, with the runtime at work.
+"""Every ``SamplingParams`` feature that a request sets takes effect, with the runtime on.
 
-The requests of a call say what they ask for in ``sampling``; every answer is held against that.
+Every answer is compared with the ``sampling`` of its request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PENALTIES = ("presence_penalty", "frequency_penalty", "repetition_penalty")
 
 
 class Honoured(Params, frozen=True):
-    """``features``: those of which at least one answer must have been held against what it asked for.
+    """``features``: those that at least one answer must have been checked for.
 
     ``repeats``: how often a token may be in an answer that has a penalty; by default that is not judged.
     """
@@ -45,7 +45,7 @@ def skipped_of(figures: Figures) -> list[str]:
     params=Honoured, clauses=(SummaryClause(5, skipped_of), SummaryClause(56, lambda figures: honoured_of(figures)))
 )
 def honoured(run: Run, params: Honoured, figures: Figures) -> Iterator[Broken]:
-    """Every answer is as its request asked; a feature that this environment has not is skipped, and said to be."""
+    """Every answer agrees with its request; a feature that the environment lacks is reported as skipped."""
     seen: Counter[str] = Counter()
     skipped: dict[str, str] = {}
     for done in run.passes("patched"):
@@ -73,12 +73,12 @@ def honoured_of(figures: Figures) -> list[str]:
 
 
 def skipped_features(requests: list[PromptRequest], group: int) -> Iterator[str]:
-    """What the skipped group of a call asked for that only it can show."""
+    """The features that only the skipped group of a call could show."""
     yield from ("structured" for one in requests if one.group == group and "structured" in one.sampling)
 
 
 def judged(call: CallResult, prompt: int, request: PromptRequest, params: Honoured) -> Iterator[tuple[str, str]]:
-    """Each feature that a prompt asked for, and what is wrong with its answers or nothing."""
+    """Each feature that a prompt's request sets, and what is wrong with its answers, or an empty string."""
     answers = [output for output in call.outputs if output.prompt == prompt]
     if request.n > 1 or not answers:
         samples = sorted(output.sample for output in answers)
@@ -103,7 +103,7 @@ def not_bad(output: Output, request: PromptRequest) -> str:
 
 
 def biased(output: Output, request: PromptRequest) -> str:
-    """A token that is pushed down all the way is never drawn, one that is pushed up all the way always."""
+    """A token with the lowest bias is never drawn, one with the highest always."""
     bias = {int(token): value for token, value in request.sampling["logit_bias"].items()}
     forced = {token for token, value in bias.items() if value >= FORCED}
     for token in output.token_ids:
@@ -115,7 +115,7 @@ def biased(output: Output, request: PromptRequest) -> str:
 
 
 def long_enough(output: Output, request: PromptRequest) -> str:
-    """No answer stopped before its least length."""
+    """No answer stopped before its minimum length."""
     least, found = request.sampling["min_tokens"], len(output.token_ids)
     return f"{found} tokens of at least {least}" if found < least else ""
 
@@ -135,7 +135,7 @@ def stopped(output: Output, request: PromptRequest) -> str:
 
 
 def has_logprobs(output: Output, request: PromptRequest) -> str:
-    """Each token has its log-probability, and those of as many others as were asked for."""
+    """Each token has its log-probability, and as many others as requested."""
     found = output.logprobs or []
     if len(found) != len(output.token_ids):
         return f"{len(found)} log-probabilities for {len(output.token_ids)} tokens"
@@ -147,7 +147,7 @@ def has_logprobs(output: Output, request: PromptRequest) -> str:
 
 
 def has_prompt_logprobs(output: Output, request: PromptRequest) -> str:
-    """Each token of the prompt has them but the first, before which there is nothing."""
+    """Each token of the prompt has log-probabilities, except the first."""
     found = output.prompt_logprobs or []
     if len(found) < 2 or found[0] is not None:
         return f"{len(found)} log-probabilities of the prompt, the first {found[0] if found else 'missing'}"
@@ -163,7 +163,7 @@ def not_probable(pairs: list[tuple[int, float | None]], least: int, token: int |
 
 
 def structured(output: Output, request: PromptRequest) -> str:
-    """The text is what was asked for: the whole regular expression, or one of the choices; or a start of it."""
+    """The text matches the regular expression or one of the choices, or is a prefix of a match."""
     wanted = request.sampling["structured"]
     if output.finish == "length":
         return ""
@@ -173,7 +173,7 @@ def structured(output: Output, request: PromptRequest) -> str:
 
 
 def penalised(output: Output, request: PromptRequest) -> str:
-    """That it was asked for; whether it was heeded is judged by :func:`repeated`."""
+    """Only counts that it was set; :func:`repeated` judges whether it took effect."""
     return ""
 
 

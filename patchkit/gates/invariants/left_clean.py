@@ -1,4 +1,4 @@
-"""A runtime that is uninstalled leaves nothing behind, and draws nothing from generators that are not its own."""
+"""A runtime that is uninstalled leaves nothing behind, and draws nothing from global random generators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
-SEVERAL = 3  # differences that are said in one line
+SEVERAL = 3  # differences listed in one line
 MB = 1e6
 
 LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -1,6 +1,6 @@
-"""vLLM is not what the runtime was fitted to, and works on: the runtime says so in time, or is right all the same.
+"""vLLM differs from what the runtime supports, but still works: the runtime refuses in time, or is still correct.
 
-Stands in for ``finished``. Whatever else a part demands is judged if the run was not refused.
+Replaces ``finished``. The part's other invariants are judged if the run was not refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from patchkit.gates.run import Run
 
 
 class RefusedOrRight(Refused, frozen=True):
-    """As of ``refused``; by default the line must name the release of vLLM, for people to know what moved."""
+    """As of ``refused``; by default the line must name the release of vLLM, so that people know what changed."""
 
     naming: str = r"\bvLLM \d"
 

@@ -1,4 +1,4 @@
-"""A runtime that is off changes nothing: its pass equals plain vLLM's, request by request."""
+"""A runtime that is off changes nothing: its outputs equal plain vLLM's, request by request."""
 
 from __future__ import annotations
 

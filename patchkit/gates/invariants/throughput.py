@@ -12,7 +12,7 @@ from patchkit.gates.run import Run
 
 
 class Throughput(Params, frozen=True):
-    """``warmup``: pairs left aside at the start, which pay for caches and allocations."""
+    """``warmup``: pairs dropped at the start, which include the cost of caches and allocations."""
 
     warmup: int = 1
 
