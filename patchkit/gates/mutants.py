@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from patchkit.series.mutant import Mutant
 
 LONGEST_REASON = 600  # characters of a reason that the evidence keeps
-ACCEPTED_OUTCOMES = ("killed", "equivalent")
 
 
 class TrialResult(NamedTuple):

@@ -17,9 +17,10 @@ OUTCOMES: dict[Outcome, str] = {
     "killed": "a gate that its header names is red, for the reason in the header",
     "misattributed": "a gate is red, but the header says otherwise",
     "survived": "every gate is green",
-    "unknown": "the worker itself was in trouble, so nobody knows",
+    "unknown": "the worker itself failed, so the outcome is unknown",
     "equivalent": "every gate is green, and the header says why none can be red",
 }
+ACCEPTED_OUTCOMES = ("killed", "equivalent")
 
 
 class GateRun(msgspec.Struct, kw_only=True):
@@ -80,7 +81,7 @@ class MutantsEvidence(Circumstances, kw_only=True):
     @property
     def passed(self) -> bool:
         """The series itself is green, there were mutants, none survived, and every header is true."""
-        fine = all(one.outcome in ("killed", "equivalent") for one in self.mutants)
+        fine = all(one.outcome in ACCEPTED_OUTCOMES for one in self.mutants)
         return bool(self.mutants) and fine and all(gate.passed for gate in self.control)
 
     def of(self, *outcomes: Outcome) -> list[MutantRun]:

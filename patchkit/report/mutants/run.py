@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from patchkit.console import out
-from patchkit.gates.mutants import ACCEPTED_OUTCOMES, MutantTrial, MutantTrials, TrialResult
-from patchkit.gates.mutants_evidence import GateRun, MutantsEvidence
+from patchkit.gates.mutants import MutantTrial, MutantTrials, TrialResult
+from patchkit.gates.mutants_evidence import ACCEPTED_OUTCOMES, GateRun, MutantsEvidence
 from patchkit.plural import counted, shortened
 from patchkit.report.mutants.text import show_found, show_score
 from patchkit.series.mutant import Mutant
