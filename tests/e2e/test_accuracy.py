@@ -211,7 +211,7 @@ def install(**settings):
 
 
 def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
-    """It installs, the text reads well, and it does nothing."""
+    """It installs and does nothing; the text looks plausible."""
     upstream = tmp_path / "patches" / "dead" / "upstream"
     (upstream / "dead").mkdir(parents=True)
     (upstream / "dead" / "__init__.py").write_text(DEAD)

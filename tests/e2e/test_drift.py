@@ -1,4 +1,4 @@
-"""Real vLLM releases out of the package index, read and compared, through the command line."""
+"""Real vLLM releases from the package index, read and compared through the command line."""
 
 from __future__ import annotations
 

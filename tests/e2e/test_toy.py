@@ -1,4 +1,4 @@
-"""A second runtime, which only stands in the way of ``Sampler.sample``: the shared gates see it, right or wrong.
+"""A second runtime, which only hooks ``Sampler.sample``: the shared gates judge it, right or wrong.
 
 It has no probe, and one counter. Each ``fault`` of it is one that generic checks must see. And each fault that is
 injected into vLLM must leave plain vLLM as it is.

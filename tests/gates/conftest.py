@@ -22,7 +22,7 @@ FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
 
 @pytest.fixture
 def server() -> Iterator[Callable[..., WorkerClient]]:
-    """Start fake workers; all of them are ended when the test is over."""
+    """Start fake workers; all of them end with the test."""
     started: list[WorkerClient] = []
 
     def start(workers: int = 2, python: str = sys.executable, **options: Any) -> WorkerClient:

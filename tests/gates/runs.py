@@ -20,13 +20,13 @@ COUNTERS = {
     "seen_rows": Counter("decode_rows", "rows that it saw"),
     "hits": Counter("decode_steps", "steps in which it was called"),
     "candidates": Counter("positive", "tokens it could choose from"),
-    "lost_rows": Counter("zero", "rows of nobody"),
+    "lost_rows": Counter("zero", "rows without an owner"),
     "score": Counter("any", "how it thinks it does"),
 }
 
 
 def make_runtime(**changes: Any) -> SimpleNamespace:
-    """What a manifest says of a made-up runtime."""
+    """The manifest of a made-up runtime."""
     known: dict[str, Any] = {"name": "made_up", "start": "made_up:install", "defaults": {"strength": 0.8}}
     known |= {"developed_on": "0.10.1.1"}
     known |= {"off": {"strength": 0}, "counters": COUNTERS, "probe": Path("/probe"), "gates": Path("/gates"), **changes}

@@ -1,4 +1,4 @@
-"""What is cheap is checked before an environment is built; evidence says which files it is of."""
+"""Cheap checks come before an environment is built; evidence names the files that it is of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVIDENCE = Path(__file__).parent.parent.parent / "evidence"
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
-    """A rig whose environment says that it was asked for."""
+    """A rig that raises if its environment is used."""
 
     def ensure(*_: Any) -> None:
         raise AssertionError("the environment was asked for")

@@ -1,4 +1,4 @@
-"""``honoured`` goes red for every feature that a request sampling for and did not get."""
+"""``honoured`` goes red for every feature that a request sets and does not get."""
 
 from __future__ import annotations
 

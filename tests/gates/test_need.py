@@ -1,4 +1,4 @@
-"""Which patches a release still needs, what that says of their headers, and how a knock-out shows it."""
+"""Which patches a release still needs, how their headers should change, and how a knock-out shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a runtime adds to a shared scenario: nothing shared is lost, and what is wrong is said in one line."""
+"""What a runtime adds to a shared scenario: nothing shared is lost, and an error is one line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def overlays(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def corrected(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """The overlay with a whole part wherever the shared scenario has none of that name."""
+    """The overlay with a complete part wherever the shared scenario has none of that name."""
     known = {one["name"] for one in shared["parts"]}
     return overlay | {"parts": [one if one["name"] in known else part(**one) for one in overlay["parts"]]}
 

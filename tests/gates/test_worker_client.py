@@ -1,4 +1,4 @@
-"""The process boundary: whatever the worker does, a run comes back and says it in one line."""
+"""The process boundary: whatever the worker does, a run is returned, with the reason in one line."""
 
 from __future__ import annotations
 

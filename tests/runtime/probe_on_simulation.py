@@ -215,7 +215,7 @@ class Batched:
 
 
 def run(settings, wrong="", dtype=torch.float32, device="cpu", poison=False, spoil=False):
-    """A workload of 30 steps; returns what the probe said of each, and of the pass."""
+    """A workload of 30 steps; returns the probe's report of each, and of the pass."""
     torch.manual_seed(3)
     model = Model(dtype)
     settings = {"width": WIDTH, **settings}

@@ -281,10 +281,10 @@ def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
             return
         held = seen["bank"]
         most, most_bytes, last = max(most, held["distillers"]), max(most_bytes, held["bytes"]), held
-    if params.alone is not None and not (last.get("distillers") == 1 and last["room"] <= params.alone):
+    if params.alone is not None and not (last.get("distillers") == 1 and last["capacity"] <= params.alone):
         yield Broken(
-            f"bank: at the end {last.get('distillers')} distillers are held in room for {last.get('room')}, "
-            f"one in room for {params.alone} at most is due"
+            f"bank: at the end {last.get('distillers')} distillers are held with capacity for {last.get('capacity')}, "
+            f"one with capacity for {params.alone} at most is due"
         )
     figures["most_distillers"], figures["bank_bytes"] = most, most_bytes
     if most < params.prompts:

@@ -245,12 +245,12 @@ class Probe:
         each = 0
         if self._reference is not None and self._reference.numbers:
             each = self._reference.numbers * BYTES_A_NUMBER[self._method.optimiser]
-            room = int(self._most * BANK_ROUNDING + 1) * each
+            limit = int(self._most * BANK_ROUNDING + 1) * each
             if not held and taken:
                 findings.fail("bank", f"{taken:,} bytes for no distiller")
-            if not held * self._reference.numbers * 4 <= taken <= room:
-                findings.fail("bank", f"{taken:,} bytes for {held} distillers, at most {room:,} for those in flight")
-        return {"distillers": held, "most": most, "bytes": taken, "room": taken // each if each else 0}
+            if not held * self._reference.numbers * 4 <= taken <= limit:
+                findings.fail("bank", f"{taken:,} bytes for {held} distillers, at most {limit:,} for those in flight")
+        return {"distillers": held, "most": most, "bytes": taken, "capacity": taken // each if each else 0}
 
 
 class ReferenceRun:

@@ -31,7 +31,7 @@ def left_clean(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     for one in done:
         at = f" (install {one.install})" if len(run.part.installs()) > 1 else ""
         if one.left is None:
-            yield Broken(f"nobody looked at what uninstall() leaves{at}")
+            yield Broken(f"what uninstall() leaves was not examined{at}")
         elif one.left:
             lines = [LINES[what["what"]](what) for what in one.left[:SEVERAL]]
             more = f", and {len(one.left) - SEVERAL} more" if len(one.left) > SEVERAL else ""
