@@ -69,9 +69,9 @@ def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...
 
     The result is a git tree with a commit per patch.
     """
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.apply(release, runtime, into, without, as_json)
+    return series.apply(release, runtime, into, without, as_json)
 
 
 @commands.command()
@@ -79,9 +79,9 @@ def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...
 @json_option
 def status(runtime: str, as_json: bool) -> int:
     """Show the pin, the series, and what is applied where."""
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.status(runtime, as_json)
+    return series.status(runtime, as_json)
 
 
 @commands.command()
@@ -92,7 +92,7 @@ def init(name: str, release: str | None) -> int:
 
     In patches/NAME: one hook, one patch and one gate of its own, to be replaced by yours.
     """
-    from patchkit.series import init
+    from patchkit.verbs import init
 
     return init.init(name, release)
 
@@ -105,18 +105,18 @@ def export(tree: Path, runtime: str | None) -> int:
 
     Each commit after the first becomes the patch of the same subject or drift number, a new one gets the next number.
     """
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.export(tree, runtime)
+    return series.export(tree, runtime)
 
 
 @commands.command()
 @runtime_option
 def pin(runtime: str) -> int:
     """Print the tree hash of an embedded upstream."""
-    from patchkit.series import verbs
+    from patchkit.verbs import series
 
-    return verbs.pin(runtime)
+    return series.pin(runtime)
 
 
 @commands.command()
@@ -126,9 +126,9 @@ def lock(releases: tuple[str, ...]) -> int:
 
     Asks the package index what vLLM for the CPU needs, and writes that to a file, to be reviewed and committed.
     """
-    from patchkit.environments import verbs
+    from patchkit.verbs import environments
 
-    return verbs.lock(releases)
+    return environments.lock(releases)
 
 
 @commands.command()
@@ -138,9 +138,9 @@ def lock(releases: tuple[str, ...]) -> int:
 @json_option
 def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
     """Build, list or remove environments with vLLM."""
-    from patchkit.environments import verbs
+    from patchkit.verbs import environments
 
-    return verbs.env(release, device, remove, as_json)
+    return environments.env(release, device, remove, as_json)
 
 
 @commands.command()
@@ -151,9 +151,9 @@ def gate(as_json: bool, **options: Any) -> int:
 
     Exit code 0 only if all of them pass.
     """
-    from patchkit.gates import asked, verbs
+    from patchkit.verbs import gate, request
 
-    return verbs.gate(asked.Asked(as_json=as_json, **options))
+    return gate.gate(request.Request.of(as_json=as_json, **options))
 
 
 @commands.command()
@@ -165,9 +165,9 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 
     Exit code 0 only if a gate catches each, for the reason that its header states.
     """
-    from patchkit.gates import asked, verbs
+    from patchkit.verbs import knockout, request
 
-    return verbs.knockout(asked.Asked(as_json=as_json, **options), patches)
+    return knockout.knockout(request.Request.of(as_json=as_json, **options), patches)
 
 
 @commands.command()
@@ -198,11 +198,10 @@ def mutants(
 
     Exit code 0 only if a gate kills every mutant.
     """
-    from patchkit.gates import asked, mutants_verbs
     from patchkit.series.mutants import Chosen
+    from patchkit.verbs import mutants, request
 
-    question = asked.Asked(model=None, only=(), as_json=as_json, **options)
-    return mutants_verbs.mutants(question, Chosen(names, families, sample, seed), check)
+    return mutants.mutants(request.Request.of(as_json=as_json, **options), Chosen(names, families, sample, seed), check)
 
 
 def measured(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -254,10 +253,9 @@ def bench() -> None:
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
     """Measure throughput with and without the runtime."""
-    from patchkit.bench import verbs
-    from patchkit.gates import asked
+    from patchkit.verbs import bench, request
 
-    return verbs.bench(asked.Asked(as_json=as_json, **options))
+    return bench.bench(request.Request.of(as_json=as_json, **options))
 
 
 @bench.command()
@@ -288,9 +286,9 @@ def accuracy(**options: Any) -> int:
 
     Says what the runtime does to it. A run that was stopped goes on where it was, with the same command.
     """
-    from patchkit.bench import accuracy_verbs
+    from patchkit.verbs import accuracy
 
-    return accuracy_verbs.accuracy(**options)
+    return accuracy.accuracy(**options)
 
 
 @bench.command()
@@ -301,9 +299,9 @@ def matrix(**options: Any) -> int:
 
     A file says which; there is one report.
     """
-    from patchkit.bench import accuracy_verbs
+    from patchkit.verbs import accuracy
 
-    return accuracy_verbs.matrix(**options)
+    return accuracy.matrix(**options)
 
 
 @commands.command()
@@ -312,9 +310,9 @@ def matrix(**options: Any) -> int:
 @json_option
 def releases(runtime: str, everything: bool, as_json: bool) -> int:
     """List which releases there are, are proven, are new."""
-    from patchkit.drift import releases as verb
+    from patchkit.verbs import releases
 
-    return verb.releases(runtime, everything, as_json)
+    return releases.releases(runtime, everything, as_json)
 
 
 @commands.command()
@@ -332,9 +330,9 @@ def drift(as_json: bool, form: str, **options: Any) -> int:
     Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither
     release.
     """
-    from patchkit.drift import verbs
+    from patchkit.verbs import drift
 
-    return verbs.drift(form="json" if as_json else form, **options)
+    return drift.drift(form="json" if as_json else form, **options)
 
 
 @commands.command()
@@ -350,9 +348,9 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 
     Holds it against what runtime.yaml declares.
     """
-    from patchkit.drift import verbs
+    from patchkit.verbs import drift
 
-    return verbs.surface(runtime, check, as_json)
+    return drift.surface(runtime, check, as_json)
 
 
 @commands.command()
@@ -390,9 +388,9 @@ def watch(as_json: bool, **options: Any) -> int:
 
     New are those after the last proven one. Exit code 0 only if all are proven.
     """
-    from patchkit.watch import verbs
+    from patchkit.verbs import watch
 
-    return verbs.watch(verbs.Asked(as_json=as_json, **options))
+    return watch.watch(watch.Asked(as_json=as_json, **options))
 
 
 @commands.command()
@@ -407,9 +405,9 @@ def watch(as_json: bool, **options: Any) -> int:
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write pass@k as one page.")
 def report(evidence: Path, form: str, page: Path | None) -> int:
     """Render evidence for people, for CI or for GitHub."""
-    from patchkit.report import verbs
+    from patchkit.verbs import report
 
-    return verbs.report(evidence, form, page)
+    return report.report(evidence, form, page)
 
 
 def main() -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def wide(console: Console, width: int = 160) -> Console:
+    """The console for a table: a terminal sets its width; a pipe does not, and must not break what is searched for."""
+    return console if console.is_terminal else Console(file=console.file, width=width, highlight=False)
 
 
 @contextmanager
@@ -26,3 +33,40 @@ def working(what: str) -> Iterator[None]:
         err.print(f"{what} …")
         yield
     err.print(f"[dim]{what}: {time.monotonic() - began:.1f} s[/dim]")
+
+
+class Progress:
+    """How far something is, in one line that changes, on a terminal's stderr; nothing elsewhere, or if ``quiet``.
+
+    Args:
+        tell: what the line says now; asked several times a second, from another thread.
+    """
+
+    def __init__(self, tell: Callable[[], str], quiet: bool = False) -> None:
+        self._tell = tell
+        self._status = err.status(self) if err.is_terminal and not quiet else None
+
+    def __rich__(self) -> Text:
+        return Text(self._tell())
+
+    def __enter__(self) -> Progress:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def note(self, text: str) -> None:
+        """A step on stderr, where no line that changes shows it."""
+        if not err.is_terminal:
+            err.print(text, markup=False)
+
+    def print(self, text: str) -> None:
+        """A result on stdout; the line is taken away meanwhile, or the result would go on behind it."""
+        self.__exit__(None, None, None)
+        out.print(text)
+        self.__enter__()

@@ -58,5 +58,13 @@ def read_as(kind: type[Record], path: Path, what: str) -> Record:
         raise PatchkitError(f"{path} is not {what}: {error}") from None
 
 
+def shortest(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def _refused(path: Path, error: OSError) -> PatchkitError:
     return PatchkitError(f"cannot write {path}: {error.strerror or error}", "free some room or choose another folder")

@@ -21,7 +21,7 @@ def test_a_terminal_without_check_marks_gets_their_names() -> None:
     for variables in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
         done = subprocess.run(STATUS, env=os.environ | variables, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "\\u2714 pin " in done.stdout and done.stdout.isascii()
+        assert "\\u2713 pin " in done.stdout and done.stdout.isascii()
 
 
 @pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["--help"]])

@@ -8,7 +8,7 @@ from typing import Any
 
 from patchkit.bench.at_work import merge_counters
 from patchkit.bench.journal import Journal, failed
-from patchkit.bench.paired import paired_ratio
+from patchkit.evals.paired_ratio import paired_ratio
 from patchkit.evals.record import BASELINE, Grade, Sample, Throughput, Trial
 from patchkit.evals.spread import distinct_share
 

@@ -11,6 +11,7 @@ import msgspec
 
 from patchkit.drift.findings import Finding
 from patchkit.drift.retirement import Retirement
+from patchkit.plural import counted
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,9 @@ def verdict(drift: Drift) -> str:
     silent, loud = drift.counts["silent"], drift.counts["loud"]
     if not silent and not loud:
         return "nothing that the runtime leans on has moved"
-    kinds = " and ".join(f"{count} {word}" for count, word in ((silent, "silent"), (loud, "loud")) if count)
-    breaks, left = (f"{silent + loud} breaks ({kinds})" if silent and loud else _plural(kinds)), len(drift.unpatched)
+    kinds = f"{silent} silent and {loud} loud"
+    one_kind = counted(silent or loud, f"{'silent' if silent else 'loud'} break")
+    breaks, left = (f"{silent + loud} breaks ({kinds})" if silent and loud else one_kind), len(drift.unpatched)
     if not left:
         return f"{breaks}, mended by the series as far as sources can tell"
     return f"{breaks}, {'unpatched' if left == silent + loud else f'{left} of them unpatched'}"
-
-
-def _plural(counted: str) -> str:
-    return f"{counted} break" if counted.startswith("1 ") else f"{counted} breaks"

@@ -22,7 +22,7 @@ from patchkit.files import write_atomically
 from patchkit.project import cache_home
 
 MOST = 200
-"""Readings that are kept; when there are more, the oldest half goes. One of a runtime of some size is 30 KB."""
+"""Readings that are kept; when there are more, the oldest half goes. One of a large runtime is 30 KB."""
 
 
 def read_or_kept(made: Sequence[str], vllm: Source, types: Mapping[str, str], read: Callable[[], CodeRead]) -> CodeRead:

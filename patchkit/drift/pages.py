@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from unearth import Package
 
 from patchkit.packages import host
+from patchkit.plural import counted
 
 ABSENT = frozenset({403, 404, 410})
 """What an index answers that has no such package; some file stores say 403 for it."""
@@ -89,7 +90,7 @@ def older(page: Page, before: Page, day: str) -> str:
     if not before.files:
         return ""
     if not page.files:
-        had = f"{before.files} file{'s' if before.files > 1 else ''} on {day}"
+        had = f"{counted(before.files, 'file')} on {day}"
         return f"{host(page.place)} had {had} of {page.distribution}, and now {page.said}"
     if page.serial is not None and before.serial is not None and page.serial != before.serial:
         lower = page.serial < before.serial

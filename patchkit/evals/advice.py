@@ -8,6 +8,7 @@ from typing import Literal
 from patchkit.evals.figures import shown
 from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
 from patchkit.evals.shape import told
+from patchkit.plural import counted
 
 Advice = Literal["use it", "skip it", "consider it"]
 
@@ -84,7 +85,7 @@ def _grounds(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> Iter
         yield f"n = {cell.n} is too few to show what breadth buys: {SAMPLES} or more"
     speed = cell.throughput.get(mode)
     if speed:
-        pairs = f"{speed.pairs} pair" + "s" * (speed.pairs != 1)
+        pairs = counted(speed.pairs, "pair")
         yield f"its tokens/s are {speed.ratio:.2f} x the baseline's ({speed.low:.2f} to {speed.high:.2f}, {pairs})"
 
 

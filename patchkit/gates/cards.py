@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from patchkit.errors import PatchkitError
+from patchkit.plural import counted
 
 
 def cards() -> list[str]:
@@ -27,7 +28,7 @@ def how_many_workers(wanted: int | None, device: str) -> int:
     there = len(cards())
     if (wanted or 1) > there:
         raise PatchkitError(
-            f"{wanted} vLLM engines cannot load side by side on {there} GPU{'s' * (there > 1)}",
+            f"{wanted} vLLM engines cannot load side by side on {counted(there, 'GPU')}",
             f"ask for {there} at most, or leave the number out",
         )
     return wanted or 1

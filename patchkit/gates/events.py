@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from patchkit.plural import counted
+
 
 class Shape(msgspec.Struct, frozen=True):
     """The batch of one step, as the worker counted it from the scheduler's output."""
@@ -19,9 +21,11 @@ class Shape(msgspec.Struct, frozen=True):
     decode_rows_before: int = 0
 
     def __str__(self) -> str:
-        recomputed = f", {count(self.recomputed_tokens, 'recomputed token')}" if self.recomputed_tokens else ""
-        rows = f"{count(self.decode_rows, 'decode row')} after {self.decode_rows_before}"
-        return f"{count(self.requests, 'request')}: {rows}, {count(self.prefill_tokens, 'prefill token')}{recomputed}"
+        recomputed = f", {counted(self.recomputed_tokens, 'recomputed token')}" if self.recomputed_tokens else ""
+        rows = f"{counted(self.decode_rows, 'decode row')} after {self.decode_rows_before}"
+        return (
+            f"{counted(self.requests, 'request')}: {rows}, {counted(self.prefill_tokens, 'prefill token')}{recomputed}"
+        )
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
@@ -252,8 +256,3 @@ def read_event(line: str) -> AnyEvent:
     """One line as an event, ``ValueError`` for anything else. Figures may be NaN, which strict JSON would refuse."""
     event: AnyEvent = msgspec.convert(json.loads(line), AnyEvent)
     return event
-
-
-def count(number: float, one: str, many: str = "") -> str:
-    """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
-    return f"{number:g} {one if number == 1 else many or f'{one}s'}"

@@ -65,6 +65,7 @@ class Knockout(msgspec.Struct, kw_only=True):
     Attributes:
         need: whether the release needs the patch, see :mod:`patchkit.gates.need`; empty in evidence that is older.
         need_why: the clause that says why.
+        named: the gates that its header names; empty in evidence that is older.
         left_with: patches that depend on it, and were left out too.
         applies_to: what its header says.
         narrowed: what its header should say; empty if the patch can go, None if nothing is to be changed.
@@ -76,6 +77,7 @@ class Knockout(msgspec.Struct, kw_only=True):
     by: str | None = None
     reason: str = ""
     expected: str = ""
+    named: list[str] = msgspec.field(default_factory=list)
     drift: int | None = None
     seconds: float = 0.0
     verdicts: dict[str, Brief] = msgspec.field(default_factory=dict)

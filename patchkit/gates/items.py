@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from _pytest._code.code import ReprFileLocation, TerminalRepr  # pytest has no public name for them
-from _pytest._io import TerminalWriter
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.cards import cards
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.loading import scenario_at
-from patchkit.gates.plugin import runtime_of, sitting_of
 from patchkit.gates.scenario import Scenario, running_order
+from patchkit.gates.session import runtime_of, session_of
 from patchkit.project import Project, find_project
 
 # Of a scenario, or of what a runtime adds to one.
@@ -25,11 +24,7 @@ LAST_LINES = 12
 
 
 class GateRedError(Exception):
-    """A scenario is red, for the reason in its verdict."""
-
-    def __init__(self, reason: str, verdict: Verdict | None = None) -> None:
-        self.reason, self.verdict = reason, verdict
-        super().__init__(reason)
+    """A scenario is red, for this reason."""
 
 
 def project_of(path: Path) -> Project | None:
@@ -59,7 +54,7 @@ def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Ite
     scenarios = sorted(
         (item for item in items if isinstance(item, ScenarioItem)), key=lambda i: running_order(i.scenario)
     )
-    if config.getoption("--device") == "cuda" and config.pluginmanager.has_plugin("xdist"):
+    if config.getoption("patchkit_device") == "cuda" and config.pluginmanager.has_plugin("xdist"):
         for number, item in enumerate(scenarios):
             item.add_marker(pytest.mark.xdist_group(f"card{number % len(cards())}"))
     sorted_ones = iter(scenarios)
@@ -94,9 +89,9 @@ class ScenarioItem(pytest.Item):
         self.add_marker(scenario.kind)
 
     def runtest(self) -> None:
-        """Run it on this session's rig, and fail with its reason."""
+        """Run it, and fail with its reason."""
         try:
-            verdict = sitting_of(self.config).verdict_on(self)
+            verdict = session_of(self.config).verdict_on(self, self.scenario)
         except PatchkitError as error:
             raise GateRedError(str(error)) from None
         self.user_properties += [(name, figure) for name, figure in verdict.figures.items()]
@@ -104,14 +99,13 @@ class ScenarioItem(pytest.Item):
             if part.last_words:
                 tail = "\n".join(part.last_words.splitlines()[-LAST_LINES:])
                 self.add_report_section("call", f"last words of {part.name}", tail)
-        self.config.hook.pytest_patchkit_verdict(verdict=verdict)
         if not verdict.passed:
-            raise GateRedError(line_of(verdict), verdict)
+            raise GateRedError(line_of(verdict))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """One line, no traceback of ours."""
         if isinstance(excinfo.value, GateRedError):
-            return OneLine(str(self.path), excinfo.value.reason)
+            return OneLine(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -119,19 +113,19 @@ class ScenarioItem(pytest.Item):
         return self.path, None, self.name
 
 
-class OneLine(TerminalRepr):
-    """A reason, in the failure section and in pytest's short summary."""
+class OneLine:
+    """A reason, as pytest prints it in the failure section, its short summary (``reprcrash``) and its JUnit file."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        self.reason = reason
-        self.reprcrash = ReprFileLocation(path, 0, reason)
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        self.reprcrash = SimpleNamespace(message=reason)
 
-    def toterminal(self, tw: TerminalWriter) -> None:
-        """As pytest prints it."""
-        tw.line(self.reason, red=True)
+    def toterminal(self, writer: Any) -> None:
+        """Write it to pytest's terminal."""
+        writer.line(self._reason, red=True)
 
     def __str__(self) -> str:
-        return self.reason
+        return self._reason
 
 
 def line_of(verdict: Verdict) -> str:

@@ -5,17 +5,13 @@ Every gate is run without every patch: only then does it show that a release no 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from patchkit.console import err
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Brief, Knockout, Verdict
 from patchkit.gates.need import UNKNOWN, Need, need_of
-from patchkit.gates.parallel import at_once
-from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -27,7 +23,7 @@ WHOLE = ""  # stands where a patch's name would: nothing is left out
 class Campaign:
     """Every gate on the whole series and on the series without each patch: one warm worker, the most telling first."""
 
-    def __init__(self, rig: Rig, gates: Sequence[Scenario], chosen: Sequence[str] = (), unasked: int = 0) -> None:
+    def __init__(self, runner: Runner, gates: Sequence[Scenario], chosen: Sequence[str] = (), unasked: int = 0) -> None:
         """Lay out the trees.
 
         Args:
@@ -35,7 +31,8 @@ class Campaign:
             unasked: how many gates of the runtime are not among ``gates``.
         """
         self.gates = list(gates)
-        self._rig, self._unasked = rig, unasked
+        self._runner, self._unasked = runner, unasked
+        rig = runner.rig
         self.patches = choose(list(rig.tree.taken), chosen)
         self.left_with = {patch.name: dependents(patch.name, rig.tree.taken) for patch in self.patches}
         self.verdicts: dict[tuple[str, str], Verdict] = {}
@@ -47,16 +44,20 @@ class Campaign:
             except PatchkitError as error:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 
-    def run(self) -> None:
-        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it."""
-        began = time.monotonic()
-        cells = len(self._trees) * len(self.gates)
+    def run(self) -> Iterator[tuple[str, Verdict]]:
+        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it.
+
+        Yields the name of the patch that was left out, or :data:`WHOLE`, and the verdict, as it is known.
+        """
         for batch in (self._control_cells(), self._cells()):
-            at_once(
-                self._rig,
-                [partial(self._judge, left_out, gate) for left_out, gate in batch],
-                lambda: f"{len(self.verdicts)} of {cells} runs, {time.monotonic() - began:.0f} s",
-            )
+            for (left_out, gate), verdict in self._runner.side_by_side(self._judge, batch):
+                self.verdicts[left_out, gate.name] = verdict
+                yield left_out, verdict
+
+    @property
+    def cells(self) -> int:
+        """How many verdicts there will be."""
+        return len(self._trees) * len(self.gates)
 
     def control(self) -> list[Verdict]:
         """The verdicts on the whole series."""
@@ -66,32 +67,21 @@ class Campaign:
         """What was found for every patch."""
         return [self._knockout(patch) for patch in self.patches]
 
-    def rows(self) -> list[Knockout]:
-        """The rows of the matrix: the whole series, then each patch."""
-        return [Knockout(patch=WHOLE, caught=False, verdicts=self._briefs(WHOLE)), *self.knockouts()]
-
-    def caught_by(self) -> dict[str, set[str]]:
-        """The gates that each patch's header names."""
-        return {patch.name: {scenario for scenario, _ in patch.caught_by} for patch in self.patches}
-
     def _control_cells(self) -> list[tuple[str, Scenario]]:
         return [(WHOLE, gate) for gate in self.gates]
 
     def _cells(self) -> Iterator[tuple[str, Scenario]]:
         """First the gates that the headers name, patch by patch; then all others."""
-        named = self.caught_by()
+        named = {patch.name: {scenario for scenario, _ in patch.caught_by} for patch in self.patches}
         for telling in (True, False):
             for patch in self.patches:
                 if patch.name in self._unlaid:
                     continue
                 yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == telling)
 
-    def _judge(self, left_out: str, gate: Scenario) -> None:
-        verdict = self._rig.run_until_red(gate, self._trees[left_out])
-        self.verdicts[left_out, gate.name] = verdict
-        if not err.is_terminal:
-            mark = "✓" if verdict.passed else f"✗ {shortened(verdict.reason)}"
-            err.print(f"{left_out or 'whole series'} on {gate.name}: {mark}", markup=False)
+    def _judge(self, cell: tuple[str, Scenario]) -> Verdict:
+        left_out, gate = cell
+        return self._runner.run_until_red(gate, self._trees[left_out])
 
     def _briefs(self, left_out: str) -> dict[str, Brief]:
         found = {gate.name: self.verdicts.get((left_out, gate.name)) for gate in self.gates}
@@ -104,6 +94,7 @@ class Campaign:
             caught=False,
             drift=patch.drift,
             expected="; ".join(f"{scenario}: {symptom.pattern}" for scenario, symptom in patch.caught_by),
+            named=list(dict.fromkeys(scenario for scenario, _ in patch.caught_by)),
             seconds=round(sum(one.seconds for (name, _), one in self.verdicts.items() if name == patch.name), 1),
             verdicts=self._briefs(patch.name),
             left_with=self.left_with[patch.name],
@@ -158,11 +149,6 @@ def dependents(name: str, patches: Sequence[Patch]) -> list[str]:
         if found & {*patch.depends}:
             found.add(patch.name)
     return [patch.name for patch in patches if patch.name in found and patch.name != name]
-
-
-def shortened(reason: str, most: int = 90) -> str:
-    """A reason for a progress line; the evidence has it whole."""
-    return reason if len(reason) <= most else f"{reason[: most - 1]}…"
 
 
 def choose(patches: list[Patch], chosen: Sequence[str]) -> list[Patch]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from patchkit.console import err
-from patchkit.gates.knockout import shortened
+from patchkit.gates.evidence import Verdict
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, Outcome
-from patchkit.gates.parallel import at_once
-from patchkit.gates.rig import Rig
 from patchkit.gates.run import Run
+from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Part, Scenario
+from patchkit.plural import shortened
 
 if TYPE_CHECKING:
     from patchkit.series import Tree
@@ -78,29 +75,36 @@ class Trials:
     """
 
     def __init__(
-        self, rig: Rig, gates: Sequence[Scenario], mutants: Sequence[Mutant], trees: Mapping[str, Path]
+        self, runner: Runner, gates: Sequence[Scenario], mutants: Sequence[Mutant], trees: Mapping[str, Path]
     ) -> None:
-        self._rig = rig
+        self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
-        self._trials = [Trial(mutant, replace(rig.tree, path=trees[mutant.name])) for mutant in mutants]
-        self._began = time.monotonic()
+        self._trials = [Trial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
         self.control: dict[str, GateRun] = {}
 
-    def run(self) -> None:
-        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown."""
+    def run(self) -> Iterator[GateRun | Trial]:
+        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown.
+
+        Yields each gate that ran on the series as it is, and each trial that came to its end.
+        """
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
-        if not self._judge_series([name for name in self._gates if name in named]):
+        if not (yield from self._judge_series([name for name in self._gates if name in named])):
             return
-        self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
+        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
         rest = [trial for trial in self._trials if trial.end is None]
         if not rest:
             return
-        if self._judge_series([name for name in self._gates if name not in named]):
-            self._judge_all(rest, self._on_others)
+        if (yield from self._judge_series([name for name in self._gates if name not in named])):
+            yield from self._judge_all(rest, self._on_others)
         else:
             red = next(gate for gate in self.control.values() if not gate.passed)
             for trial in rest:
                 trial.end = End("unknown", red.gate, f"red without a mutant: {red.reason}")
+
+    @property
+    def ends(self) -> list[End]:
+        """How the mutants ended that came to their end."""
+        return [trial.end for trial in self._trials if trial.end]
 
     def records(self) -> list[MutantRun]:
         """What became of every mutant, in their order; nothing if none was judged."""
@@ -109,28 +113,24 @@ class Trials:
 
     # The series as it is.
 
-    def _judge_series(self, names: Sequence[str]) -> bool:
+    def _judge_series(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
         """Run gates on the series without a mutant; whether all of them are green."""
-        at_once(self._rig, [partial(self._run_series, name) for name in names], self._progress)
+        for name, verdict in self._runner.side_by_side(self._run_series, names):
+            seconds = round(verdict.seconds, 1)
+            self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
+            yield self.control[name]
         return all(self.control[name].passed for name in names)
 
-    def _run_series(self, name: str) -> None:
-        verdict = self._rig.run_until_red(self._gates[name], self._rig.tree)
-        seconds = round(verdict.seconds, 1)
-        self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
-        self._tell(f"series on {name}: {'✓' if verdict.passed else f'✗ {shortened(verdict.reason)}'}")
+    def _run_series(self, name: str) -> Verdict:
+        return self._runner.run_until_red(self._gates[name], self._runner.rig.tree)
 
     # Mutants.
 
-    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> None:
-        at_once(self._rig, [partial(self._judge, trial, judge) for trial in trials], self._progress)
-
-    def _judge(self, trial: Trial, judge: Judge) -> None:
-        trial.end = judge(trial)
-        if trial.end:
-            outcome, by, reason = trial.end
-            at = f" at {by}: {shortened(reason)}" if by else ""
-            self._tell(f"{'✓' if outcome in FINE else '✗'} {trial.mutant.name}: {outcome}{at}")
+    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> Iterator[Trial]:
+        for trial, end in self._runner.side_by_side(judge, trials):
+            trial.end = end
+            if end:
+                yield trial
 
     def _on_named(self, trial: Trial) -> End | None:
         """Killed if one of the named gates is red for its reason; if one is red for another, its header is wrong."""
@@ -162,38 +162,24 @@ class Trials:
         trial.gates.append(gate.name)
         reasons: list[str] = []
         for part in telling_first(gate.parts, wanted):
-            run = self._run(trial, gate, part)
+            run = self._run_part(trial, gate, part)
             if trouble := trouble_of(run):
                 return Seen(trouble=trouble)
-            judged = self._rig.judge(gate, [run], trial.tree).parts[0]
+            judged = self._runner.judge(gate, [run], trial.tree).parts[0]
             found = [f"{part.name}: {reason}" for reason in judged.broken]
             reasons += found
             if found and (not wanted or any(matches(reason, wanted) for reason in found)):
                 break
         return Seen(reasons)
 
-    def _run(self, trial: Trial, gate: Scenario, part: Part) -> Run:
+    def _run_part(self, trial: Trial, gate: Scenario, part: Part) -> Run:
         """One part; once more where the worker was in trouble, which another's run may have brought upon it."""
         for _ in range(2):
-            run = self._rig.run_part(gate, part, trial.tree)
+            run = self._runner.run_part(gate, part, trial.tree)
             trial.seconds += run.seconds
             if not trouble_of(run):
                 break
         return run
-
-    # What the user sees meanwhile.
-
-    def _progress(self) -> str:
-        ends = [trial.end for trial in self._trials if trial.end]
-        took = f"{time.monotonic() - self._began:.0f} s"
-        if not ends:
-            return f"{len(self.control)} gates on the series without a mutant, {took}"
-        bad = sum(end.outcome not in FINE for end in ends)
-        return f"{len(ends)} of {len(self._trials)} mutants, {bad} not as they must end, {took}"
-
-    def _tell(self, line: str) -> None:
-        if not err.is_terminal:
-            err.print(line, markup=False)
 
 
 def matches(reason: str, wanted: Sequence[re.Pattern[str]]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from patchkit.gates.events import count
+from patchkit.plural import counted
 
 State = Literal["needed", "no longer needed", "harmful", "unknown"]
 NEEDED: State = "needed"
@@ -51,7 +51,7 @@ def need_of(whole: Mapping[str, bool], without: Mapping[str, bool], gates: Seque
         return Need(UNKNOWN, f"not run: {', '.join(unrun) or 'any gate'}")
     if unasked:
         told = "the gate that was run is" if len(gates) == 1 else f"the {len(gates)} gates that were run are"
-        return Need(UNKNOWN, f"{told} green without it, and {count(unasked, 'gate')} of the runtime not run")
+        return Need(UNKNOWN, f"{told} green without it, and {counted(unasked, 'gate')} of the runtime not run")
     return Need(NOT_NEEDED, "every gate is green without it")
 
 

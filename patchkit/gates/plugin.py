@@ -1,6 +1,7 @@
-"""The pytest plugin: every scenario is an item; ``pytest -k decode_shrink`` and ``patchkit gate`` run the same thing.
+"""The pytest plugin: every scenario is an item, run by the same runner as ``patchkit gate``.
 
-It is loaded wherever patchkit is installed, so it imports nothing heavy until a scenario is collected.
+It is loaded wherever patchkit is installed, so it imports nothing heavy until a scenario is collected, and takes the
+short names of its options only inside a project of patchkit: elsewhere ``--device`` is somebody else's.
 """
 
 from __future__ import annotations
@@ -15,39 +16,39 @@ import pytest
 if TYPE_CHECKING:
     from patchkit.gates.evidence import Verdict
     from patchkit.gates.rig import Rig
-    from patchkit.gates.sitting import Sitting
-
-SITTING: pytest.StashKey[Sitting] = pytest.StashKey()
 
 
-class Hooks:
-    """What others may listen to."""
-
-    def pytest_patchkit_verdict(self, verdict: Verdict) -> None:
-        """A scenario was judged."""
-
-
-def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Announce our hook."""
-    pluginmanager.add_hookspecs(Hooks)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which vLLM, on what, with which runtime."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Which vLLM, on what, with which runtime: ``--patchkit-vllm`` everywhere, ``--vllm`` too in a project of ours."""
     group = parser.getgroup("patchkit", "scenarios on a patched runtime inside real vLLM")
-    group.addoption(
-        "--vllm",
+    ours = is_project(getattr(pluginmanager.get_plugin("pytestconfig"), "rootpath", Path.cwd()))
+
+    def add(name: str, **how: Any) -> None:
+        names = [f"--patchkit-{name}", *([f"--{name}"] if ours else [])]
+        group.addoption(*names, dest=f"patchkit_{name}", **how)
+
+    add(
+        "vllm",
         metavar="RELEASE",
         help="vLLM release (default: $PATCHKIT_VLLM, else the newest proven one, if possible one that is built).",
     )
-    group.addoption("--device", choices=["cpu", "cuda"], default="cpu", help="Where vLLM runs (default: cpu).")
-    group.addoption("--runtime", metavar="NAME", help="Runtime under patches/ (default: the only one).")
-    group.addoption("--python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")
-    group.addoption("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
+    add("device", choices=["cpu", "cuda"], default="cpu", help="Where vLLM runs (default: cpu).")
+    add("runtime", metavar="NAME", help="Runtime under patches/ (default: the only one).")
+    add("python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")
+    add("model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
+    add("without", action="append", default=[], metavar="PATCH", help="Leave this patch out (repeatable).")
     group.addoption(
-        "--without", action="append", default=[], metavar="PATCH", help="Leave this patch out (repeatable)."
+        "--scenario-workers",
+        dest="patchkit_workers",
+        type=int,
+        metavar="N",
+        help="Scenarios that run at once, without xdist.",
     )
-    group.addoption("--scenario-workers", type=int, metavar="N", help="Scenarios that run at once, without xdist.")
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder, or one above it, holds a runtime of patchkit's."""
+    return any(next(one.glob("patches/*/runtime.yaml"), None) for one in (folder, *folder.parents))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -55,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; on a GPU, keep the items of one card on one xdist worker."""
     config.addinivalue_line("markers", "gate: a scenario that must pass.")
     config.addinivalue_line("markers", "benchmark: a scenario that measures; it runs only after every gate has passed.")
-    if config.getoption("--device") == "cuda" and config.getoption("dist", "no") == "load":
+    if config.getoption("patchkit_device") == "cuda" and config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
 
 
@@ -80,35 +81,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = in_order(config, items)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End the worker."""
-    sitting = session.config.stash.get(SITTING, None)
-    if sitting is not None:
-        sitting.close()
-
-
-def sitting_of(config: pytest.Config) -> Sitting:
-    """This session's rig and what was judged on it so far, made when first asked for."""
-    if SITTING not in config.stash:
-        from patchkit.gates.sitting import Sitting
-
-        config.stash[SITTING] = Sitting.of(config)
-    return config.stash[SITTING]
-
-
-def runtime_of(config: pytest.Config) -> str:
-    """The runtime of this session: the one that was named, or the project's only one."""
-    from patchkit.project import find_project
-
-    if SITTING in config.stash:
-        return config.stash[SITTING].rig.settings.runtime
-    return config.getoption("--runtime") or find_project(config.rootpath).only_runtime()
-
-
 @pytest.fixture(scope="session")
 def patched_runtime(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The rig: ``.tree`` is the patched runtime, ``.environment`` the interpreter with vLLM it runs in."""
-    rig = sitting_of(request.config).rig
+    from patchkit.gates.session import session_of
+
+    rig = session_of(request.config).runner.rig
     _ = rig.environment, rig.tree
     yield rig
 
@@ -118,16 +96,17 @@ def run_scenario(patched_runtime: Rig) -> Callable[[str | Path | dict[str, Any]]
     """Run a scenario (a path, the name of one in ``scenarios/``, or a mapping) and return its verdict."""
     from patchkit.gates.invariants.own import own_invariants
     from patchkit.gates.loading import load_scenarios
+    from patchkit.gates.runner import Runner
     from patchkit.gates.scenario import load_scenario, select
 
-    settings = patched_runtime.settings
+    settings, runner = patched_runtime.settings, Runner(patched_runtime)
 
     def run(source: str | Path | dict[str, Any]) -> Verdict:
         if isinstance(source, str) and not source.endswith((".yaml", ".yml")) and os.sep not in source:
             known = load_scenarios(settings.project, settings.runtime)
             kind = known[source].kind if source in known else "gate"
-            return patched_runtime.run(select(known, kind, [source])[0])
+            return runner.run(select(known, kind, [source])[0])
         own = own_invariants(settings.project.patches / settings.runtime / "gates")
-        return patched_runtime.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
+        return runner.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
 
     return run

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,43 +13,14 @@ from msgspec import structs
 
 from patchkit.console import working
 from patchkit.gates.cards import cards_for, how_many_workers
-from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Verdict, Versions, hardware, now, this_command
-from patchkit.gates.run import Run
-from patchkit.gates.scenario import Part, Scenario
+from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Versions, hardware, now, this_command
+from patchkit.gates.scenario import Scenario
 from patchkit.gates.server import WorkerServer
-from patchkit.gates.verdict import judge, judge_part
-from patchkit.project import Project
-from patchkit.release import release_name
+from patchkit.gates.settings import Settings
 
 if TYPE_CHECKING:
     from patchkit.environments import Environment
     from patchkit.series import Patch, Tree
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user chooses for a run of scenarios."""
-
-    project: Project
-    runtime: str
-    release: str
-    device: str = "cpu"
-    python: Path | None = None
-    model: str | None = None
-    without: tuple[str, ...] = ()
-    workers: int | None = None
-    variables: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A scenario whose parts are queued or running."""
-
-    scenario: Scenario
-    runs: Sequence[Future[Run]]
 
 
 class Rig:
@@ -138,56 +107,6 @@ class Rig:
         _ = self.tree
         obtainable(self.settings.release, self.settings.device, self.settings.python)
 
-    # Running.
-
-    def begin(self, scenario: Scenario) -> Begun:
-        """Queue all parts of a scenario on the user's tree."""
-        return Begun(
-            scenario, [self._submit(scenario, part, self.tree, scenario.needs_quiet) for part in scenario.parts]
-        )
-
-    def finish(self, begun: Begun) -> Verdict:
-        """Wait for a scenario and judge it."""
-        return self.judge(begun.scenario, [run.result() for run in begun.runs], self.tree)
-
-    def run(self, scenario: Scenario) -> Verdict:
-        """Begin and finish."""
-        return self.finish(self.begin(scenario))
-
-    def run_until_red(self, scenario: Scenario, tree: Tree) -> Verdict:
-        """Part after part, up to the first that is red; speed is not measured, so others may run beside it."""
-        runs: list[Run] = []
-        for part in scenario.parts:
-            runs.append(self.run_part(scenario, part, tree))
-            if judge_part(runs[-1])[1]:
-                break
-        return self.judge(scenario, runs, tree)
-
-    def run_part(self, scenario: Scenario, part: Part, tree: Tree) -> Run:
-        """One part on any tree; others may run beside it."""
-        return self._submit(scenario, part, tree, alone=False).result()
-
-    def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
-        """The verdict, with this machine's folders named instead of spelt out."""
-        verdict = judge(scenario, runs, series_of(tree))
-        verdict.reason = self.without_folders(verdict.reason, tree)
-        for part in verdict.parts:
-            part.broken = [self.without_folders(reason, tree) for reason in part.broken]
-            part.last_words = self.without_folders(part.last_words, tree)
-        return verdict
-
-    def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
-        return self.server.submit(
-            part,
-            scenario=scenario.name,
-            model=self.model(part.model),
-            tree=tree.path,
-            runtime=tree.runtime,
-            device=self.settings.device,
-            limit=scenario.timeout,
-            alone=alone,
-        )
-
     def without_folders(self, text: str, tree: Tree) -> str:
         """A text with this machine's folders named instead of spelt out."""
         folders = {
@@ -201,8 +120,6 @@ class Rig:
             if len(folder) > 4:
                 text = text.replace(folder, name)
         return text
-
-    # Evidence, and the end.
 
     def circumstances(self) -> Circumstances:
         """What can be said before anything is run."""

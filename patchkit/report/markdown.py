@@ -58,13 +58,13 @@ def _figures(evidence: Evidence) -> Iterator[str]:
         yield from table((wording.NAMES[evidence.kind], "figure", "value"), rows)
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table, with the blank line that Markdown wants before it."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], escape: bool = True) -> Iterator[str]:
+    """A table, with the blank line that Markdown wants before it; not to ``escape`` cells is for Markdown in them."""
     head = list(head)
     yield ""
     yield row(head)
     yield row(["---"] * len(head), escape=False)
-    yield from map(row, rows)
+    yield from (row(cells, escape) for cells in rows)
 
 
 def row(cells: Iterable[str], escape: bool = True) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from patchkit.console import wide
 from patchkit.gates.evidence import Evidence, Knockout
 
 ORDER = ("harmful", "no longer needed", "unknown", "needed", "not taken")
@@ -74,4 +75,4 @@ def show_needs(evidence: Evidence, console: Console) -> None:
         grid.add_row(Text("needed", STYLES["needed"]), ", ".join(needed))
     console.print()
     console.print(Text(f"on vLLM {evidence.release}:"))
-    (console if console.is_terminal else Console(file=console.file, width=160, highlight=False)).print(grid)
+    wide(console).print(grid)

@@ -6,31 +6,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out
+from patchkit.console import out, wide
 from patchkit.gates.evidence import Evidence
-from patchkit.report import wording
-from patchkit.report.retirement import show_needs
-
-STYLES = {"✓": "green", "✗": "red", "·": "dim"}
+from patchkit.report import knockouts, wording
+from patchkit.report.knockouts import STYLES
 
 
 def show(evidence: Evidence, console: Console = out) -> None:
     """Print the whole report."""
-    if not console.is_terminal:
-        console = Console(file=console.file, width=160, highlight=False)
+    console = wide(console)
     for sentence in wording.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
     console.print(Text(wording.headline(evidence)), soft_wrap=True)
-    for table in (verdicts(evidence), knockouts(evidence), figures(evidence)):
-        if table.row_count:
-            console.print()
-            console.print(table)
-    for knocked in evidence.knockouts:
-        console.print(
-            Text.assemble(cell(wording.mark(knocked.caught)), f" {knocked.patch}: {wording.outcome(knocked)}"),
-            soft_wrap=True,
-        )
-    show_needs(evidence, console)
+    if evidence.verdicts:
+        console.print()
+        console.print(verdicts(evidence))
+    if evidence.knockouts:
+        console.print()
+        knockouts.show(evidence, console)
+    found = figures(evidence)
+    if found.row_count:
+        console.print()
+        console.print(found)
     console.print()
     for name, value in wording.circumstances(evidence).items():
         console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)
@@ -42,18 +39,6 @@ def verdicts(evidence: Evidence) -> Table:
     for verdict in evidence.verdicts:
         why = "" if verdict.passed else wording.explained(verdict)
         table.add_row(Text(verdict.scenario), cell(wording.mark(verdict.passed)), f"{verdict.seconds:.1f}", Text(why))
-    return table
-
-
-def knockouts(evidence: Evidence) -> Table:
-    """Patch by gate, and whether each patch was caught."""
-    gates = wording.gates_of(evidence)
-    table = plain("left out", *(gate.replace("_", "\n") for gate in gates), "caught")
-    if not evidence.knockouts:
-        return table
-    caught = ["", *(wording.mark(knocked.caught) for knocked in evidence.knockouts)]
-    for (patch, cells), last in zip(wording.matrix(evidence), caught, strict=True):
-        table.add_row(Text(patch), *map(cell, cells), cell(last))
     return table
 
 
@@ -76,5 +61,7 @@ def plain(*columns: str) -> Table:
     """A table without lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
-        table.add_column(Text(name), vertical="bottom" if "\n" in name else "top")
+        table.add_column(
+            Text(name),
+        )
     return table

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
+from patchkit.gates.mutants_evidence import MutantsEvidence
+from patchkit.plural import counted
 from patchkit.report import retirement
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
 
-def headline(evidence: Evidence) -> str:
+def headline(evidence: Evidence | MutantsEvidence) -> str:
     """What was judged, on what: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
-    runtime = evidence.runtime
+    return f"{evidence.kind}: {subject(evidence)}"
+
+
+def subject(evidence: Circumstances) -> str:
+    """What evidence is of: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
+    runtime, gpu = evidence.runtime, evidence.hardware.gpu
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    patches = counted(len(runtime.patches), "patch", "patches")
-    series = f"{runtime.name} {runtime.pin[:8]} with {patches}{without}"
-    return f"{evidence.kind}: {series} on vLLM {evidence.release}, {evidence.device}"
+    whole = series(runtime.name, runtime.pin, len(runtime.patches))
+    return f"{whole}{without} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+
+
+def series(runtime: str, pin: str, patches: int) -> str:
+    """``RUNTIME 07530337 with 7 patches``."""
+    return f"{runtime} {pin[:8]} with {counted(patches, 'patch', 'patches')}"
 
 
 def sentences(evidence: Evidence) -> Iterator[str]:
@@ -27,9 +37,9 @@ def sentences(evidence: Evidence) -> Iterator[str]:
     if evidence.verdicts:
         red = [verdict.scenario for verdict in evidence.verdicts if not verdict.passed]
         all_of_them = counted(len(evidence.verdicts), NAMES[evidence.kind])
-        series = " with the whole series" if evidence.kind == "knockout" else ""
+        whole = " with the whole series" if evidence.kind == "knockout" else ""
         green = f"{len(evidence.verdicts) - len(red)} of {all_of_them}"
-        yield f"{green} green{series}" + (f"; red: {', '.join(red)}" if red else "")
+        yield f"{green} green{whole}" + (f"; red: {', '.join(red)}" if red else "")
     if evidence.knockouts:
         missed = [knocked.patch.split("-")[0] for knocked in evidence.knockouts if not knocked.caught]
         caught = f"{len(evidence.knockouts) - len(missed)} of {counted(len(evidence.knockouts), 'patch', 'patches')}"
@@ -105,9 +115,11 @@ def matrix(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:
     yield "nothing", [mark(whole.get(gate)) for gate in gates]
     for knocked in evidence.knockouts:
         found = {gate: brief.passed for gate, brief in knocked.verdicts.items()}
-        named = re.findall(r"(?:^|; )(\w+): ", knocked.expected)
         marks = [mark(found.get(gate)) for gate in gates]
-        yield knocked.patch, [f"[{cell}]" if gate in named else cell for gate, cell in zip(gates, marks, strict=True)]
+        yield (
+            knocked.patch,
+            [f"[{cell}]" if gate in knocked.named else cell for gate, cell in zip(gates, marks, strict=True)],
+        )
 
 
 def mark(passed: bool | None) -> str:
@@ -127,8 +139,3 @@ def number(figure: Figure) -> str:
     if isinstance(figure, str):
         return figure
     return f"{figure:,.0f}" if float(figure).is_integer() or abs(figure) >= 1000 else f"{figure:.4g}"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """``1 patch``, ``7 patches``."""
-    return f"{count} {one if count == 1 else many or one + 's'}"

@@ -17,10 +17,10 @@ from patchkit.drift.index import DISTRIBUTIONS, Release
 from patchkit.environments.borrowed import vllm_found
 from patchkit.environments.lock import lock_file, make_lock
 from patchkit.errors import PatchkitError
-from patchkit.gates.asked import shortest
+from patchkit.files import shortest
 from patchkit.gates.evidence import read_evidence
+from patchkit.plural import counted
 from patchkit.project import Project
-from patchkit.report.wording import counted
 from patchkit.series.manifest import Manifest
 from patchkit.watch.keeping import remove
 from patchkit.watch.proof import shortcoming

@@ -14,7 +14,7 @@ from patchkit.drift.index import Release
 from patchkit.drift.scan import Scanner
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
-from patchkit.report.wording import counted
+from patchkit.plural import counted
 from patchkit.series.worktree import patched_tree
 from patchkit.watch.asking import News, ask, check_locked
 from patchkit.watch.gating import Gates

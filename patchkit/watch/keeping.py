@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,9 +15,10 @@ from types import FrameType
 from patchkit.console import err
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.watch import markdown
 from patchkit.watch.tick import Tick
 
+DIGEST = "<!-- patchkit digest:"
+"""Before the digest in a report: by it is seen whether there is something new to tell."""
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -28,16 +29,17 @@ class Ended(SystemExit):
 class Keeper:
     """Keeps ``report.json`` and ``report.md`` of a tick in a folder, as they are at any moment."""
 
-    def __init__(self, folder: Path, tick: Tick, known: Path | None = None) -> None:
+    def __init__(self, folder: Path, tick: Tick, render: Callable[[Tick], str], known: Path | None = None) -> None:
         """What an earlier tick left is gone at once, so that it is never read as this one's.
 
         Args:
+            render: makes the report for people.
             known: a file with the last report that was told, such as an issue's text; else the folder's own counts.
 
         Raises:
             PatchkitError: the folder cannot be written.
         """
-        self.folder, self._tick, self._began = folder, tick, time.monotonic()
+        self.folder, self._tick, self._render, self._began = folder, tick, render, time.monotonic()
         self._known = known_digest(known or self.markdown)
         for file in (self.json, self.markdown):
             remove(file)
@@ -65,7 +67,7 @@ class Keeper:
     def save(self) -> None:
         """Both files; the one that decides comes last."""
         self._tick.seconds = round(time.monotonic() - self._began, 1)
-        write_atomically(self.markdown, markdown.render(self._tick))
+        write_atomically(self.markdown, self._render(self._tick))
         write_atomically(self.json, json.dumps(self._tick.document(), indent=2, ensure_ascii=False) + "\n")
 
     @contextmanager
@@ -104,7 +106,7 @@ class Keeper:
 def known_digest(file: Path) -> str | None:
     """The digest of a report that was told; None if there is none."""
     try:
-        found = re.search(rf"{markdown.DIGEST} ([0-9a-f]+)", file.read_text(encoding="utf-8"))
+        found = re.search(rf"{DIGEST} ([0-9a-f]+)", file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
     return found[1] if found else None

@@ -13,7 +13,7 @@ from patchkit import __version__
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, now
-from patchkit.report.wording import counted
+from patchkit.plural import counted
 
 Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
 """Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
@@ -136,7 +136,7 @@ class Tick:
         if left:
             told = f", {silent} of them silent" if 0 < silent < len(left) else ""
             kind = " silent" if silent == len(left) else ""
-            yield f"{len(left)} unpatched{kind} break{'s' if len(left) > 1 else ''}{told}"
+            yield f"{counted(len(left), f'unpatched{kind} break')}{told}"
 
     @property
     def title(self) -> str:

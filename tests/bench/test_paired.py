@@ -7,7 +7,7 @@ from math import comb
 
 import pytest
 
-from patchkit.bench.paired import coverage, paired_ratio
+from patchkit.evals.paired_ratio import coverage, paired_ratio
 
 
 def test_nine_pairs_carry_95_percent_without_the_outermost() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from patchkit.bench.accuracy import load_tasks
-from patchkit.bench.accuracy_verbs import by_mode, chosen, pairs
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.errors import PatchkitError
+from patchkit.verbs.accuracy import by_mode, chosen, pairs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEAST: dict[str, Any] = {"vllm": "0.20.0", "models": ["m"], "tasks": ["humaneval"]}

@@ -10,11 +10,12 @@ import pytest
 from msgspec import structs
 
 from patchkit.bench.accuracy import Asked, Campaign
-from patchkit.bench.accuracy_verbs import begin
 from patchkit.evals.tasks import load_task
 from patchkit.gates.evidence import Circumstances, Evidence, Hardware
-from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.rig import Rig
+from patchkit.gates.settings import Settings
 from patchkit.project import Project
+from patchkit.verbs.accuracy import begin
 
 COMMIT, FILES = "c" * 40, "f" * 40
 

@@ -55,10 +55,10 @@ def test_a_line_a_release_the_newest_first(toy: Index) -> None:
     assert said() == [
         "vLLM released on this machine lock state",
         "0.15.0 nothing new",
-        "0.14.0 source only ✔ new",
+        "0.14.0 source only ✓ new",
         "0.13.0 nothing withdrawn",
         "0.12.0.post2 CPU wheel",
-        "0.12.0 2025-12-03 wheel, CPU wheel ✔ proven",
+        "0.12.0 2025-12-03 wheel, CPU wheel ✓ proven",
         "0.11.0 2025-10-01 nothing withdrawn: wrong kernels, developed on",
         "newest 0.15.0 · last proven 0.12.0 · 2 newer",
     ]

@@ -16,11 +16,12 @@ from local_index import HERE, Index, wheel_of
 from made_up_releases import MadeUp
 
 from patchkit.cli import commands
-from patchkit.drift import markdown, scan
+from patchkit.drift import scan
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.scan import Scanner
 from patchkit.drift.taken_in import added_statements, taken_in
 from patchkit.project import find_project
+from patchkit.report.drift import markdown
 
 HOOKS = """from vllm.engine.core import Core
 

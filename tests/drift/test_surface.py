@@ -9,8 +9,8 @@ from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.drift.scan import dead
 from patchkit.drift.surface import Touched, mismatches
-from patchkit.drift.text import remarks
 from patchkit.drift.touches import Touch
+from patchkit.report.drift.text import remarks
 from patchkit.series.manifest import Selected, Surface
 
 READ = Touch("vllm.m.C.x", "reads", "rt/a.py:3")

@@ -10,8 +10,8 @@ from toy_runtime import drift, runner, toy
 from patchkit.drift.drift import verdict
 from patchkit.drift.surface import Touched
 from patchkit.drift.touches import Touch, Unread
-from patchkit.drift.verbs import check_read
 from patchkit.errors import PatchkitError
+from patchkit.verbs.drift import check_read
 
 OLD, NEW = runner(), runner("batch, 3", "self, batch, stale=0")
 HOOKS = {

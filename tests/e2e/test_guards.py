@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
+from patchkit.gates.settings import Settings
 from patchkit.project import find_project
 
 from .conftest import CHECKOUT, RELEASE
@@ -20,7 +22,7 @@ def rig() -> Iterator[Rig]:
 
 
 def test_every_drift_is_refused_in_one_line(rig: Rig) -> None:
-    verdict = rig.run(load_scenarios(rig.settings.project, rig.settings.runtime)["guards"])
+    verdict = Runner(rig).run(load_scenarios(rig.settings.project, rig.settings.runtime)["guards"])
     assert verdict.passed, verdict.reasons
     said = {part.name: str(part.figures["said"]) for part in verdict.parts if "said" in part.figures}
     at_start = ["reordered", "runner_subclass", "other_runner", "other_sampler", "renamed", "norm"]

@@ -23,7 +23,8 @@ GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), "gate")]
 
 
 def run_pytest(*arguments: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--vllm", RELEASE, *arguments]
+    option = "--vllm" if cwd == CHECKOUT else "--patchkit-vllm"  # the short one is for projects of patchkit alone
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option, RELEASE, *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 

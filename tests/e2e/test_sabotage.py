@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
+from patchkit.gates.settings import Settings
 from patchkit.project import find_project
 
 from .conftest import CHECKOUT, RELEASE
@@ -86,6 +88,6 @@ def test_a_silent_break_is_red(rig: Rig, tmp_path: Path, gate: str, sabotage: tu
     file = tree.path / "esamp" / name
     assert file.read_text().count(old) == 1
     file.write_text(file.read_text().replace(old, new))
-    verdict = rig.run_until_red(load_scenarios(rig.settings.project, rig.settings.runtime)[gate], tree)
+    verdict = Runner(rig).run_until_red(load_scenarios(rig.settings.project, rig.settings.runtime)[gate], tree)
     assert not verdict.passed
     assert said in " ".join(verdict.reasons)

@@ -15,8 +15,10 @@ import pytest
 
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Fault, load_scenario
+from patchkit.gates.settings import Settings
 from patchkit.project import Project
 from patchkit.series.pin import tree_hash, upstream_blobs
 
@@ -105,11 +107,11 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def test_a_runtime_without_probe_and_rows_runs_and_what_it_lacks_is_said(rig: Rig) -> None:
     scenarios = load_scenarios(rig.settings.project, "toy")
-    assert rig.run(scenarios["neutrality"]).passed
-    verdict = rig.run(scenarios["multi_generate"])
+    assert Runner(rig).run(scenarios["neutrality"]).passed
+    verdict = Runner(rig).run(scenarios["multi_generate"])
     said = "toy declares no counter that must be decode_rows: say it under `counters` in patches/toy/runtime.yaml"
     assert f"calls: {said}" in verdict.reasons
-    assert "has no probe to poison with" in rig.run(scenarios["gather_check"]).reason
+    assert "has no probe to poison with" in Runner(rig).run(scenarios["gather_check"]).reason
 
 
 WORKLOAD = {
@@ -135,7 +137,7 @@ WORKLOAD = {
 
 def judged(rig: Rig, *invariants: Any, **part: Any) -> Verdict:
     parts = [{"name": "p", **WORKLOAD, "invariants": [*invariants], **part}]
-    return rig.run(load_scenario({"name": "mine", "title": "t", "guards": "g", "parts": parts}))
+    return Runner(rig).run(load_scenario({"name": "mine", "title": "t", "guards": "g", "parts": parts}))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_a_feature_that_is_lost_is_seen(rig: Rig) -> None:
     features = load_scenarios(rig.settings.project, "toy")["features"]
     (on,) = (part for part in features.parts if part.name == "honoured")
     raw = msgspec.to_builtins(on) | {"runtime": {"fault": "loses_bias"}, "invariants": ["honoured"]}
-    verdict = rig.run(load_scenario({"name": "f", "title": "t", "guards": "g", "parts": [raw]}))
+    verdict = Runner(rig).run(load_scenario({"name": "f", "title": "t", "guards": "g", "parts": [raw]}))
     assert "logit_bias is not honoured: token " in verdict.reason
 
 
@@ -201,6 +203,6 @@ def tokens_of(rig: Rig, calls: Any, faults: list[Any]) -> list[list[int]]:
     """Every token that plain vLLM makes."""
     raw = {"name": "p", "calls": calls, "passes": ["plain"], "faults": faults, "invariants": ["finished"]}
     scenario = load_scenario({"name": "plain", "title": "t", "guards": "g", "parts": [raw]})
-    run = rig.begin(scenario).runs[0].result()
+    run = Runner(rig).queue(scenario).runs[0].result()
     assert run.error is None and run.result is not None, run.last_words
     return [output.token_ids for call in run.result.passes[0].calls for output in call.outputs]

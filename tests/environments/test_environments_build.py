@@ -14,9 +14,10 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from patchkit import console
-from patchkit.environments import build, ensure, quirks, verbs
+from patchkit.environments import build, ensure, listing, quirks
 from patchkit.environments.build import MARKER
 from patchkit.errors import PatchkitError
+from patchkit.verbs import environments
 
 RELEASE = "9.9.9"
 ENSURE = """
@@ -84,7 +85,7 @@ def test_a_killed_build_does_not_look_whole_and_the_next_one_mends_it(cache: Pat
     killed.communicate()
     folder = cache / "environments" / f"{RELEASE}-cpu"
     assert folder.is_dir() and build.finished(folder) is None
-    assert [record["whole"] for record in verbs.listed()] == [False]
+    assert [record["whole"] for record in listing.listed()] == [False]
     ensure(RELEASE, "cpu")
     assert build.finished(folder) is not None
 
@@ -141,18 +142,18 @@ def test_the_variables_keep_vllm_in_one_process_and_unbound(cache: Path, locks: 
 
 
 def test_listing_building_and_removing(cache: Path, locks: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verbs.env(None, "cpu", False, True) == 0
+    assert environments.env(None, "cpu", False, True) == 0
     assert json.loads(capsys.readouterr().out)["available"] == [RELEASE]
-    assert verbs.env(RELEASE, "cpu", False, True) == 0
+    assert environments.env(RELEASE, "cpu", False, True) == 0
     assert os.access(json.loads(capsys.readouterr().out)["python"], os.X_OK)
-    assert verbs.env(None, "cpu", False, False) == 0
+    assert environments.env(None, "cpu", False, False) == 0
     assert RELEASE in capsys.readouterr().out
-    assert verbs.env(RELEASE, "cpu", True, False) == 0
-    assert verbs.listed() == []
+    assert environments.env(RELEASE, "cpu", True, False) == 0
+    assert listing.listed() == []
     with pytest.raises(PatchkitError, match="there is no environment"):
-        verbs.env(RELEASE, "cpu", True, False)
+        environments.env(RELEASE, "cpu", True, False)
     with pytest.raises(PatchkitError, match="--vllm"):
-        verbs.env(None, "cpu", True, False)
+        environments.env(None, "cpu", True, False)
 
 
 @pytest.mark.parametrize("marker", ["{}", "[]", '{"release": "x", "lock": "", "torch": "", "bytes": "1", "built": []}'])
@@ -163,7 +164,7 @@ def test_a_damaged_marker_is_an_unfinished_environment(
     build.interpreter(folder).parent.mkdir(parents=True)
     build.interpreter(folder).touch()
     (folder / MARKER).write_text(marker)
-    assert verbs.env(None, "cpu", False, False) == 0
+    assert environments.env(None, "cpu", False, False) == 0
     assert "unfinished" in capsys.readouterr().out
 
 
@@ -172,7 +173,7 @@ def test_a_folder_with_brackets_is_shown_as_it_is(
 ) -> None:
     for name in ("[bold]", "[", "[/x]"):
         monkeypatch.setenv("PATCHKIT_HOME", str(tmp_path / name))
-        assert verbs.env(None, "cpu", False, False) == 0
+        assert environments.env(None, "cpu", False, False) == 0
         assert str(tmp_path / name) in capsys.readouterr().out
         with console.working(f"looking into {name}"):
             pass
@@ -182,7 +183,7 @@ def test_a_folder_with_brackets_is_shown_as_it_is(
 def test_removing_touches_nothing_outside(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "precious-cpu").mkdir()
     with pytest.raises(PatchkitError, match="there is no environment"):
-        verbs.env("../../precious", "cpu", True, False)
+        environments.env("../../precious", "cpu", True, False)
     assert (tmp_path / "precious-cpu").is_dir()
 
 

@@ -13,10 +13,11 @@ import pytest
 
 import patchkit.environments
 import patchkit.series
-from patchkit.bench.admission import same_tree
 from patchkit.errors import PatchkitError
+from patchkit.gates.admission import same_tree
 from patchkit.gates.evidence import Evidence, read_evidence
-from patchkit.gates.rig import Rig, Settings, runtime_used
+from patchkit.gates.rig import Rig, runtime_used
+from patchkit.gates.settings import Settings
 from patchkit.project import Project
 
 EVIDENCE = Path(__file__).parent.parent.parent / "evidence"

@@ -8,8 +8,8 @@ import pytest
 from runs import make_part, make_pass, make_run
 
 from patchkit.gates.invariants.base import Figures
-from patchkit.gates.summary import highlights
 from patchkit.gates.verdict import judge_part
+from patchkit.report.lines import highlights
 
 GOOD: dict[str, Any] = {"prompt": 0, "sample": 0, "token_ids": [5, 6, 7], "text": "abc", "finish": "length"}
 

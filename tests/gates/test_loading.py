@@ -13,13 +13,13 @@ from patchkit.errors import PatchkitError
 from patchkit.gates.caught_by import check_named
 from patchkit.gates.invariants.own import own_invariants, tells_of_runtimes
 from patchkit.gates.loading import load_scenarios, scenario_at
-from patchkit.gates.summary import highlights
 from patchkit.gates.verdict import judge_part
 from patchkit.project import Project
+from patchkit.report.lines import highlights
 
 OVERLAY = "extends: first\nparts:\n  - name: p\n    runtime: {strength: 2}\n    invariants: [lucky: {number: 7}]\n"
 INVARIANTS = """\
-from patchkit.gates.invariants.base import Broken, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Params, tell_count, invariant
 
 from .numbers import LUCKY
 
@@ -28,7 +28,7 @@ class Lucky(Params, frozen=True):
     number: int = LUCKY
 
 
-@invariant(params=Lucky, tells=(counted(1, "lucky", "{} lucky numbers"),))
+@invariant(params=Lucky, tells=(tell_count(1, "lucky", "{} lucky numbers"),))
 def lucky(run, params, figures):
     \"\"\"Every step saw the number.\"\"\"
     figures["lucky"] = params.number

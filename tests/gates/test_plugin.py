@@ -119,6 +119,37 @@ def test_foreign_yaml_is_left_alone(pytester: pytest.Pytester, tmp_path: Path) -
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+def test_another_project_keeps_its_own_options(tmp_path: Path) -> None:
+    names = ("vllm", "device", "runtime", "python", "model", "without")
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n"
+        f"    for name in {names!r}:\n"
+        "        parser.addoption(f'--{name}', dest=name, default='cpu:0')\n"
+    )
+    (tmp_path / "test_theirs.py").write_text(
+        "def test_theirs(request):\n"
+        "    assert request.config.getoption('--device') == request.config.getoption('device') == 'mps'\n"
+        "    assert request.config.getoption('python') == 'cpu:0'\n"
+        "    assert request.config.getoption('patchkit_device') == 'cuda'\n"
+    )
+    words = ["-q", "--device=mps", "--patchkit-device=cuda", "-p", "no:cacheprovider"]
+    ran = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 passed" in ran.stdout
+
+
+@pytest.mark.parametrize("folder", [".", "scenarios", "patches/made_up/gates"])
+def test_in_a_project_of_ours_options_have_short_names_too(
+    pytester: pytest.Pytester, made_up: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    made_up.scenario("first")
+    monkeypatch.chdir(made_up.root / folder)
+    words = ("--vllm=0.19.0", "--device=cpu", "--runtime=made_up", "--without=1", "--patchkit-model=/m")
+    config = pytester.parseconfig(*words, str(made_up.root / "scenarios"))
+    found = {name: config.getoption(f"patchkit_{name}") for name in ("vllm", "device", "runtime", "without", "model")}
+    assert found == {"vllm": "0.19.0", "device": "cpu", "runtime": "made_up", "without": ["1"], "model": "/m"}
+
+
 def test_the_fixtures_run_a_scenario_of_ones_own(pytester: pytest.Pytester, made_up: Project) -> None:
     elsewhere = made_up.scenario("first").rename(made_up.root / "mine.yaml")
     made_up.scenario("second", "{act: error}")

@@ -58,5 +58,6 @@ def without(patch: str, caught_by: str, expected: str, **passed: bool) -> Knocko
         by=caught_by or None,
         reason="rows belong to no request" if caught_by else f"{expected} is green",
         expected=f"{expected}: belong to no request",
+        named=[expected],
         verdicts={gate: Brief(passed=fine, reason="" if fine else "broken") for gate, fine in passed.items()},
     )

@@ -134,15 +134,15 @@ def test_the_verb(
 
 
 def test_it_has_no_page_and_garbage_is_a_line(tmp_path: Path) -> None:
-    from patchkit.report import verbs
+    from patchkit.verbs import report
 
     path = tmp_path / "evidence.json"
     write_evidence(path, ALL_KILLED)
     with pytest.raises(PatchkitError, match="has no page"):
-        verbs.report(path, "text", tmp_path / "page.html")
+        report.report(path, "text", tmp_path / "page.html")
     path.write_text('{"kind": "mutants"}')
     with pytest.raises(PatchkitError, match="is not patchkit's evidence of mutants"):
-        verbs.report(path, "text")
+        report.report(path, "text")
 
 
 def test_evidence_of_many_is_small() -> None:

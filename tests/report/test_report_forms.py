@@ -46,8 +46,8 @@ def test_the_place_is_not_said_twice() -> None:
 def test_text_shows_the_matrix(knocked_out: Evidence) -> None:
     rows = {line.split()[0]: line.split()[1:] for line in shown(knocked_out).splitlines() if line.strip()}
     assert rows["nothing"] == ["✓", "✓"]
-    assert rows["0005-Learn-ids"] == ["[✗]", "✓", "✓"]
-    assert rows["0007-Clear-the-tail"] == ["·", "[✓]", "✗"]
+    assert rows["0005-Learn-ids"] == ["[✗]", "✓", "caught"]
+    assert rows["0007-Clear-the-tail"] == ["·", "[✓]", "not", "caught"]
     assert "1 of 2 patches caught; not caught: 0007" in shown(knocked_out)
 
 

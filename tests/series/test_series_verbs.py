@@ -36,7 +36,7 @@ def test_apply_says_what_it_did(patchkit: Run, place: Path) -> None:
     assert lines[0] == "toy for vLLM 0.20.0" and "pin" in lines[1]
     assert len(lines) == 7 and lines[-1].startswith("4 of 4 patches") and lines[-1].endswith(str(place))
     head = git(place, "rev-parse", "--short=8", "HEAD")
-    assert lines[5].split() == ["✔", "0004", "Mend", "tap", "7", head, "every", "vllm", "needs", "it"]
+    assert lines[5].split() == ["✓", "0004", "Mend", "tap", "7", head, "every", "vllm", "needs", "it"]
     assert "nothing to do" in patchkit(*APPLY, "0.20.0").stdout
 
 

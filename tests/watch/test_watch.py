@@ -309,7 +309,7 @@ def test_json_is_one_document_and_annotations_do_not_mix_with_it(watched: Watche
 
 
 def test_a_report_too_long_for_an_issue_is_cut_at_a_section(watched: Watched) -> None:
-    from patchkit.watch import markdown
+    from patchkit.report.watch import markdown
 
     for number in range(12):
         watched.release(f"0.20.{number}", returned=SWAPPED if number % 2 else "token_ids, scores")

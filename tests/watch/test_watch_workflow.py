@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from patchkit.watch import markdown
+from patchkit.report.watch import markdown
 from patchkit.watch.tick import Newcomer, Tick
 
 FILE = Path(__file__).parents[2] / ".github" / "workflows" / "new-vllm.yml"

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from statistics import mean, median
 from typing import Any
 
-from patchkit.gates.events import Step, count
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.events import Step
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
+from patchkit.plural import counted
 
 # Of the order in which ``learning.Bin.told`` gives them.
 STEPS, ROWS, ERROR, UNTRAINED_ERROR, MEAN_ERROR, WON, UNTRAINED_WON, PAIRS = range(8)
@@ -54,7 +55,7 @@ def compared(run: Run, figures: Figures, figure: str, *quantities: str) -> Itera
             done = seen["compared"].get(quantity, 0)
             if quantity not in ("losses", "state", "bank") and done < rows:
                 yield Broken.at(
-                    step, f"{quantity}: {count(done, 'row')} compared, {count(rows, 'decode row')} to compare"
+                    step, f"{quantity}: {counted(done, 'row')} compared, {counted(rows, 'decode row')} to compare"
                 )
                 return
             if rows and not done:
@@ -86,24 +87,24 @@ def whose(prompt: Any, sample: Any) -> str:
     return f"prompt {prompt}" if sample is None else f"prompt {prompt} sample {sample}"
 
 
-@invariant(tells=(counted(50, "reference_rows", "{} rows equal the engine's own"),))
+@invariant(tells=(tell_count(50, "reference_rows", "{} rows equal the engine's own"),))
 def rows(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Captured source and target rows are those that the worker cut out of the engine itself, bit for bit."""
     yield from compared(run, figures, "reference_rows", "source", "target")
 
 
-@invariant(tells=(counted(56, "credited_rows", "{} rows credited"),))
+@invariant(tells=(tell_count(56, "credited_rows", "{} rows credited"),))
 def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every decode row belongs to the prompt and the sample that it came from."""
     for step in run.decoding:
         lost = step.of("unmapped_rows")
         if lost:
-            yield Broken.at(step, f"{count(lost, 'decode row')} {'belongs' if lost == 1 else 'belong'} to no request")
+            yield Broken.at(step, f"{counted(lost, 'decode row')} {'belongs' if lost == 1 else 'belong'} to no request")
             return
     yield from compared(run, figures, "credited_rows", "credited")
 
 
-@invariant(tells=(counted(51, "predicted_rows", "{} predictions equal the reference's"),))
+@invariant(tells=(tell_count(51, "predicted_rows", "{} predictions equal the reference's"),))
 def predicted(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every row's prediction is the reference's, within the tolerance of the type."""
     yield from compared(run, figures, "predicted_rows", "predicted")
@@ -118,7 +119,9 @@ def trained(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         prompts = seen.get("kinds", {}).get("prompts", 0)
         done = seen.get("compared", {}).get("losses", 0)
         if done != prompts:
-            yield Broken.at(step, f"losses: {count(done, 'prompt')} compared, {count(prompts, 'prompt')} to compare")
+            yield Broken.at(
+                step, f"losses: {counted(done, 'prompt')} compared, {counted(prompts, 'prompt')} to compare"
+            )
             return
     yield from losses_counted(run)
 
@@ -171,7 +174,7 @@ class Intervened(Params, frozen=True):
         self.at_least(0, *KINDS[1:])
 
 
-@invariant(params=Intervened, tells=(counted(52, "intervened_rows", "{} rows of logits equal the reference's"),))
+@invariant(params=Intervened, tells=(tell_count(52, "intervened_rows", "{} rows of logits equal the reference's"),))
 def intervened(run: Run, params: Intervened, figures: Figures) -> Iterator[Broken]:
     """Every decode row draws from the reference's logits, and every other row from the model's, bit for bit."""
     totals = dict.fromkeys(KINDS, 0)
@@ -189,13 +192,14 @@ def intervened(run: Run, params: Intervened, figures: Figures) -> Iterator[Broke
         if "skipped_rows" in run.counters and step.of("skipped_rows") != kinds.get("left", 0):
             yield Broken.at(
                 step,
-                f"{count(step.of('skipped_rows'), 'row')} skipped, {kinds.get('left', 0)} have no finite prediction",
+                f"{counted(step.of('skipped_rows'), 'row')} skipped, {kinds.get('left', 0)} have no finite prediction",
             )
             return
         done = kinds.get("compared", 0)
         if done != step.shape.decode_rows:
             yield Broken.at(
-                step, f"logits: {count(done, 'row')} compared, {count(step.shape.decode_rows, 'decode row')} to compare"
+                step,
+                f"logits: {counted(done, 'row')} compared, {counted(step.shape.decode_rows, 'decode row')} to compare",
             )
             return
         for kind in KINDS:
@@ -226,10 +230,10 @@ def moved(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
             totals[name] += own[name]
         before = {counter: step.of(counter) for counter in run.counters} | {"pass": pass_number(step)}
     figures["candidate_tokens"], figures["moved_tokens"] = totals["candidates"], totals["moved"]
-    over = f"over {count(len(run.decoding), 'decode step')}"
+    over = f"over {counted(len(run.decoding), 'decode step')}"
     if all(run.settings_of(step).get("beta") == 0 for step in run.decoding):
         if totals["moved"]:
-            yield Broken(f"{count(totals['moved'], 'token')} moved {over} with beta 0, none may be")
+            yield Broken(f"{counted(totals['moved'], 'token')} moved {over} with beta 0, none may be")
     elif not totals["candidates"]:
         yield Broken(f"candidate tokens 0 {over}")
     elif not totals["moved"]:
@@ -284,7 +288,7 @@ def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
         )
     figures["most_distillers"], figures["bank_bytes"] = most, most_bytes
     if most < params.prompts:
-        yield Broken(f"{count(most, 'distiller')} held at once, this scenario needs at least {params.prompts}")
+        yield Broken(f"{counted(most, 'distiller')} held at once, this scenario needs at least {params.prompts}")
 
 
 class Learning(Params, frozen=True):
@@ -303,7 +307,7 @@ class Learning(Params, frozen=True):
 def learning(run: Run, params: Learning, figures: Figures) -> Iterator[Broken]:
     """Median of loss / identity loss on the same rows: the last quarter's is below the first's by ``fall``."""
     if len(run.decoding) < params.min_steps:
-        yield Broken(f"{count(len(run.decoding), 'decode step')} to learn from, {params.min_steps} needed")
+        yield Broken(f"{counted(len(run.decoding), 'decode step')} to learn from, {params.min_steps} needed")
         return
     losses, ratios = [], []
     for step in run.decoding:
@@ -319,10 +323,10 @@ def learning(run: Run, params: Learning, figures: Figures) -> Iterator[Broken]:
     first, last = median(ratios[:quarter]), median(ratios[-quarter:])
     figures.update(loss_first=losses[0], loss_last=losses[-1], ratio_first=first, ratio_last=last)
     if len(set(losses)) == 1:
-        yield Broken(f"loss {losses[0]:.4g} at every one of {count(len(losses), 'decode step')}: nothing is learnt")
+        yield Broken(f"loss {losses[0]:.4g} at every one of {counted(len(losses), 'decode step')}: nothing is learnt")
     elif last > first * (1 - params.fall):
         yield Broken(
-            f"loss against identity went from {first:.3f} to {last:.3f} over {count(len(losses), 'decode step')}, "
+            f"loss against identity went from {first:.3f} to {last:.3f} over {counted(len(losses), 'decode step')}, "
             f"it must fall by {params.fall:.0%}"
         )
 
@@ -358,7 +362,7 @@ def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
     judged = [sums for sums in prompts if sums[PAIRS] >= params.pairs]
     if len(judged) < params.prompts:
         yield Broken(
-            f"{count(len(judged), 'prompt')} with {params.pairs} pairs of rows after {params.after} steps, "
+            f"{counted(len(judged), 'prompt')} with {params.pairs} pairs of rows after {params.after} steps, "
             f"{params.prompts} needed"
         )
         return
@@ -375,12 +379,12 @@ def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
     if not median(gains) >= params.matched:
         yield Broken(
             f"predictions match {median(gains):.2f} of the pairs of rows that an untrained copy's do not (median of "
-            f"{count(len(gains), 'prompt')}), at least {params.matched:g} needed"
+            f"{counted(len(gains), 'prompt')}), at least {params.matched:g} needed"
         )
     if not mean(explained) >= params.explained:
         yield Broken(
             f"predictions explain {mean(explained):.3f} of the targets' variance against their running mean after "
-            f"{params.after} steps (mean of {count(len(explained), 'prompt')}), at least {params.explained:g} needed"
+            f"{params.after} steps (mean of {counted(len(explained), 'prompt')}), at least {params.explained:g} needed"
         )
 
 

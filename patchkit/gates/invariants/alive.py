@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.events import count
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
 from patchkit.gates.run import Run
+from patchkit.plural import counted
 
 KINDS = ("decode_rows", "decode_steps", "positive")
 
@@ -36,4 +36,4 @@ def alive(run: Run, params: Alive, figures: Figures) -> Iterator[Broken]:
     figures["decode_steps"] = len(steps)
     dead = [f"{counter.replace('_', ' ')} {total:g}" for counter, total in sums.items() if not total > 0]
     if dead:
-        yield Broken(f"{', '.join(dead)} over {count(len(steps), 'decode step')}")
+        yield Broken(f"{', '.join(dead)} over {counted(len(steps), 'decode step')}")

@@ -51,7 +51,7 @@ class Tell:
     of: Callable[[Figures], list[str]]
 
 
-def counted(rank: int, figure: str, words: str) -> Tell:
+def tell_count(rank: int, figure: str, words: str) -> Tell:
     """``2,000 rows compared``: the figures of this name of all parts, added up; ``words`` has a {} for the sum."""
 
     def of(figures: Figures) -> list[str]:

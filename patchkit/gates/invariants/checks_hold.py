@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from patchkit.gates.events import count
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
+from patchkit.plural import counted
 
 
 class Checks(Params, frozen=True):
@@ -21,7 +21,9 @@ class Checks(Params, frozen=True):
             raise ValueError(f"at_least must be at least 1, not {self.least}")
 
 
-@invariant(params=Checks, tells=(counted(72, "checks", "{} checks hold"), counted(73, "skipped_checks", "{} skipped")))
+@invariant(
+    params=Checks, tells=(tell_count(72, "checks", "{} checks hold"), tell_count(73, "skipped_checks", "{} skipped"))
+)
 def checks_hold(run: Run, params: Checks, figures: Figures) -> Iterator[Broken]:
     """Each failed check by its name and reason, and too few of them."""
     checks = run.result.checks if run.result else []
@@ -35,4 +37,4 @@ def checks_hold(run: Run, params: Checks, figures: Figures) -> Iterator[Broken]:
     failed = len(checks) - len(held) - len(skipped)
     if len(held) + failed < params.least:
         besides = f", {', '.join(one.name for one in skipped)} skipped" if skipped else ""
-        yield Broken(f"{count(len(held) + failed, 'check')} of {params.least} made{besides}")
+        yield Broken(f"{counted(len(held) + failed, 'check')} of {params.least} made{besides}")

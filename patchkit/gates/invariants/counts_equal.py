@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.events import Step, count
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.events import Step
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
+from patchkit.plural import counted
 
 KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # what is wrong is told in this order
 
 
-@invariant(tells=(counted(90, "decode_rows", "{} decode rows"),))
+@invariant(tells=(tell_count(90, "decode_rows", "{} decode rows"),))
 def counts_equal(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Each counter is what the runtime's manifest says that it must be, at every step; nothing is counted between."""
     if not run.decoding:
@@ -43,7 +44,7 @@ def differs(run: Run, step: Step) -> str:
             if kind == "zero" and found:
                 return f"{words} {found:g}, must be 0: {run.counters[name].means}"
             if kind == "decode_rows" and found != rows:
-                return f"{words} {found:g}, the worker counted {count(rows, 'decode row')}"
+                return f"{words} {found:g}, the worker counted {counted(rows, 'decode row')}"
             if kind == "decode_steps" and found != min(rows, 1):
                 return f"{words} {found:g} where {min(rows, 1)} was due"
             if kind == "steps" and found != 1:

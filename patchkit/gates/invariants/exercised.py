@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from patchkit.gates.events import Pass, Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
 
 
@@ -34,9 +34,9 @@ class Exercised(Params, frozen=True):
 
 
 TELLS = (
-    counted(60, "shrinks", "{} shrinking steps"),
-    counted(62, "mixed_steps", "{} mixed steps"),
-    counted(64, "prefills_after_decode", "{} prefills after decodes"),
+    tell_count(60, "shrinks", "{} shrinking steps"),
+    tell_count(62, "mixed_steps", "{} mixed steps"),
+    tell_count(64, "prefills_after_decode", "{} prefills after decodes"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
 
 SEVERAL = 3  # differences that are said in one line
@@ -23,7 +23,7 @@ LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-@invariant(tells=(counted(82, "clean_passes", "{} passes left vLLM clean"),))
+@invariant(tells=(tell_count(82, "clean_passes", "{} passes left vLLM clean"),))
 def left_clean(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """After uninstall() vLLM, its engine, memory and the counters are as before, in every pass with the runtime."""
     done = run.passes("patched")

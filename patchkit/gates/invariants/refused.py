@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from patchkit.gates.events import Error, count
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.events import Error
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.invariants.finished import finished, tell
 from patchkit.gates.run import Run
+from patchkit.plural import counted
 
 
 class Refused(Params, frozen=True):
@@ -31,7 +32,7 @@ class Refused(Params, frozen=True):
             raise ValueError(f"naming is no regular expression: {error}") from None
 
 
-REFUSALS = (counted(70, "refusals", "{} drifts refused"),)
+REFUSALS = (tell_count(70, "refusals", "{} drifts refused"),)
 
 
 @invariant(params=Refused, ending=True, tells=REFUSALS)
@@ -45,7 +46,7 @@ def refused(run: Run, params: Refused, figures: Figures) -> Iterator[Broken]:
     elif run.result is not None and run.result.passes:
         tokens = sum(done.generated_tokens for done in run.passes("patched"))
         with_ = f" with {', '.join(faults_of(run))}" if run.part.faults else ""
-        yield Broken(f"not refused{with_}: {count(tokens, 'token')} returned in {count(len(run.patched), 'step')}")
+        yield Broken(f"not refused{with_}: {counted(tokens, 'token')} returned in {counted(len(run.patched), 'step')}")
     else:
         yield from finished(run, Params(), figures)
 
@@ -63,7 +64,7 @@ def refusal_is_wrong(error: Error, params: Refused) -> Iterator[str]:
     elif "\n" in error.message.strip():
         yield f"refused in {len(error.message.strip().splitlines())} lines, not in one"
     elif error.returned_tokens:
-        yield f"refused after {count(error.returned_tokens, 'token')} had been returned"
+        yield f"refused after {counted(error.returned_tokens, 'token')} had been returned"
     elif error.step is None or error.returned_tokens is None:
         yield "refused before there was a step"
     elif error.step - (error.faulted_at or 0) > due(error, params):

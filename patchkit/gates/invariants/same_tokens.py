@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.events import Logprobs, Output, Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
 
 Key = tuple[int, int, int]
 
 
-@invariant(passes=("plain", "patched"), tells=(counted(52, "compared_tokens", "{} tokens equal plain vLLM's"),))
+@invariant(passes=("plain", "patched"), tells=(tell_count(52, "compared_tokens", "{} tokens equal plain vLLM's"),))
 def same_tokens(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every pair of passes has the same requests, and every request the same tokens and log-probabilities."""
     pairs = list(run.pairs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, counted, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
 from patchkit.gates.run import Run
 
 KINDS = ("greedy", "drawn", "lone")
@@ -26,7 +26,7 @@ class Sampled(Params, frozen=True):
         self.at_least(0, *KINDS)
 
 
-@invariant(params=Sampled, tells=(counted(54, "sampled_rows", "{} rows got the token drawn for them"),))
+@invariant(params=Sampled, tells=(tell_count(54, "sampled_rows", "{} rows got the token drawn for them"),))
 def sampled(run: Run, params: Sampled, figures: Figures) -> Iterator[Broken]:
     """A random row has what vLLM's sampler drew for it, a greedy one its highest logit; with the runtime off, from
     the very logits that plain vLLM would draw from.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from patchkit.bench.paired import paired_ratio
+from patchkit.evals.paired_ratio import paired_ratio
 from patchkit.gates.events import Pass
 from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
 from patchkit.gates.run import Run

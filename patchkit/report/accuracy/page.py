@@ -9,9 +9,10 @@ from markupsafe import Markup
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
+from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, Moved
-from patchkit.report.wording import counted, number
+from patchkit.report.wording import number, subject
 
 HERE = Path(__file__).parent
 ROWS, MOST_ROWS = (
@@ -47,6 +48,7 @@ def _page() -> Template:
         view=view,
         charts=charts,
         counted=counted,
+        subject=subject,
         number=number,
         curves=curves,
         domain_of=domain,

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import FigureSeen
+from patchkit.plural import counted
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
-from patchkit.report.wording import counted
 
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
 MOST_NAMES = 3  # cells that are called by their names; more are counted

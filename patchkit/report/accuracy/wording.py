@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import shown
 from patchkit.evals.record import BASELINE, Needed, Shape
+from patchkit.plural import counted
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import lasted, noise, over_processes, percent, points, ratio, settings
 from patchkit.report.accuracy.verdict import many_questions
 from patchkit.report.accuracy.view import Comparison, Moved, comparisons, ends, short_models
-from patchkit.report.wording import counted, hardware, versions
+from patchkit.report.wording import hardware, versions
 
 UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
@@ -43,15 +44,6 @@ def legend() -> Iterator[tuple[str, str]]:
     """Name and meaning of every shape."""
     for name, (_, meaning) in SHAPES.items():
         yield name, meaning
-
-
-def headline(evidence: AccuracyEvidence) -> str:
-    """What was measured, on what."""
-    runtime, gpu = evidence.runtime, evidence.hardware.gpu
-    device = f"{evidence.device} ({gpu})" if gpu else evidence.device
-    without = f" without {', '.join(runtime.without)}" if runtime.without else ""
-    patches = counted(len(runtime.patches), "patch", "patches")
-    return f"vLLM {evidence.release} on {device}, {runtime.name} {runtime.pin[:12]} with {patches}{without}"
 
 
 def unproven(evidence: AccuracyEvidence) -> str:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report import github, junit, markdown
 from patchkit.report.mutants import wording
-from patchkit.report.wording import circumstances
+from patchkit.report.wording import circumstances, headline
 
 
 def render_markdown(evidence: MutantsEvidence) -> str:
@@ -17,7 +17,7 @@ def render_markdown(evidence: MutantsEvidence) -> str:
 
 
 def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
-    yield f"## {'✅' if evidence.passed else '❌'} {markdown.escaped(wording.headline(evidence))}"
+    yield f"## {'✅' if evidence.passed else '❌'} {markdown.escaped(headline(evidence))}"
     yield ""
     yield f"**{markdown.escaped('; '.join(wording.sentences(evidence)))}.**"
     if wrong := wording.not_fine(evidence):
@@ -38,7 +38,7 @@ def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
 
 def render_junit(evidence: MutantsEvidence) -> str:
     """A suite for the series without a mutant, one for the mutants."""
-    root = junit.element(None, "testsuites", name=wording.headline(evidence), time=f"{evidence.seconds:.3f}")
+    root = junit.element(None, "testsuites", name=headline(evidence), time=f"{evidence.seconds:.3f}")
     place = f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}"
     if evidence.control:
         passed = [gate.passed for gate in evidence.control]
@@ -68,4 +68,4 @@ def _annotations(evidence: MutantsEvidence) -> Iterator[str]:
     for one in wording.not_fine(evidence):
         yield github.command("error", f"mutant {one.mutant} {on}", f"{one.what}: {wording.outcome(one)}")
     level = "notice" if evidence.passed else "error"
-    yield github.command(level, wording.headline(evidence), "; ".join(wording.sentences(evidence)))
+    yield github.command(level, headline(evidence), "; ".join(wording.sentences(evidence)))

@@ -9,13 +9,13 @@ from patchkit.console import out
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report.mutants import wording
 from patchkit.report.text import plain
-from patchkit.report.wording import circumstances
+from patchkit.report.wording import circumstances, headline
 
 
 def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
     """Print the whole report, the score first."""
     show_score(evidence, console)
-    console.print(Text(wording.headline(evidence)), soft_wrap=True)
+    console.print(Text(headline(evidence)), soft_wrap=True)
     console.print()
     show_found(evidence, console)
     for name, value in circumstances(evidence).items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
-from patchkit.report.wording import counted
+from patchkit.plural import counted
 
 COLUMNS = ("family", "run", "equivalent", "counted", "killed", "as stated", "survived", "unknown")
 
@@ -26,13 +26,6 @@ class Family(NamedTuple):
     def cells(self) -> list[str]:
         """The row as texts."""
         return list(map(str, self))
-
-
-def headline(evidence: MutantsEvidence) -> str:
-    """What was judged, on what: ``mutants: RUNTIME 07530337 with 8 patches on vLLM 0.20.0, cpu``."""
-    runtime = evidence.runtime
-    series = f"{runtime.name} {runtime.pin[:8]} with {counted(len(runtime.patches), 'patch', 'patches')}"
-    return f"mutants: {series} on vLLM {evidence.release}, {evidence.device}"
 
 
 def sentences(evidence: MutantsEvidence) -> Iterator[str]:

@@ -35,5 +35,5 @@ def _header(one: Retirement) -> str:
 
 
 def short(symbol: str) -> str:
-    """The last two words of a symbol."""
+    """The last two words of a symbol, or the last of a module's: ``Sampler.sample``, ``envs.VLLM_X``."""
     return ".".join(symbol.split(".")[-2:])

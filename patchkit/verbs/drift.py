@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from packaging.version import Version
-from rich.table import Table
-from rich.text import Text
 
-from patchkit.console import err, out
-from patchkit.drift import absent, markdown, text
+from patchkit.console import err
+from patchkit.drift import absent
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
@@ -21,8 +19,11 @@ from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import Published
 from patchkit.errors import PatchkitError
+from patchkit.plural import counted
 from patchkit.project import find_project
 from patchkit.release import parse_release, version_of
+from patchkit.report.drift import markdown, text
+from patchkit.report.drift.surface import show_mismatches, show_touches
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.worktree import patched_tree
 
@@ -194,8 +195,8 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
         print(json.dumps(_surface_document(manifest, states, wrong), indent=2, ensure_ascii=False))
     else:
         if not check:
-            out.print(_touch_table(states))
-        _show_mismatches(manifest, states, wrong, newest)
+            show_touches(states)
+        show_mismatches(manifest, states, wrong, newest)
     check_read(states, check)
     return int(check and bool(wrong))
 
@@ -215,9 +216,10 @@ def check_read(states: Sequence[Touched], whole: bool) -> None:
                 fix if lines else "check `package` in runtime.yaml",
             )
         if whole and state.unread:
-            count = "1 line" if len(state.unread) == 1 else f"{len(state.unread)} lines"
             lines = ", ".join(one.place for one in state.unread)
-            raise PatchkitError(f"{count} of the {state.title}'s code could not be followed: {lines}", fix)
+            raise PatchkitError(
+                f"{counted(len(state.unread), 'line')} of the {state.title}'s code could not be followed: {lines}", fix
+            )
 
 
 def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch]) -> dict[str, object]:
@@ -234,37 +236,3 @@ def _surface_document(manifest: Manifest, states: Sequence[Touched], wrong: Sequ
         ],
         "mismatches": [{"symbol": one.symbol, "manner": one.manner, "place": one.place} for one in wrong],
     }
-
-
-def _touch_table(states: Sequence[Touched]) -> Table:
-    """Every symbol once: how and where it is touched, with the whole series on, or by the pin alone."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("symbol", "how", "where"):
-        table.add_column(name, overflow="fold")
-    places: dict[tuple[str, str], list[str]] = {}
-    for state in reversed(states):
-        for touch in state.touches:
-            if touch.manner != "imports":
-                places.setdefault((state.known[touch.symbol], touch.manner), []).append(
-                    f"{touch.place} ({state.title})"
-                )
-    for (symbol, manner), where in sorted(places.items()):
-        table.add_row(symbol.removeprefix("vllm."), manner, where[0])
-    return table
-
-
-def _show_mismatches(manifest: Manifest, states: Sequence[Touched], wrong: Sequence[Mismatch], newest: str) -> None:
-    touches = sum(len(state.touches) for state in states)
-    read = f"{touches} touches, pin on vLLM {manifest.developed_on} and series on {newest}"
-    for unread in dict.fromkeys(one for state in states for one in state.unread):
-        out.print(Text.assemble(("? ", "yellow"), f"not followed: {unread}"))
-    for one in wrong:
-        out.print(Text.assemble(("✗ ", "red"), str(one)))
-    if wrong:
-        path = manifest.folder / "runtime.yaml"
-        out.print(Text.assemble((f"{len(wrong)} do not agree", "bold"), f" with `surface` in {path} ({read})"))
-    elif not any(state.unread for state in states) and all(state.touches for state in states):
-        symbols = len(manifest.surface.manners())
-        out.print(
-            Text.assemble(("✓ ", "green"), f"{symbols} symbols declared, and the code touches just these ({read})")
-        )

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
 from rich.markup import escape
 from rich.table import Table
 
 from patchkit import console
 from patchkit.environments import build
 from patchkit.environments.environment import ensure, exclusive, home
+from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
 from patchkit.release import release_name
@@ -48,7 +48,7 @@ def lock(releases: Sequence[str]) -> int:
 
 
 def _remove(release: str, device: str, as_json: bool) -> int:
-    release = release_name(release) if _is_version(release) else release
+    release = release_name(release) if is_version(release) else release
     folder = home() / f"{release}-{device}"
     if folder.parent != home() or not folder.is_dir():
         raise PatchkitError(
@@ -62,26 +62,6 @@ def _remove(release: str, device: str, as_json: bool) -> int:
     else:
         console.out.print(f"removed {folder}", markup=False)
     return 0
-
-
-def listed() -> list[dict[str, Any]]:
-    """One record for each environment in the cache, oldest release first; ``whole`` is false for an unfinished one."""
-    found = []
-    for folder in home().glob("*-*"):
-        release, _, device = folder.name.rpartition("-")
-        if folder.is_dir() and _is_version(release):
-            facts = build.finished(folder)
-            named = {"release": release, "device": device, "folder": str(folder), "whole": facts is not None}
-            found.append({**(facts or {}), **named})
-    return sorted(found, key=lambda record: (Version(record["release"]), record["device"]))
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
 
 
 def _list(as_json: bool) -> int:

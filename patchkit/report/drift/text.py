@@ -8,18 +8,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out
-from patchkit.drift import retirement_text
+from patchkit.console import out, wide
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
+from patchkit.plural import counted
+from patchkit.report.drift import retirement
+from patchkit.report.drift.retirement import short
+from patchkit.report.wording import series
 
 COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
-PIPED_WIDTH = 160
 
 
 def show(drift: Drift) -> None:
     """One pair of releases, whole."""
-    console = _console()
+    console = wide(out)
     console.print(headline(drift))
     for finding in drift.findings:
         if finding.breaks:
@@ -41,35 +43,32 @@ def show(drift: Drift) -> None:
 
 def show_timeline(drifts: Sequence[Drift]) -> None:
     """Release by release: how much moved, and every break in a line."""
-    console = _console()
+    console = wide(out)
     for drift in drifts:
         console.print(_step(drift))
         for finding in drift.findings:
             if finding.breaks:
                 console.print(_line(finding), soft_wrap=not console.is_terminal)
-        for line in retirement_text.brief(drift.retired):
+        for line in retirement.brief(drift.retired):
             console.print(Text(f"          {line}", "yellow"), soft_wrap=not console.is_terminal)
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
-    steps = f"{len(drifts)} releases" if len(drifts) != 1 else "1 release"
     mark = Text("✗ ", "red") if left else Text("✓ ", "green")
     unpatched = f"{len(left)} unpatched" if left else "every break is mended, as far as sources can tell"
-    console.print(mark.append(f"{steps}, {broken} with a break; {unpatched}", "bold"))
+    console.print(mark.append(f"{counted(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
 
 
 def remarks(drift: Drift) -> list[str]:
     """What is no move, and must be known all the same."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
-    retired = retirement_text.lines(drift.retired, drift.new.release, drift.runtime)
+    retired = retirement.lines(drift.retired, drift.new.release, drift.runtime)
     return [*([dead] if drift.dead else []), *retired]
 
 
 def headline(drift: Drift) -> Text:
-    """``drift  vLLM 0.20.2 → 0.28.0, RUNTIME 878f027b20b2 + 8 patches``."""
-    series = f"{drift.runtime} {drift.pin[:12]} + {len(drift.patches)} patches"
-    return Text.assemble(
-        ("drift", "bold"), f"  vLLM {drift.old.release} → ", (drift.new.release, "bold"), f", {series}"
-    )
+    """``drift: RUNTIME 878f027b with 8 patches on vLLM 0.20.2 → 0.28.0``."""
+    subject = series(drift.runtime, drift.pin, len(drift.patches))
+    return Text.assemble("drift: ", subject, f" on vLLM {drift.old.release} → ", (drift.new.release, "bold"))
 
 
 def closing(drift: Drift) -> Text:
@@ -77,11 +76,6 @@ def closing(drift: Drift) -> Text:
     mark = Text("✗ ", "red") if drift.unpatched else Text("✓ ", "green")
     worth = "" if drift.new.proven else "; only the gates can prove it"
     return mark.append(verdict(drift), "bold").append(worth)
-
-
-def short(symbol: str) -> str:
-    """The last two words of a symbol, or the last of a module's: ``Sampler.sample``, ``envs.VLLM_X``."""
-    return ".".join(symbol.split(".")[-2:])
 
 
 def _show_break(finding: Finding, console: Console) -> None:
@@ -144,7 +138,3 @@ def _line(finding: Finding) -> Text:
         tail = Text(f"  mended by {mend}", "green")
     text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
     return text.append(short(finding.symbol), "bold").append(f" {finding.brief}").append(tail)
-
-
-def _console() -> Console:
-    return out if out.is_terminal else Console(file=out.file, width=PIPED_WIDTH, highlight=False)

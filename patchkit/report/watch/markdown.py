@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from patchkit.drift import markdown as drifts
 from patchkit.report import markdown
+from patchkit.report.drift import markdown as drifts
 from patchkit.report.markdown import escaped
+from patchkit.watch.keeping import DIGEST
 from patchkit.watch.tick import Newcomer, Tick
 
 LIMIT = 60_000
 """Characters of an issue's text: GitHub takes 65,536."""
 MARK = "<!-- patchkit watch:"
 """Before the runtime's name: by it the issue is found again."""
-DIGEST = "<!-- patchkit digest:"
 SIGNS = {"green": "✅", "attention": "❌", "unfinished": "⚠️"}
 OUTCOMES = {"proven": "✅", "doubtful": "🤔", "red": "❌", "unproven": "❔", "refused": "⛔"}
 HEAD = ("vLLM", "released", "🔇 silent", "💥 loud", "👀 look", "· harmless", "unpatched", "outcome", "why")

@@ -11,7 +11,7 @@ from pathlib import Path
 from patchkit.console import err
 from patchkit.drift.scan import Scanner
 from patchkit.project import find_project
-from patchkit.watch import github, text
+from patchkit.report.watch import github, markdown, text
 from patchkit.watch.gating import Gates, Places
 from patchkit.watch.judging import Judge, Wanted
 from patchkit.watch.keeping import Keeper
@@ -49,7 +49,7 @@ def watch(asked: Asked) -> int:
     """
     folder = asked.out or find_project().state / "watch"
     tick = Tick(asked.runtime, asked.device, asked.dry_run)
-    keeper = Keeper(folder, tick, asked.known)
+    keeper = Keeper(folder, tick, markdown.render, asked.known)
     try:
         with keeper.watched():
             _tick(asked, tick, keeper)

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.text import Text
 
 from patchkit.console import out
-from patchkit.drift.text import show_timeline
-from patchkit.gates.asked import shortest
+from patchkit.files import shortest
+from patchkit.report.drift.text import show_timeline
 from patchkit.watch.tick import Newcomer, Tick
 
 COLOURS = {"proven": "green", "doubtful": "yellow", "red": "bold red", "unproven": "yellow", "refused": "red"}

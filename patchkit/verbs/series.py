@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import err, out
+from patchkit.console import err, out, wide
 from patchkit.errors import PatchkitError
 from patchkit.project import BUNDLED, Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
@@ -184,10 +183,10 @@ def _tree_row(path: Path, stamp: Stamp, changes: Sequence[str]) -> dict[str, Any
 
 def _show_tree(tree: Tree) -> None:
     out.print(Text.assemble((tree.runtime.name, "bold"), " for vLLM ", (tree.release, "bold")))
-    out.print(Text.assemble(("✔", "green"), f" pin {tree.pin[:12]}: the upstream is as released"))
+    out.print(Text.assemble(("✓", "green"), f" pin {tree.pin[:12]}: the upstream is as released"))
     table = Table.grid(padding=(0, 2, 0, 0))
     for patch, taken, why in tree.choices:
-        mark = Text("✔", "green") if taken else Text("-", "dim")
+        mark = Text("✓", "green") if taken else Text("-", "dim")
         commit = Text(tree.commits.get(patch.name, "left out")[:8], "cyan" if taken else "dim")
         style = "" if taken else "dim"
         table.add_row(mark, f"{patch.number:04}", Text(patch.subject, style), commit, Text(why, "dim"))
@@ -201,7 +200,7 @@ def _show_tree(tree: Tree) -> None:
 def _show_status(
     manifest: Manifest, series: Series, edited: str, trees: Sequence[tuple[Path, Stamp, Sequence[str]]]
 ) -> None:
-    mark, word = (("✘", "red"), f"edited: {edited}") if edited else (("✔", "green"), "as released")
+    mark, word = (("✗", "red"), f"edited: {edited}") if edited else (("✓", "green"), "as released")
     out.print(Text.assemble((manifest.name, "bold"), f" developed on vLLM {manifest.developed_on}"))
     out.print(Text.assemble(mark, f" pin {manifest.pin[:12]}: {word}"))
     table = Table("patch", "drift", "kind", "applies to", "caught by", box=None, header_style="dim", pad_edge=False)
@@ -222,7 +221,7 @@ def _show_status(
 
 def _print_table(table: Table) -> None:
     """Print a table, at its own width where no terminal limits it."""
-    console = out if out.is_terminal else Console(file=out.file, width=200)
+    console = wide(out, 200)
     console.print(table)
 
 

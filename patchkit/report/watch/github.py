@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from patchkit.drift.text import short
 from patchkit.errors import PatchkitError
 from patchkit.report import github
+from patchkit.report.drift.retirement import short
 from patchkit.report.github import command
-from patchkit.watch import markdown
+from patchkit.report.watch import markdown
 from patchkit.watch.tick import Newcomer, Tick
 
 

@@ -17,7 +17,6 @@ from rich.markup import escape
 
 from patchkit.bench.accuracy import Campaign, Measured, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.bench.admission import admit
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
 from patchkit.bench.shards import DrawError, local_shards
@@ -25,10 +24,11 @@ from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import BASELINE, Cell
-from patchkit.files import check_place, write_atomically
-from patchkit.gates.asked import shortest
+from patchkit.files import check_place, shortest, write_atomically
+from patchkit.gates.admission import admit
 from patchkit.gates.evidence import default_path, to_json, write_evidence
-from patchkit.gates.rig import Rig, Settings
+from patchkit.gates.rig import Rig
+from patchkit.gates.settings import Settings
 from patchkit.project import find_project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.text import show_text

@@ -6,14 +6,11 @@ import json
 from typing import Any
 
 from packaging.version import Version
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from patchkit.console import out
 from patchkit.drift.index import DISTRIBUTIONS, Listing, Release, listing, timeline
 from patchkit.environments.lock import locked_releases
 from patchkit.project import find_project
+from patchkit.report.releases import show
 from patchkit.series.manifest import Manifest, load_manifest
 
 MAIN, CPU = DISTRIBUTIONS
@@ -38,9 +35,7 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
         document = {"runtime": runtime, "developed_on": manifest.developed_on, **asked, **news, "releases": rows}
         print(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
-    if rows:
-        _print_table(rows)
-    out.print(_summary(has, news))
+    show(has, rows, news)
     return 0
 
 
@@ -93,63 +88,3 @@ def _news(has: Listing, manifest: Manifest) -> dict[str, Any]:
         "last_proven": str(last) if last else None,
         "newer": [release.text for release in final if last is None or release.version > last],
     }
-
-
-def _doubtful(has: Listing, news: dict[str, Any]) -> bool:
-    """Whether a place did not answer, or the page ends before the last proven release: more may be missing."""
-    end, last = has.ends_at(MAIN), news["last_proven"]
-    return has.offline is not None or bool(has.unseen) or end is None or (last is not None and end < Version(last))
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    """Print a table, at its own width where no terminal limits it."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("vLLM", "released", "on this machine", "lock", "state"):
-        table.add_column(heading, no_wrap=heading != "state")
-    for row in rows:
-        table.add_row(
-            Text(row["release"], "bold" if row["new"] else ""),
-            row["uploaded"] or "",
-            _installable(row),
-            "✔" if row["locked"] else "",
-            _state(row),
-        )
-    console = out if out.is_terminal else Console(file=out.file, width=200)
-    console.print(table)
-
-
-def _installable(row: dict[str, Any]) -> Text:
-    """What pip would take on this machine."""
-    wheels = [name for name, there in (("wheel", row["wheel"]), ("CPU wheel", row["cpu_wheel"])) if there]
-    if wheels:
-        return Text(", ".join(wheels))
-    return Text("source only" if row["source"] else "nothing", "dim")
-
-
-def _state(row: dict[str, Any]) -> Text:
-    said: list[tuple[str, str]] = []
-    if row["yanked"] is not None:
-        said.append((f"withdrawn: {row['yanked']}" if row["yanked"] else "withdrawn", "red"))
-    if row["prerelease"]:
-        said.append(("pre-release", "yellow"))
-    if row["proven"]:
-        said.append(("proven", "green"))
-    if row["new"]:
-        said.append(("new", "bold cyan"))
-    if row["developed_on"]:
-        said.append(("developed on", ""))
-    return Text(", ").join(Text(text, style) for text, style in said)
-
-
-def _summary(has: Listing, news: dict[str, Any]) -> Text:
-    """One line: newest, last proven, how many came since; and when that was so, if it is not now."""
-    count = len(news["newer"])
-    newer = f"{count} newer" if count else "nothing newer"
-    if not count and _doubtful(has, news):
-        newer = "whether there is a newer one is not known"
-    proven = f"last proven {news['last_proven']}" if news["last_proven"] else "none proven"
-    line = Text.assemble(("newest ", ""), (news["newest"] or "none", "bold"), f" · {proven} · ")
-    line.append(newer, "bold cyan" if count else "yellow" if _doubtful(has, news) else "green")
-    if has.offline:
-        line.append(f" · as of {has.asked:%Y-%m-%d %H:%M} UTC, for the index cannot be reached", "yellow")
-    return line

@@ -1,0 +1,106 @@
+"""The one way from a scenario to a verdict: parts are submitted to a rig's worker, and what comes back is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from patchkit.gates.evidence import Verdict
+from patchkit.gates.rig import Rig, series_of
+from patchkit.gates.run import Run
+from patchkit.gates.scenario import Part, Scenario
+from patchkit.gates.verdict import judge, judge_part
+
+if TYPE_CHECKING:
+    from patchkit.series import Tree
+
+TICK = 0.5  # seconds; a wait without end would not see a Ctrl-C that another thread of ours was given
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A scenario whose parts are queued or running."""
+
+    scenario: Scenario
+    runs: Sequence[Future[Run]]
+
+
+class Runner:
+    """Runs scenarios on one rig: the verbs and the pytest items differ only in what they ask of it."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def verdicts(self, scenarios: Iterable[Scenario]) -> Iterator[Verdict]:
+        """Verdicts in the order of the scenarios; all of them are queued before the first is waited for."""
+        for queued in [self.queue(scenario) for scenario in scenarios]:
+            yield self.verdict(queued)
+
+    def run(self, scenario: Scenario) -> Verdict:
+        """All of one scenario, on the user's tree."""
+        return self.verdict(self.queue(scenario))
+
+    def queue(self, scenario: Scenario) -> Queued:
+        """Queue all parts of a scenario on the user's tree."""
+        tree = self.rig.tree
+        return Queued(scenario, [self._submit(scenario, part, tree, scenario.needs_quiet) for part in scenario.parts])
+
+    def verdict(self, queued: Queued) -> Verdict:
+        """Wait for a scenario and judge it."""
+        return self.judge(queued.scenario, [run.result() for run in queued.runs], self.rig.tree)
+
+    def run_until_red(self, scenario: Scenario, tree: Tree) -> Verdict:
+        """Part after part, up to the first that is red; speed is not measured, so others may run beside it."""
+        runs: list[Run] = []
+        for part in scenario.parts:
+            runs.append(self.run_part(scenario, part, tree))
+            if judge_part(runs[-1])[1]:
+                break
+        return self.judge(scenario, runs, tree)
+
+    def run_part(self, scenario: Scenario, part: Part, tree: Tree) -> Run:
+        """One part on any tree; others may run beside it."""
+        return self._submit(scenario, part, tree, alone=False).result()
+
+    def side_by_side(self, call: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[tuple[Item, Found]]:
+        """Every item with what the call made of it, as it is known; as many at a time as the rig has workers.
+
+        They begin in their order. The first exception, or a consumer that stops, ends the worker and all other calls.
+        """
+        with ThreadPoolExecutor(self.rig.workers) as pool:
+            futures = {pool.submit(call, item): item for item in items}
+            waiting = set(futures)
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, TICK, FIRST_COMPLETED)
+                    for future in done:
+                        yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.rig.close()
+                raise
+
+    def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
+        """The verdict, with this machine's folders named instead of spelt out."""
+        verdict = judge(scenario, runs, series_of(tree))
+        verdict.reason = self.rig.without_folders(verdict.reason, tree)
+        for part in verdict.parts:
+            part.broken = [self.rig.without_folders(reason, tree) for reason in part.broken]
+            part.last_words = self.rig.without_folders(part.last_words, tree)
+        return verdict
+
+    def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
+        return self.rig.server.submit(
+            part,
+            scenario=scenario.name,
+            model=self.rig.model(part.model),
+            tree=tree.path,
+            runtime=tree.runtime,
+            device=self.rig.settings.device,
+            limit=scenario.timeout,
+            alone=alone,
+        )

@@ -1,0 +1,41 @@
+"""What a user chooses for a run of scenarios: made once, by the command line or by pytest, and carried everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from patchkit.project import Project
+from patchkit.release import release_name
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options that every front end has; see ``patchkit gate --help``.
+
+    Attributes:
+        without: patches to leave out, by number or name.
+        workers: parts of scenarios that run at once; None: as many as the device can bear.
+        variables: added to the worker's environment.
+    """
+
+    project: Project
+    runtime: str
+    release: str
+    device: str = "cpu"
+    python: Path | None = None
+    model: str | None = None
+    without: tuple[str, ...] = ()
+    workers: int | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it
+
+    def with_variables(self, *variables: tuple[str, str]) -> Settings:
+        """The same, with more in the worker's environment."""
+        return replace(self, variables=(*self.variables, *variables))
+
+    def with_blocking_launches(self) -> Settings:
+        """On a GPU, an assert in a kernel ends the step that launched it, instead of one some steps later."""
+        return self.with_variables(("CUDA_LAUNCH_BLOCKING", "1")) if self.device == "cuda" else self

@@ -1,0 +1,14 @@
+"""Words that every room needs for its sentences."""
+
+from __future__ import annotations
+
+
+def counted(number: float, one: str, many: str = "") -> str:
+    """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
+    shown = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {one if number == 1 else many or f'{one}s'}"
+
+
+def shortened(reason: str, most: int = 90) -> str:
+    """A reason cut to ``most`` characters."""
+    return reason if len(reason) <= most else f"{reason[: most - 1]}…"

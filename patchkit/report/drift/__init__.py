@@ -1,0 +1,1 @@
+"""What moved under a runtime, for people."""

@@ -1,0 +1,51 @@
+"""Drifts for an issue, a pull request or a job summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from patchkit.drift.drift import Drift, verdict
+from patchkit.drift.findings import Finding
+from patchkit.report.drift.retirement import short
+from patchkit.report.drift.text import remarks
+from patchkit.report.markdown import escaped, folded, table
+from patchkit.report.wording import series
+
+SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
+
+
+def render(drifts: Sequence[Drift]) -> str:
+    """Every drift under a heading of its own."""
+    return "\n\n".join("\n".join(_lines(drift)) for drift in drifts) + "\n"
+
+
+def _lines(drift: Drift) -> Iterator[str]:
+    sign = "❌" if drift.unpatched else "✅"
+    yield f"### {sign} vLLM {drift.old.release} → {drift.new.release}"
+    yield ""
+    yield f"**{_capital(escaped(verdict(drift)))}.** {series(drift.runtime, drift.pin, len(drift.patches))}."
+    for line in remarks(drift):
+        yield ""
+        yield f"⚠️ {escaped(line)}"
+    breaks = drift.breaks
+    if breaks:
+        yield from _table(breaks)
+    rest = [finding for finding in drift.findings if not finding.breaks]
+    yield from folded(f"{len(rest)} more that moved without a break", _table(rest) if rest else ())
+
+
+def _table(findings: Sequence[Finding]) -> Iterator[str]:
+    return table(("", "symbol", "what moved", "where", "mended by"), map(_row, findings), escape=False)
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    where = " → ".join(f"`{place}`" for place in (finding.old, finding.new) if place)
+    guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
+    perhaps = f", perhaps mended by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
+    mend = ", ".join(finding.mended_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
+    sign = f"{SIGNS[finding.severity]} {finding.severity}"
+    return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, mend
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

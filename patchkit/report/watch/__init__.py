@@ -1,0 +1,1 @@
+"""One look at the index, for people and for GitHub."""

@@ -1,0 +1,33 @@
+"""``patchkit knockout``."""
+
+from __future__ import annotations
+
+import time
+
+from patchkit.console import Progress
+from patchkit.gates.applies_to import check_applies_to
+from patchkit.gates.knockout import Campaign
+from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
+from patchkit.report.knockouts import cell_line, show_run
+from patchkit.verbs.request import Request
+
+
+def knockout(request: Request, patches: tuple[str, ...]) -> int:
+    """Leave each patch out in turn; 0 only if each is caught, for the reason in its header."""
+    gates = request.choose("gate")
+    with Rig(request.settings.with_blocking_launches()) as rig:
+        campaign = Campaign(Runner(rig), gates, patches, request.unasked(gates))
+        rig.prepare(gates)
+        record = request.begin(rig, "knockout")
+        began = time.monotonic()
+        with Progress(
+            lambda: f"{len(campaign.verdicts)} of {campaign.cells} runs, {time.monotonic() - began:.0f} s"
+        ) as progress:
+            for left_out, verdict in campaign.run():
+                progress.note(cell_line(left_out, verdict))
+        record.verdicts, record.knockouts = campaign.control(), campaign.knockouts()
+        record.not_taken = {patch.name: why for patch, why in rig.tree.left}
+        check_applies_to(record, request.settings.project, rig.tree.runtime.developed_on)
+    request.leave(record, rig, "knockout", lambda where: show_run(record, where))
+    return 0 if record.passed else 1

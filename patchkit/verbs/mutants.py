@@ -1,0 +1,60 @@
+"""``patchkit mutants``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from msgspec import structs
+from rich.text import Text
+
+from patchkit.console import Progress, err
+from patchkit.gates.mutants import Trials
+from patchkit.gates.mutants_evidence import MutantsEvidence, score
+from patchkit.gates.rig import Rig
+from patchkit.gates.runner import Runner
+from patchkit.gates.scenario import Scenario
+from patchkit.report.mutants.run import found_line, progress_line, show_able, show_run
+from patchkit.report.wording import headline
+from patchkit.series.mutant import Mutant
+from patchkit.series.mutant_trees import mutated_trees
+from patchkit.series.mutants import Chosen, check_gates, load_mutants, meant_for
+from patchkit.verbs.request import Request
+
+
+def mutants(request: Request, chosen: Chosen, check: bool) -> int:
+    """Run the mutants; 0 only if each is killed as its header says. With ``check``, only see that they can be run.
+
+    Raises:
+        PatchkitError: a mutant is no proper one, or what was asked for cannot be run; before anything costly is done.
+    """
+    gates = request.choose("gate")
+    with Rig(request.settings.with_blocking_launches()) as rig:
+        able = able_mutants(rig, gates)
+        wanted, began = chosen.of(able), time.monotonic()
+        with mutated_trees(rig.tree, wanted) as trees:
+            if check:
+                show_able(wanted, time.monotonic() - began, request.as_json)
+                return 0
+            rig.prepare(gates)
+            record = MutantsEvidence(
+                **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
+            )
+            err.print(Text(headline(record)))
+            trials, began = Trials(Runner(rig), gates, wanted, trees), time.monotonic()
+            with Progress(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
+                for found in trials.run():
+                    progress.note(found_line(found))
+        record.control, record.mutants = list(trials.control.values()), trials.records()
+        record.score = score(record.mutants, len(able))
+    # Some of the mutants must not stand where all of them are looked for.
+    name = "mutants" if chosen.all_of_them else "some-mutants"
+    request.leave(record, rig, name, lambda where: show_run(record, where))
+    return 0 if record.passed else 1
+
+
+def able_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
+    """Every mutant of the runtime for this release."""
+    every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
+    check_gates(every, [gate.name for gate in gates])
+    return meant_for(every, rig.tree)
