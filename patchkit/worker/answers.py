@@ -15,7 +15,7 @@ def answers_of(prompts: list[Prompt], ids: list[str], finished: list[Any]) -> li
         number = ids.index(request.request_id)
         answer = prompts[number].answer
         for sample in request.outputs:
-            answer_fields = {
+            output = {
                 "prompt": number,
                 "sample": sample.index,
                 "token_ids": list(sample.token_ids),
@@ -25,10 +25,8 @@ def answers_of(prompts: list[Prompt], ids: list[str], finished: list[Any]) -> li
                 "correct": None if answer is None else is_correct(sample.text, answer),
             }
             logprobs = {"logprobs": sample.logprobs, "prompt_logprobs": request.prompt_logprobs}
-            answer_fields |= {
-                name: [pairs_of(one) for one in found] for name, found in logprobs.items() if found is not None
-            }
-            outputs.append(answer_fields)
+            output |= {name: [pairs_of(one) for one in found] for name, found in logprobs.items() if found is not None}
+            outputs.append(output)
     return sorted(outputs, key=lambda output: (output["prompt"], output["sample"]))
 
 

@@ -48,7 +48,7 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     spec, began = request["draw"], time.monotonic()
     tokenizer = AutoTokenizer.from_pretrained(request["model"])
     prompts = [
-        prompt for problem in spec["problems"] for prompt in prompts_of(problem, render(tokenizer, problem), spec["n"])
+        one for problem in spec["problems"] for one in prompts_of(problem, render(tokenizer, problem), spec["n"])
     ]
     sizes = [(len(prompt.token_ids), prompt.n) for prompt in prompts]
     settings = engine_settings(
@@ -73,10 +73,7 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     began = time.monotonic()
     llm.generate(
         [{"prompt_token_ids": prompt.token_ids} for prompt in prompts],
-        [
-            SamplingParams(n=prompt.n, seed=prompt.seed, max_tokens=spec["max_tokens"], **spec["sampling"])
-            for prompt in prompts
-        ],
+        [SamplingParams(n=one.n, seed=one.seed, max_tokens=spec["max_tokens"], **spec["sampling"]) for one in prompts],
         use_tqdm=False,
     )
     seconds = time.monotonic() - began

@@ -204,13 +204,8 @@ class SamplerHooks:
         wanted: Callable[[], bool],
         around: Callable[[bool], None],
     ) -> None:
-        self._model, self._sampler, self._on_sampled, self._wanted = (
-            engine.model,
-            engine.runner.sampler,
-            on_sampled,
-            wanted,
-        )
-        self._around = around
+        self._model, self._sampler = engine.model, engine.runner.sampler
+        self._on_sampled, self._wanted, self._around = on_sampled, wanted, around
         self._compute: Any = self._compute_logits
         self.begin_step()
         inner = self._sampler.topk_topp_sampler

@@ -238,9 +238,8 @@ def expected_owners(prompts: list[Prompt], before: int) -> Owners:
             key = prompt.key, None if seed is None else seed + sample
             known = owners.get(key, (before + number, None))
             known_sample = seed is not None or n == 1
-            owners[key] = (
-                (before + number, sample if known_sample else None) if known[0] == before + number else (None, None)
-            )
+            owner = before + number, sample if known_sample else None
+            owners[key] = owner if known[0] == before + number else (None, None)
     return owners
 
 
