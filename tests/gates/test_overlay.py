@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import declare
 
@@ -50,6 +50,7 @@ def corrected(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]
     return overlay | {"parts": [one if one["name"] in known else part(**one) for one in overlay["parts"]]}
 
 
+@settings(deadline=None)
 @given(shared_scenarios(), overlays())
 def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
     overlay = corrected(shared, overlay)
@@ -77,6 +78,7 @@ def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], ov
         assert found == [{**one, **more.get("runtime", {})} for one in installs]
 
 
+@settings(deadline=None)
 @given(shared_scenarios(), overlays())
 def test_merging_again_changes_nothing(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
     read = read_overlay(corrected(shared, overlay), "o.yaml")
