@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from fresh_checkout import CHECKOUT, section
+from fresh_checkout import CHECKOUT, blocks, section
 from packaging.version import Version
 
 from patchkit.gates.loading import load_scenarios
@@ -115,6 +117,28 @@ def test_the_workflow_gates_the_releases_that_are_named() -> None:
     assert found
     *first, last = yaml.safe_load(found[1])
     assert f"four releases ({', '.join(first)} and {last})" in README and len(first) == 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_gates_that_are_shown_are_those_of_the_evidence(page: str) -> None:
+    (shown,) = [
+        block for block in blocks((CHECKOUT / page).read_text(encoding="utf-8")) if "✓ monotonic_bench" in block
+    ]
+    evidence = json.loads((CHECKOUT / "evidence" / "gate-0.20.0-cpu.json").read_text(encoding="utf-8"))
+    seconds = {verdict["scenario"]: verdict["seconds"] for verdict in evidence["verdicts"]}
+    for name, took in re.findall(r"^✓ (\w+) +([\d.]+) s  ", shown, re.MULTILINE):
+        assert took == f"{seconds[name]:.1f}", name
+    assert f"{len(seconds)} of {len(seconds)} gates pass in {evidence['seconds']:.0f} s" in shown
+
+
+def test_the_knock_out_that_is_shown_is_that_of_the_evidence() -> None:
+    (shown,) = blocks((CHECKOUT / "docs" / "gates.md").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "patchkit", "report", "evidence/knockout-0.20.0-cpu.json"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    rendered = {line.rstrip() for line in done.stdout.splitlines()}
+    _command, *lines, last = shown.splitlines()
+    assert [line for line in lines if line != "…" and line.rstrip() not in rendered] == []
+    assert re.match(r"(\d+) of \1 patches caught; \1 needed in \d+ s  evidence/knockout-0.20.0-cpu.json", last)
 
 
 def sources() -> str:
