@@ -80,7 +80,8 @@ def support_rows() -> list[str]:
 
 def test_the_support_table_is_that_of_the_evidence() -> None:
     rows = [line for line in section("README.md", "Supported releases").splitlines() if re.match(r"\| \d", line)]
-    assert rows == support_rows()
+    wanted = support_rows()
+    assert rows == wanted, "paste into the support table:\n" + "\n".join(wanted)
 
 
 def test_proven_releases_have_green_evidence() -> None:
