@@ -24,7 +24,7 @@ from patchkit.console import working
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Ready, RunEvent
 from patchkit.gates.rig import Rig
-from patchkit.gates.server import WORKER, WorkerServer
+from patchkit.gates.worker_client import WORKER, WorkerClient
 
 BEAT = 5.0  # seconds: an actor with nothing to tell sends nothing, so often
 LOST = 120.0  # seconds without a beat: that host is gone, whatever Ray believes
@@ -64,7 +64,7 @@ def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -
             shards += place(ray, actors)
             begun = [shard.begin(digest(worker or WORKER)) for shard in shards]
             for shard, ref in zip(shards, begun, strict=True):
-                check_alike(shard.name, shard.answer(ref), rig.server.wait_ready())
+                check_alike(shard.name, shard.answer(ref), rig.worker_client.wait_ready())
         yield list(shards)
 
 
@@ -271,7 +271,7 @@ class Station:
 
     def __init__(self, interpreter: Interpreter, worker: Path | None) -> None:
         self._interpreter, self._worker = interpreter, worker or WORKER
-        self._server = WorkerServer(interpreter, worker=self._worker)
+        self._server = WorkerClient(interpreter, worker=self._worker)
 
     def host(self) -> str:
         """Where Ray put the actor."""

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from patchkit.console import working
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Drawn, Error, Exit, Loaded, Progress, RunEvent
-from patchkit.gates.invariants.finished import death, tell
+from patchkit.gates.invariants.finished import death, error_line
 from patchkit.gates.rig import Rig
-from patchkit.gates.server import WorkerServer
+from patchkit.gates.worker_client import WorkerClient
 
 
 class DrawError(Exception):
@@ -54,7 +54,7 @@ class Drawing:
     def broken(self) -> str:
         """Why this share is no draw, in one line; empty if it is one."""
         if self.error:
-            return tell(self.error)
+            return error_line(self.error)
         if self.trouble:
             return self.trouble
         if self.exit is None or self.exit.code != 0 or self.exit.signal:
@@ -73,11 +73,11 @@ class Shard(Protocol):
 def local_shards(rig: Rig, count: int) -> Iterator[list[Shard]]:
     """The rig's own worker, or ``count`` of them, each of which sees one GPU of this host."""
     if count == 1:
-        yield [rig.server]
+        yield [rig.worker_client]
         return
     with ExitStack() as stack:
         shards = [
-            stack.enter_context(WorkerServer(rig.environment, variables={**rig.variables, "CUDA_VISIBLE_DEVICES": gpu}))
+            stack.enter_context(WorkerClient(rig.environment, variables={**rig.variables, "CUDA_VISIBLE_DEVICES": gpu}))
             for gpu in visible(count)
         ]
         for shard in shards:

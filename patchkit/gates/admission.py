@@ -1,4 +1,4 @@
-"""Who may be measured: nobody trusts a throughput figure of a runtime whose gates are red or were never run."""
+"""Whether a runtime may be measured: figures count only if every gate is green on the same tree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from patchkit.gates.scenario import select
 
 
 def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
-    """Return if every gate of the project is green, in this session or by evidence of this very tree; else say why."""
+    """Raise unless every gate of the project is green, in this session or by evidence of the same tree."""
     settings = rig.settings
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
@@ -26,7 +26,7 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
             raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")
         if not verdicts[name].passed:
             raise PatchkitError(
-                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"mend it, then `{command}`"
+                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"fix it, then `{command}`"
             )
 
 
@@ -45,7 +45,7 @@ def of_evidence(rig: Rig, command: str) -> dict[str, Verdict]:
 
 
 def same_tree(evidence: Evidence, rig: Rig) -> bool:
-    """Whether evidence speaks of the tree that would be measured."""
+    """Whether evidence is of the tree that would be measured."""
     ours, theirs = runtime_used(rig.tree, rig.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
     return alike[0] == alike[1] and (evidence.release, evidence.device) == (rig.settings.release, rig.settings.device)

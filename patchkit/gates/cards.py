@@ -10,18 +10,18 @@ from patchkit.plural import counted
 
 
 def cards() -> list[str]:
-    """The GPUs that may be used, as CUDA names them; one if there is no telling."""
+    """The GPUs that may be used, as CUDA names them; ``0`` if they cannot be listed."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = visible.split(",") if visible else [path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*")]
     return sorted(found) or ["0"]
 
 
 def how_many_workers(wanted: int | None, device: str) -> int:
-    """Runs at a time: on the CPU two where there are two cores; on GPUs one, or as many as were asked for.
+    """Runs at a time: on the CPU two if there are two cores; on GPUs one, or as many as ``wanted``.
 
     Raises:
-        PatchkitError: more than there are GPUs. vLLM sizes its cache by what memory is free while it loads, and asserts
-            that nobody else takes or frees any.
+        PatchkitError: more than there are GPUs. vLLM sizes its cache by the memory that is free while it loads, and
+            asserts that no other process takes or frees any.
     """
     if device == "cpu":
         return wanted or min(2, len(os.sched_getaffinity(0)))

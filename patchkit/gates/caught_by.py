@@ -1,4 +1,4 @@
-"""Whether the gates that patches name are there: a patch that no gate can miss is not proven by one."""
+"""Checks that the gates named in patch headers exist: a patch is proven only by a gate that fails without it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from patchkit.project import Project
 
 
-class Catches(Protocol):
-    """A patch: where it lies, and the gates in its header."""
+class NamesGates(Protocol):
+    """A patch: its path, and the gates in its header."""
 
     @property
     def path(self) -> Path: ...
@@ -23,10 +23,10 @@ class Catches(Protocol):
 
 
 def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scenario]) -> None:
-    """Refuse a series of the runtime in which a patch names a gate that is not there; reads headers only.
+    """Raise if a patch of the runtime's series names a gate that does not exist; reads headers only.
 
     Raises:
-        PatchkitError: one line with the file, the name, and the gates that there are.
+        PatchkitError: one line with the file, the name, and the existing gates.
     """
     from patchkit.series import Series
 
@@ -35,7 +35,7 @@ def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scen
         check_named(Series.load(folder).patches, scenarios)
 
 
-def check_named(patches: Iterable[Catches], scenarios: Mapping[str, Scenario]) -> None:
+def check_named(patches: Iterable[NamesGates], scenarios: Mapping[str, Scenario]) -> None:
     """See :func:`check_caught_by`."""
     gates = [gate.name for gate in select(dict(scenarios), "gate")]
     for patch in patches:

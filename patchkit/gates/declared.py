@@ -1,4 +1,4 @@
-"""Records that people write by hand: unknown fields are an error, and so is what the types alone cannot refuse.
+"""Records that people write by hand: unknown fields are an error, and so are values that types alone cannot rule out.
 
 The checks are our own: msgspec's ``Meta`` constraints can crash the interpreter at its exit (msgspec issue 717).
 """
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Declared(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """A record of a scenario file; a ``ValueError`` from its ``__post_init__`` is told with the field's place."""
+    """A record of a scenario file; a ``ValueError`` from its ``__post_init__`` is reported with the field's path."""
 
     def at_least(self, least: float, *fields: str) -> None:
         """Each of these fields, a number or a span of numbers or nothing, is at least so much."""

@@ -1,4 +1,4 @@
-"""What the worker says, one record an event; see docs/worker-protocol.md."""
+"""The worker's events, one record each; see docs/worker-protocol.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
-    """One line from the worker. Fields it does not know are left aside, so that a worker may say more."""
+    """One line from the worker. Unknown fields are ignored, so that a worker may send more."""
 
 
 class Ready(Event, frozen=True):
@@ -52,7 +52,7 @@ class Started(Event, frozen=True):
     pid: int
 
 
-class Sampling(msgspec.Struct, frozen=True):
+class SamplingCheck(msgspec.Struct, frozen=True):
     """How a step's tokens were drawn, row by row: ``checked`` rows, of which ``greedy`` took their highest logit and
     the others what vLLM's sampler drew for them; ``lone`` rows had one token to choose from. ``unlike``: the first row
     that is not as it must be, as ``{"row", "what"}``.
@@ -66,7 +66,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class Step(Event, frozen=True, rename={"pass_": "pass"}):
-    """One model step; ``observed``: what the runtime's probe says of it, ``poisoned``: whether it poisoned."""
+    """One model step; ``observed``: its probe's report; ``poisoned``: whether the probe poisoned buffers."""
 
     run: str
     pass_: str
@@ -76,7 +76,7 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
     repeat: int = 0
     install: int = 0
     runtime: dict[str, float | bool | None] | None = None
-    sampling: Sampling | None = None
+    sampling: SamplingCheck | None = None
     observed: dict[str, Any] | None = None
     poisoned: bool = False
 
@@ -93,7 +93,7 @@ Logprobs = list[list[tuple[int, float | None]] | None]
 
 class Output(msgspec.Struct, frozen=True):
     """One sample of one prompt; ``logprobs``: of each of its tokens and ``prompt_logprobs``: of each of the prompt's,
-    pairs of a token and its log-probability (null where that is not finite), if they were asked for.
+    pairs of a token and its log-probability (null where that is not finite), if requested.
     """
 
     prompt: int
@@ -108,7 +108,7 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class CallResult(msgspec.Struct, frozen=True):
-    """One ``generate()``; ``skipped``: group by number whose feature this environment has not, and why."""
+    """One ``generate()``; ``skipped``: number of each group whose feature the environment lacks, and why."""
 
     outputs: list[Output]
     seconds: float = 0.0
@@ -117,7 +117,7 @@ class CallResult(msgspec.Struct, frozen=True):
 
 
 class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
-    """All calls of a part, once, with or without the runtime; ``left``: what it left behind, null if nobody looked."""
+    """All calls of a part, once, with or without the runtime; ``left``: what it left behind, null if not examined."""
 
     pass_: str
     seconds: float
@@ -150,7 +150,7 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Result(Event, frozen=True):
-    """What a run brought."""
+    """The result of a run."""
 
     run: str
     passes: list[Pass]
@@ -160,7 +160,7 @@ class Result(Event, frozen=True):
 
 
 class Loaded(Event, frozen=True):
-    """The engine of a draw is there; ``engine``: what ``vllm.LLM`` was given, ``revision``: of a model on the hub."""
+    """The engine of a draw is loaded; ``engine``: what ``vllm.LLM`` was given, ``revision``: of a model on the hub."""
 
     run: str
     seconds: float
@@ -184,8 +184,8 @@ class Sampled(Event, frozen=True):
 class Progress(Event, frozen=True):
     """How far a draw is: tokens of all samples so far, samples with at least one, finished, and not yet.
 
-    ``decode_rows``, and ``decode_steps`` with any of them, are the worker's own counts, for the runtime's to be held
-    against.
+    ``decode_rows``, and ``decode_steps`` with any of them, are the worker's own counts, to compare the runtime's
+    with.
     """
 
     run: str
@@ -201,9 +201,9 @@ class Progress(Event, frozen=True):
 
 
 class Drawn(Event, frozen=True):
-    """A draw is over: what ``generate()`` took, decode rows, and the runtime's counters if it was installed.
+    """A draw is over: seconds of ``generate()``, decode rows, and the runtime's counters if it was installed.
 
-    ``observed`` is what the runtime's probe saw, which took ``observing`` of the ``seconds``.
+    ``observed`` is the report of the runtime's probe, which took ``observing`` of the ``seconds``.
     """
 
     run: str
@@ -218,9 +218,9 @@ class Drawn(Event, frozen=True):
 
 
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
-    """An exception inside the run; ``faulted_at``: the step after which the last fault came in, if that was in mid-run.
+    """An exception inside the run; ``faulted_at``: the step after which the last fault was injected, if in mid-run.
 
-    ``returned_tokens`` were handed to the caller since the pass began, or since that fault; ``async_scheduling``:
+    ``returned_tokens`` were returned to the caller since the pass began, or since that fault; ``async_scheduling``:
     whether vLLM schedules a batch before the tokens of the one before are known.
     """
 
@@ -253,6 +253,6 @@ AnyEvent = Ready | Started | RunEvent
 
 
 def read_event(line: str) -> AnyEvent:
-    """One line as an event, ``ValueError`` for anything else. Figures may be NaN, which strict JSON would refuse."""
+    """One line as an event, ``ValueError`` for anything else. Figures may be NaN, which strict JSON does not allow."""
     event: AnyEvent = msgspec.convert(json.loads(line), AnyEvent)
     return event

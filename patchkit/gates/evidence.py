@@ -1,4 +1,4 @@
-"""What a run leaves behind: every figure, the exact command, versions and hardware, in one JSON file."""
+"""The evidence of a run, one JSON file: every figure, the exact command, versions and hardware."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PartVerdict(msgspec.Struct, kw_only=True):
 
 
 class Verdict(msgspec.Struct, kw_only=True):
-    """What a scenario's runs prove; when red, why in one line, where, and which patch's symptom that resembles."""
+    """The result of a scenario; if red, the reason in one line, where, and which patch's symptom it resembles."""
 
     scenario: str
     kind: str = "gate"
@@ -101,7 +101,7 @@ class RuntimeUsed(msgspec.Struct, kw_only=True):
 
 
 class Versions(msgspec.Struct, kw_only=True):
-    """What the environment held."""
+    """Versions in the environment."""
 
     python: str = ""
     torch: str = ""
@@ -110,7 +110,7 @@ class Versions(msgspec.Struct, kw_only=True):
 
 
 class Hardware(msgspec.Struct, kw_only=True):
-    """What it ran on."""
+    """The machine it ran on."""
 
     cpu: str = ""
     cores: int = 0
@@ -119,7 +119,7 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Circumstances(msgspec.Struct, kw_only=True):
-    """How evidence came about."""
+    """How evidence was made."""
 
     patchkit: str = __version__
     command: str = ""
@@ -163,7 +163,7 @@ def write_evidence(path: Path, evidence: Circumstances) -> None:
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Read it back; a file that is not evidence is one line."""
+    """Read it back; a PatchkitError of one line for a file that is not evidence."""
     return read_as(Evidence, path, "patchkit's evidence")
 
 
@@ -184,7 +184,7 @@ def hardware(gpu: str | None) -> Hardware:
 
 
 def cpu_name() -> str:
-    """The processor's model name, where Linux tells it."""
+    """The processor's model name, where Linux reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -18,8 +18,8 @@ from patchkit.gates.scenario import Scenario, running_order
 from patchkit.gates.session import runtime_of, session_of
 from patchkit.project import Project, find_project
 
-# Of a scenario, or of what a runtime adds to one.
-LOOKS_LIKE_OURS = re.compile(r"^guards:.*^parts:|^parts:.*^guards:", re.MULTILINE | re.DOTALL)
+# Matches a scenario, or what a runtime adds to one.
+SCENARIO_PATTERN = re.compile(r"^guards:.*^parts:|^parts:.*^guards:", re.MULTILINE | re.DOTALL)
 LAST_LINES = 12
 
 
@@ -28,7 +28,7 @@ class GateRedError(Exception):
 
 
 def project_of(path: Path) -> Project | None:
-    """The project that a file in ``scenarios/`` beside ``patches/``, or in ``patches/NAME/gates/``, is of."""
+    """The project of a file in ``scenarios/`` beside ``patches/``, or in ``patches/NAME/gates/``."""
     folder = path.parent
     if folder.name == "scenarios" and (folder.parent / "patches").is_dir():
         return Project(folder.parent, folder.parent / ".patchkit")
@@ -38,13 +38,13 @@ def project_of(path: Path) -> Project | None:
 
 
 def is_scenario_file(path: Path, explicit: bool) -> bool:
-    """A project's files are ours; elsewhere one must be asked for, and look like a scenario."""
+    """A project's files are; elsewhere a file must be named explicitly, and look like a scenario."""
     if project_of(path):
         return True
     if not explicit and path.parent.name != "scenarios":
         return False
     try:
-        return LOOKS_LIKE_OURS.search(path.read_text(encoding="utf-8")) is not None
+        return SCENARIO_PATTERN.search(path.read_text(encoding="utf-8")) is not None
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -62,7 +62,7 @@ def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Ite
 
 
 class ScenarioFile(pytest.File):
-    """A scenario file, with what the runtime adds to it; one that cannot be read is one line."""
+    """A scenario file with the runtime's overlays; one line for a file that cannot be read."""
 
     def collect(self) -> Iterator[pytest.Item]:
         try:
@@ -73,7 +73,7 @@ class ScenarioFile(pytest.File):
             yield ScenarioItem.from_parent(self, name=scenario.name, scenario=scenario)
 
     def _scenario(self) -> Scenario | None:
-        """The scenario; None for an overlay, and for what another runtime than this session's brings."""
+        """The scenario; None for an overlay, and for a scenario of another runtime than this session's."""
         project, runtime = project_of(self.path) or find_project(self.config.rootpath), runtime_of(self.config)
         if self.path.parent.name == "gates" and self.path.parent.parent.name != runtime and project_of(self.path):
             return None
@@ -103,13 +103,13 @@ class ScenarioItem(pytest.Item):
             raise GateRedError(line_of(verdict))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """One line, no traceback of ours."""
+        """One line without a traceback."""
         if isinstance(excinfo.value, GateRedError):
             return OneLine(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it is, and what it is called."""
+        """Its path and its name."""
         return self.path, None, self.name
 
 
@@ -129,5 +129,5 @@ class OneLine:
 
 
 def line_of(verdict: Verdict) -> str:
-    """The reason, and what it resembles."""
+    """The reason, and the drift that it resembles."""
     return f"{verdict.reason} (resembles {verdict.resembles})" if verdict.resembles else verdict.reason

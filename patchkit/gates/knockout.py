@@ -1,4 +1,4 @@
-"""Knock-outs: the series without one patch at a time. A gate that cannot see the patch missing proves nothing.
+"""Knock-outs: the series without one patch at a time. A gate that stays green without one proves nothing.
 
 Every gate is run without every patch: only then does it show that a release no longer needs one.
 """
@@ -17,21 +17,23 @@ from patchkit.gates.scenario import Scenario
 if TYPE_CHECKING:
     from patchkit.series import Patch
 
-WHOLE = ""  # stands where a patch's name would: nothing is left out
+WHOLE = ""  # in place of a patch's name: nothing is left out
 
 
-class Campaign:
-    """Every gate on the whole series and on the series without each patch: one warm worker, the most telling first."""
+class KnockoutRun:
+    """Every gate on the whole series and on the series without each patch: one warm worker."""
 
-    def __init__(self, runner: Runner, gates: Sequence[Scenario], chosen: Sequence[str] = (), unasked: int = 0) -> None:
+    def __init__(
+        self, runner: Runner, gates: Sequence[Scenario], chosen: Sequence[str] = (), not_selected: int = 0
+    ) -> None:
         """Lay out the trees.
 
         Args:
             chosen: the patches to leave out, by number or name; all of them if empty.
-            unasked: how many gates of the runtime are not among ``gates``.
+            not_selected: how many gates of the runtime are not among ``gates``.
         """
         self.gates = list(gates)
-        self._runner, self._unasked = runner, unasked
+        self._runner, self._not_selected = runner, not_selected
         rig = runner.rig
         self.patches = choose(list(rig.tree.taken), chosen)
         self.left_with = {patch.name: dependents(patch.name, rig.tree.taken) for patch in self.patches}
@@ -45,7 +47,7 @@ class Campaign:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 
     def run(self) -> Iterator[tuple[str, Verdict]]:
-        """Judge every cell of the matrix, some at once; the whole series first, for all else is compared with it.
+        """Judge every cell of the matrix, some at once; the whole series first, since all else is compared with it.
 
         Yields the name of the patch that was left out, or :data:`WHOLE`, and the verdict, as it is known.
         """
@@ -64,7 +66,7 @@ class Campaign:
         return [self.verdicts[WHOLE, gate.name] for gate in self.gates if (WHOLE, gate.name) in self.verdicts]
 
     def knockouts(self) -> list[Knockout]:
-        """What was found for every patch."""
+        """The result for every patch."""
         return [self._knockout(patch) for patch in self.patches]
 
     def _control_cells(self) -> list[tuple[str, Scenario]]:
@@ -73,11 +75,11 @@ class Campaign:
     def _cells(self) -> Iterator[tuple[str, Scenario]]:
         """First the gates that the headers name, patch by patch; then all others."""
         named = {patch.name: {scenario for scenario, _ in patch.caught_by} for patch in self.patches}
-        for telling in (True, False):
+        for is_named in (True, False):
             for patch in self.patches:
                 if patch.name in self._unlaid:
                     continue
-                yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == telling)
+                yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == is_named)
 
     def _judge(self, cell: tuple[str, Scenario]) -> Verdict:
         left_out, gate = cell
@@ -106,9 +108,9 @@ class Campaign:
             if not self._green_whole(scenario):
                 continue
             verdict = self.verdicts.get((patch.name, scenario))
-            told = [reason for reason in verdict.reasons if symptom.search(reason)] if verdict else []
-            if verdict and not verdict.passed and told:
-                knocked.caught, knocked.by, knocked.reason = True, scenario, told[0]
+            matching = [reason for reason in verdict.reasons if symptom.search(reason)] if verdict else []
+            if verdict and not verdict.passed and matching:
+                knocked.caught, knocked.by, knocked.reason = True, scenario, matching[0]
                 return knocked
         knocked.reason = "; ".join(self._why_not(patch))
         return knocked
@@ -119,7 +121,7 @@ class Campaign:
         whole, without = (
             {gate: brief.passed for gate, brief in self._briefs(name).items()} for name in (WHOLE, patch.name)
         )
-        return need_of(whole, without, [gate.name for gate in self.gates], self._unasked)
+        return need_of(whole, without, [gate.name for gate in self.gates], self._not_selected)
 
     def _green_whole(self, scenario: str) -> bool:
         """A gate that is red anyway catches nothing."""

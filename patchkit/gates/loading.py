@@ -71,7 +71,7 @@ def _gates(project: Project, runtime: str) -> Path:
 
 
 def _read(path: Path) -> Any:
-    """A file's plain values, parsed once as long as it stays the same: every scenario asks for every overlay."""
+    """A file's plain values, parsed once while it is unchanged: every scenario reads every overlay."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Mutants: the whole series, made wrong in one place at a time. A gate must be red, and for the stated reason."""
+"""Mutants: the whole series, made wrong in one place at a time. A gate must go red, for the stated reason."""
 
 from __future__ import annotations
 
@@ -20,37 +20,36 @@ if TYPE_CHECKING:
     from patchkit.series.mutant import Mutant
 
 LONGEST_REASON = 600  # characters of a reason that the evidence keeps
-FINE = ("killed", "equivalent")
 
 
-class End(NamedTuple):
-    """What became of a mutant, at which gate, and what that said."""
+class TrialResult(NamedTuple):
+    """The outcome of a mutant, the gate that decided it, and its reason."""
 
     outcome: Outcome
     by: str | None = None
     reason: str = ""
 
 
-class Seen(NamedTuple):
-    """What one gate said of a mutant; ``trouble`` is the worker's own, from which nothing follows."""
+class GateFindings(NamedTuple):
+    """The reasons of one gate against a mutant; ``trouble`` is a failure of the worker itself, which proves nothing."""
 
     reasons: Sequence[str] = ()
     trouble: str = ""
 
 
 @dataclass
-class Trial:
-    """A mutant, its tree, the gates that it ran on so far, the seconds that took, and how it ended, if it did."""
+class MutantTrial:
+    """A mutant, its tree, the gates that it ran on so far, the seconds that took, and its result, if there is one."""
 
     mutant: Mutant
     tree: Tree
     gates: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    end: End | None = None
+    result: TrialResult | None = None
 
     def record(self) -> MutantRun:
-        """It as evidence; what did not end is not known."""
-        outcome, by, reason = self.end or End("unknown")
+        """The trial as evidence; without a result its outcome is unknown."""
+        outcome, by, reason = self.result or TrialResult("unknown")
         return MutantRun(
             mutant=self.mutant.name,
             family=self.mutant.family,
@@ -65,13 +64,13 @@ class Trial:
         )
 
 
-Judge = Callable[[Trial], End | None]
+Judge = Callable[[MutantTrial], TrialResult | None]
 
 
-class Trials:
-    """Every mutant on the gates that its header names; those that are green still, on all others, the cheapest first.
+class MutantTrials:
+    """Every mutant on the gates that its header names; those still green then on all others, the cheapest first.
 
-    A gate judges mutants only after it was green on the series as it is.
+    A gate judges mutants only once it is green on the unchanged series.
     """
 
     def __init__(
@@ -79,101 +78,101 @@ class Trials:
     ) -> None:
         self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
-        self._trials = [Trial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
+        self._trials = [MutantTrial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
         self.control: dict[str, GateRun] = {}
 
-    def run(self) -> Iterator[GateRun | Trial]:
-        """Judge every mutant, some at once. A gate that is red on the series itself leaves those it meets unknown.
+    def run(self) -> Iterator[GateRun | MutantTrial]:
+        """Judge every mutant, some at once. A gate that is red on the series itself leaves them unknown.
 
-        Yields each gate that ran on the series as it is, and each trial that came to its end.
+        Yields each gate that ran on the unchanged series, and each trial with a result.
         """
         named = {gate for trial in self._trials for gate, _ in trial.mutant.caught_by}
-        if not (yield from self._judge_series([name for name in self._gates if name in named])):
+        if not (yield from self._run_control([name for name in self._gates if name in named])):
             return
-        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._on_named)
-        rest = [trial for trial in self._trials if trial.end is None]
+        yield from self._judge_all([trial for trial in self._trials if trial.mutant.caught_by], self._run_named_gates)
+        rest = [trial for trial in self._trials if trial.result is None]
         if not rest:
             return
-        if (yield from self._judge_series([name for name in self._gates if name not in named])):
-            yield from self._judge_all(rest, self._on_others)
+        if (yield from self._run_control([name for name in self._gates if name not in named])):
+            yield from self._judge_all(rest, self._run_other_gates)
         else:
             red = next(gate for gate in self.control.values() if not gate.passed)
             for trial in rest:
-                trial.end = End("unknown", red.gate, f"red without a mutant: {red.reason}")
+                trial.result = TrialResult("unknown", red.gate, f"red without a mutant: {red.reason}")
 
     @property
-    def ends(self) -> list[End]:
-        """How the mutants ended that came to their end."""
-        return [trial.end for trial in self._trials if trial.end]
+    def results(self) -> list[TrialResult]:
+        """The results so far."""
+        return [trial.result for trial in self._trials if trial.result]
 
     def records(self) -> list[MutantRun]:
-        """What became of every mutant, in their order; nothing if none was judged."""
-        judged = any(trial.end for trial in self._trials)
+        """The record of every mutant, in order; empty if none was judged."""
+        judged = any(trial.result for trial in self._trials)
         return [trial.record() for trial in self._trials] if judged else []
 
-    # The series as it is.
+    # The unchanged series.
 
-    def _judge_series(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
+    def _run_control(self, names: Sequence[str]) -> Generator[GateRun, None, bool]:
         """Run gates on the series without a mutant; whether all of them are green."""
-        for name, verdict in self._runner.side_by_side(self._run_series, names):
+        for name, verdict in self._runner.side_by_side(self._run_control_gate, names):
             seconds = round(verdict.seconds, 1)
             self.control[name] = GateRun(gate=name, passed=verdict.passed, reason=verdict.reason, seconds=seconds)
             yield self.control[name]
         return all(self.control[name].passed for name in names)
 
-    def _run_series(self, name: str) -> Verdict:
+    def _run_control_gate(self, name: str) -> Verdict:
         return self._runner.run_until_red(self._gates[name], self._runner.rig.tree)
 
     # Mutants.
 
-    def _judge_all(self, trials: Sequence[Trial], judge: Judge) -> Iterator[Trial]:
-        for trial, end in self._runner.side_by_side(judge, trials):
-            trial.end = end
-            if end:
+    def _judge_all(self, trials: Sequence[MutantTrial], judge: Judge) -> Iterator[MutantTrial]:
+        for trial, result in self._runner.side_by_side(judge, trials):
+            trial.result = result
+            if result:
                 yield trial
 
-    def _on_named(self, trial: Trial) -> End | None:
+    def _run_named_gates(self, trial: MutantTrial) -> TrialResult | None:
         """Killed if one of the named gates is red for its reason; if one is red for another, its header is wrong."""
-        otherwise: End | None = None
+        otherwise: TrialResult | None = None
         for name in dict.fromkeys(gate for gate, _ in trial.mutant.caught_by):
             wanted = [reason for gate, reason in trial.mutant.caught_by if gate == name]
-            seen = self._on(trial, self._gates[name], wanted)
+            seen = self._run_gate(trial, self._gates[name], wanted)
             if seen.trouble:
-                return End("unknown", name, seen.trouble)
-            if told := [reason for reason in seen.reasons if matches(reason, wanted)]:
-                return End("killed", name, told[0])
+                return TrialResult("unknown", name, seen.trouble)
+            if matching := [reason for reason in seen.reasons if matches(reason, wanted)]:
+                return TrialResult("killed", name, matching[0])
             if seen.reasons and otherwise is None:
-                otherwise = End("misattributed", name, seen.reasons[0])
+                otherwise = TrialResult("misattributed", name, seen.reasons[0])
         return otherwise
 
-    def _on_others(self, trial: Trial) -> End:
-        """Any red gate kills it, but its header named none that is."""
+    def _run_other_gates(self, trial: MutantTrial) -> TrialResult:
+        """Any red gate kills it, though its header does not name that gate."""
         others = [name for name in self._gates if name not in trial.gates]
         for name in sorted(others, key=lambda name: self.control[name].seconds):
-            seen = self._on(trial, self._gates[name])
+            seen = self._run_gate(trial, self._gates[name])
             if seen.trouble:
-                return End("unknown", name, seen.trouble)
+                return TrialResult("unknown", name, seen.trouble)
             if seen.reasons:
-                return End("misattributed", name, seen.reasons[0])
-        return End("equivalent" if trial.mutant.equivalent else "survived")
+                return TrialResult("misattributed", name, seen.reasons[0])
+        return TrialResult("equivalent" if trial.mutant.equivalent else "survived")
 
-    def _on(self, trial: Trial, gate: Scenario, wanted: Sequence[re.Pattern[str]] = ()) -> Seen:
-        """One gate, up to the first part that is red for a wanted reason, or, where none is wanted, that is red."""
+    def _run_gate(self, trial: MutantTrial, gate: Scenario, wanted: Sequence[re.Pattern[str]] = ()) -> GateFindings:
+        """One gate, up to the first part that is red for a wanted reason; for any reason if none is wanted."""
         trial.gates.append(gate.name)
         reasons: list[str] = []
-        for part in telling_first(gate.parts, wanted):
+        for part in named_parts_first(gate.parts, wanted):
             run = self._run_part(trial, gate, part)
             if trouble := trouble_of(run):
-                return Seen(trouble=trouble)
+                return GateFindings(trouble=trouble)
             judged = self._runner.judge(gate, [run], trial.tree).parts[0]
             found = [f"{part.name}: {reason}" for reason in judged.broken]
             reasons += found
             if found and (not wanted or any(matches(reason, wanted) for reason in found)):
                 break
-        return Seen(reasons)
+        return GateFindings(reasons)
 
-    def _run_part(self, trial: Trial, gate: Scenario, part: Part) -> Run:
-        """One part; once more where the worker was in trouble, which another's run may have brought upon it."""
+    def _run_part(self, trial: MutantTrial, gate: Scenario, part: Part) -> Run:
+        """One part; run a second time if the worker failed, which another run may have caused."""
         for _ in range(2):
             run = self._runner.run_part(gate, part, trial.tree)
             trial.seconds += run.seconds
@@ -187,8 +186,8 @@ def matches(reason: str, wanted: Sequence[re.Pattern[str]]) -> bool:
     return any(one.search(reason) for one in wanted)
 
 
-def telling_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> list[Part]:
-    """The parts of a gate, those first that a wanted reason names as ``part: …``."""
+def named_parts_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> list[Part]:
+    """The parts of a gate; first those that a wanted reason names as ``part: …``."""
 
     def named(part: Part) -> bool:
         return any(re.search(rf"(?<![\w-]){re.escape(part.name)}:", one.pattern) for one in wanted)
@@ -197,9 +196,9 @@ def telling_first(parts: Sequence[Part], wanted: Sequence[re.Pattern[str]]) -> l
 
 
 def trouble_of(run: Run) -> str:
-    """What went wrong that need not be the mutant's doing: the worker died or printed garbage, or memory ran out.
+    """A failure that the mutant need not have caused: the worker died or printed garbage, or memory ran out.
 
-    A run that takes longer than its limit is the mutant's: it is red, though only a header may call that a kill.
+    A run over its time limit does count against the mutant, but only a header may call that a kill.
     """
     if run.trouble:
         return "" if run.trouble.startswith("hung") else run.trouble

@@ -1,4 +1,4 @@
-"""What a run of the mutants leaves behind: the score, and what became of each."""
+"""The evidence of a run of the mutants: the score, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ OUTCOMES: dict[Outcome, str] = {
     "killed": "a gate that its header names is red, for the reason in the header",
     "misattributed": "a gate is red, but the header says otherwise",
     "survived": "every gate is green",
-    "unknown": "the worker itself was in trouble, so nobody knows",
+    "unknown": "the worker itself failed, so the outcome is unknown",
     "equivalent": "every gate is green, and the header says why none can be red",
 }
+ACCEPTED_OUTCOMES = ("killed", "equivalent")
 
 
 class GateRun(msgspec.Struct, kw_only=True):
-    """A gate on the series without a mutant: red, it says nothing about mutants."""
+    """A gate on the series without a mutant; if it is red, it proves nothing about mutants."""
 
     gate: str
     passed: bool
@@ -32,10 +33,10 @@ class GateRun(msgspec.Struct, kw_only=True):
 
 
 class MutantRun(msgspec.Struct, kw_only=True):
-    """One mutant: what is wrong with it, and what became of it.
+    """One mutant: what is wrong with it, and its outcome.
 
-    ``by`` is the red gate, ``reason`` what it said, or what the trouble was; ``expected`` is the header's Caught-By,
-    ``equivalent`` its Equivalent. ``gates`` are those that it ran on, in order; ``seconds`` the sum of their runs.
+    ``by`` is the red gate, ``reason`` its reason, or the worker's failure; ``expected`` is the header's Caught-By,
+    ``equivalent`` its Equivalent. ``gates`` are those that it ran on, in order; ``seconds`` the sum over their runs.
     """
 
     mutant: str
@@ -51,9 +52,9 @@ class MutantRun(msgspec.Struct, kw_only=True):
 
 
 class Score(msgspec.Struct, kw_only=True):
-    """How many there are, were run, and count: all that were run, less the equivalent ones; ``percent`` of those.
+    """How many there are, were run, and count: all that were run, less the equivalent ones; ``percent`` is of those.
 
-    ``killed`` are all that turned a gate red: those of them that did it as their headers say are ``as_stated``.
+    ``killed``: all that turned a gate red; ``as_stated``: those that did so as their headers say.
     """
 
     there_are: int
@@ -80,7 +81,7 @@ class MutantsEvidence(Circumstances, kw_only=True):
     @property
     def passed(self) -> bool:
         """The series itself is green, there were mutants, none survived, and every header is true."""
-        fine = all(one.outcome in ("killed", "equivalent") for one in self.mutants)
+        fine = all(one.outcome in ACCEPTED_OUTCOMES for one in self.mutants)
         return bool(self.mutants) and fine and all(gate.passed for gate in self.control)
 
     def of(self, *outcomes: Outcome) -> list[MutantRun]:
@@ -89,7 +90,7 @@ class MutantsEvidence(Circumstances, kw_only=True):
 
 
 def score(mutants: Sequence[MutantRun], there_are: int) -> Score:
-    """The sum over the mutants that were run, of all that ``there_are`` for this release."""
+    """The score of the mutants that were run; ``there_are`` so many for this release."""
     outcomes = Counter(one.outcome for one in mutants)
     counted = len(mutants) - outcomes["equivalent"]
     killed = outcomes["killed"] + outcomes["misattributed"]
@@ -108,5 +109,5 @@ def score(mutants: Sequence[MutantRun], there_are: int) -> Score:
 
 
 def read_mutants_evidence(path: Path) -> MutantsEvidence:
-    """Read it back; a file that is not such evidence is one line."""
+    """Read it back; a PatchkitError of one line for any other file."""
     return read_as(MutantsEvidence, path, "patchkit's evidence of mutants")

@@ -15,14 +15,16 @@ UNKNOWN: State = "unknown"
 
 
 class Need(NamedTuple):
-    """What the gates say of one patch, and the clause that says why."""
+    """Whether one patch is needed, and the clause that says why."""
 
     state: State
     why: str
 
 
-def need_of(whole: Mapping[str, bool], without: Mapping[str, bool], gates: Sequence[str], unasked: int = 0) -> Need:
-    """The need of a patch on one release.
+def need_of(
+    whole: Mapping[str, bool], without: Mapping[str, bool], gates: Sequence[str], not_selected: int = 0
+) -> Need:
+    """Whether one release needs a patch.
 
     - needed: a gate that is green with the whole series is red without the patch;
     - no longer needed: every gate there is, is green with it and without it;
@@ -32,7 +34,7 @@ def need_of(whole: Mapping[str, bool], without: Mapping[str, bool], gates: Seque
     Args:
         whole, without: by gate, whether it was green with the whole series, and without the patch.
         gates: those that were to be run.
-        unasked: how many gates of the runtime were not to be run.
+        not_selected: how many gates of the runtime were not to be run.
     """
     lost = [gate for gate in gates if whole.get(gate) is True and without.get(gate) is False]
     won = [gate for gate in gates if whole.get(gate) is False and without.get(gate) is True]
@@ -42,16 +44,16 @@ def need_of(whole: Mapping[str, bool], without: Mapping[str, bool], gates: Seque
         return Need(NEEDED, f"{_are(lost)} red without it")
     unrun = [gate for gate in gates if gate not in whole or gate not in without]
     if won:
-        rest = "every gate is green without it" if not unrun and all(without.values()) and not unasked else ""
+        rest = "every gate is green without it" if not unrun and all(without.values()) and not not_selected else ""
         return Need(HARMFUL, "; ".join(filter(None, (f"{_are(won)} red with it and green without it", rest))))
     red = [gate for gate in gates if whole.get(gate) is False]
     if red:
         return Need(UNKNOWN, f"{_are(red)} red with it and without it")
     if unrun or not gates:
         return Need(UNKNOWN, f"not run: {', '.join(unrun) or 'any gate'}")
-    if unasked:
-        told = "the gate that was run is" if len(gates) == 1 else f"the {len(gates)} gates that were run are"
-        return Need(UNKNOWN, f"{told} green without it, and {counted(unasked, 'gate')} of the runtime not run")
+    if not_selected:
+        subject = "the gate that was run is" if len(gates) == 1 else f"the {len(gates)} gates that were run are"
+        return Need(UNKNOWN, f"{subject} green without it, and {counted(not_selected, 'gate')} of the runtime not run")
     return Need(NOT_NEEDED, "every gate is green without it")
 
 

@@ -16,7 +16,7 @@ MAY = "to a part of the shared scenario an overlay may add runtime, engine, watc
 
 
 class Overlay(Declared, frozen=True):
-    """An overlay as its file says it; ``timeout`` in seconds takes the place of the shared one."""
+    """An overlay as its file declares it; ``timeout`` in seconds replaces the shared one."""
 
     extends: str
     parts: list[dict[str, Any]]
@@ -27,7 +27,7 @@ class Overlay(Declared, frozen=True):
 
 
 class Addition(Declared, frozen=True):
-    """What an overlay may say of a part that the shared scenario has."""
+    """What an overlay may add to a part of the shared scenario."""
 
     name: str
     runtime: Settings | list[Settings] | None = None
@@ -37,12 +37,12 @@ class Addition(Declared, frozen=True):
 
 
 def is_overlay(raw: Any) -> bool:
-    """Whether a file that was read extends another scenario, well or badly."""
+    """Whether a parsed file extends another scenario, validly or not."""
     return isinstance(raw, dict) and "extends" in raw
 
 
 def read_overlay(raw: Any, where: str) -> Overlay:
-    """An overlay of plain values; one line for a wrong one, which names ``where`` it is from and the field."""
+    """An overlay of plain values; a PatchkitError of one line names ``where`` it is from and the wrong field."""
     try:
         overlay = msgspec.convert(raw, Overlay)
     except msgspec.ValidationError as error:
@@ -56,7 +56,7 @@ def read_overlay(raw: Any, where: str) -> Overlay:
 
 
 def merge(shared: Mapping[str, Any], overlay: Overlay, where: str) -> dict[str, Any]:
-    """A shared scenario's plain values with an overlay's on top; the shared ones are known to be a good scenario."""
+    """A shared scenario's plain values with an overlay's on top; the shared ones are a valid scenario."""
     parts = {part["name"]: dict(part) for part in shared["parts"]}
     for number, raw in enumerate(overlay.parts):
         known = parts.get(raw["name"])
@@ -67,14 +67,14 @@ def merge(shared: Mapping[str, Any], overlay: Overlay, where: str) -> dict[str, 
             addition = msgspec.convert(raw, Addition)
             parts[raw["name"]] = added(known, addition)
         except (msgspec.ValidationError, ValueError) as error:
-            told = field_first(str(error)) if isinstance(error, msgspec.ValidationError) else str(error)
-            raise PatchkitError(f"{where}: parts[{number}]: {told}", MAY) from None
+            what = field_first(str(error)) if isinstance(error, msgspec.ValidationError) else str(error)
+            raise PatchkitError(f"{where}: parts[{number}]: {what}", MAY) from None
     merged = {**shared, "parts": [*parts.values()]}
     return merged if overlay.timeout is None else merged | {"timeout": overlay.timeout}
 
 
 def added(part: Mapping[str, Any], addition: Addition) -> dict[str, Any]:
-    """A part with an addition: mappings over its own, lists behind its own, and what is there already once."""
+    """A part with an addition: mappings are merged over its own, lists appended without duplicates."""
     merged = dict(part)
     if addition.runtime is not None:
         merged["runtime"] = installs_over(part.get("runtime", {}), addition.runtime)
@@ -92,7 +92,7 @@ def installs_over(shared: Settings | list[Settings], own: Settings | list[Settin
     """The settings of each install, an overlay's over the shared ones.
 
     Raises:
-        ValueError: both are lists, and which goes over which cannot be told.
+        ValueError: both are lists, so it is not known which settings belong to which install.
     """
     if isinstance(shared, list) and isinstance(own, list):
         raise ValueError("runtime: both the shared part and the overlay list installs")

@@ -1,7 +1,7 @@
 """The pytest plugin: every scenario is an item, run by the same runner as ``patchkit gate``.
 
 It is loaded wherever patchkit is installed, so it imports nothing heavy until a scenario is collected, and takes the
-short names of its options only inside a project of patchkit: elsewhere ``--device`` is somebody else's.
+short names of its options only inside a project of patchkit: elsewhere ``--device`` belongs to another plugin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Which vLLM, on what, with which runtime: ``--patchkit-vllm`` everywhere, ``--vllm`` too in a project of ours."""
+    """Which vLLM, on what, with which runtime: ``--patchkit-vllm`` everywhere, ``--vllm`` too in a patchkit project."""
     group = parser.getgroup("patchkit", "scenarios on a patched runtime inside real vLLM")
     ours = is_project(getattr(pluginmanager.get_plugin("pytestconfig"), "rootpath", Path.cwd()))
 
@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder, or one above it, holds a runtime of patchkit's."""
+    """Whether a folder, or one above it, holds a patchkit runtime."""
     return any(next(one.glob("patches/*/runtime.yaml"), None) for one in (folder, *folder.parents))
 
 
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect our scenarios and nobody else's YAML."""
+    """Collect scenario files, and no other YAML."""
     if file_path.suffix != ".yaml":
         return None
     from patchkit.gates.items import ScenarioFile, is_scenario_file
@@ -74,7 +74,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Gates in their order, then benchmarks, in the places that scenarios had among the other tests."""
+    """Sort the scenarios (gates, then benchmarks) within the positions they have among the other tests."""
     if any(hasattr(item, "scenario") for item in items):
         from patchkit.gates.items import in_order
 

@@ -1,4 +1,4 @@
-"""The requests of a call, one a prompt, in the order in which the worker makes them."""
+"""The requests of a call, one per prompt, in the order in which the worker makes them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What one prompt asks for; ``group`` is the number of its group in the call."""
+class PromptRequest:
+    """How one prompt is sampled; ``group`` is the number of its group in the call."""
 
     group: int
     n: int
@@ -19,10 +19,10 @@ class Asked:
     seeded: bool
 
 
-def requests_of(call: Call) -> list[Asked]:
-    """Every prompt of a call; outputs refer to them by their place."""
+def requests_of(call: Call) -> list[PromptRequest]:
+    """Every prompt of a call; outputs refer to them by index."""
     return [
-        Asked(number, group.n, group.sampling, group.seed is not None)
+        PromptRequest(number, group.n, group.sampling, group.seed is not None)
         for number, group in enumerate(call.groups)
         for _ in range(group.prompts.count)
     ]

@@ -1,4 +1,4 @@
-"""The rig that scenarios run on: one environment, its warm worker, and the trees of the patched runtime."""
+"""The rig that scenarios run on: one environment, its running worker, and the trees of the patched runtime."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from patchkit.console import working
 from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Versions, hardware, now, this_command
 from patchkit.gates.scenario import Scenario
-from patchkit.gates.server import WorkerServer
 from patchkit.gates.settings import Settings
+from patchkit.gates.worker_client import WorkerClient
 
 if TYPE_CHECKING:
     from patchkit.environments import Environment
@@ -32,11 +32,11 @@ class Rig:
         self.workers = how_many_workers(settings.workers, settings.device)
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
-        self._server: WorkerServer | None = None
+        self._worker_client: WorkerClient | None = None
 
     @cached_property
     def environment(self) -> Environment:
-        """The environment, built if it is not there: that is 5 GB, so pin, series and model come first."""
+        """The environment, built if it is missing: that is 5 GB, so pin, series and model are checked first."""
         from patchkit.environments import ensure
 
         self.check()
@@ -45,21 +45,21 @@ class Rig:
         return ensure(self.settings.release, self.settings.device, self.settings.python)
 
     @property
-    def server(self) -> WorkerServer:
-        """The worker, importing vLLM or already warm."""
-        if self._server is None:
-            self._server = WorkerServer(
+    def worker_client(self) -> WorkerClient:
+        """The worker's client; the worker is importing vLLM or ready."""
+        if self._worker_client is None:
+            self._worker_client = WorkerClient(
                 self.environment,
                 self.workers,
                 variables=self.variables,
                 cards=cards_for(self.workers, self.settings.device),
             )
-            self._server.start()
-        return self._server
+            self._worker_client.start()
+        return self._worker_client
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the worker's environment needs beyond what every worker has."""
+        """Environment variables beyond those that every worker has."""
         variables = dict(self.settings.variables)
         if self.settings.model and not Path(self.model(self.settings.model)).is_dir():
             variables["HF_HUB_OFFLINE"] = "0"  # an id on the hub: vLLM fetches it
@@ -67,11 +67,11 @@ class Rig:
 
     @property
     def tree(self) -> Tree:
-        """The runtime with the series on, less what the user left out."""
+        """The runtime with the series applied, without the patches that the user left out."""
         return self.tree_without(self.settings.without)
 
     def tree_without(self, names: Iterable[str]) -> Tree:
-        """The runtime with the series on, less these patches."""
+        """The runtime with the series applied, without these patches."""
         from patchkit.series import patched_tree
 
         key = tuple(names)
@@ -80,7 +80,7 @@ class Rig:
         return self._trees[key]
 
     def model(self, name: str) -> str:
-        """Where the worker finds a model: the user's choice goes before the part's."""
+        """The model's folder or hub id; the user's choice overrides the part's."""
         from patchkit.environments import ensure_model
 
         wanted = self.settings.model or name
@@ -89,26 +89,26 @@ class Rig:
         return self._models[wanted]
 
     def prepare(self, scenarios: Sequence[Scenario]) -> None:
-        """Make everything ready, what is cheap first; what is missing is a PatchkitError here.
+        """Prepare everything, cheap checks first; a PatchkitError says what is missing.
 
-        Pin, series and lock come before the models, which may have to be fetched, and these before the environment.
+        Pin, series and lock come before the models, which may have to be fetched, then the environment.
         """
         self.check()
         for name in {part.model for scenario in scenarios for part in scenario.parts}:
             self.model(name)
-        _ = self.environment, self.server
+        _ = self.environment, self.worker_client
         with working(f"importing vLLM {self.settings.release}"):
-            self.server.wait_ready()
+            self.worker_client.wait_ready()
 
     def check(self) -> None:
-        """Pin, series, and whether there can be an environment: all that costs nothing to find out."""
+        """Check the pin, the series, and that an environment can be made, without making one."""
         from patchkit.environments import obtainable
 
         _ = self.tree
         obtainable(self.settings.release, self.settings.device, self.settings.python)
 
     def without_folders(self, text: str, tree: Tree) -> str:
-        """A text with this machine's folders named instead of spelt out."""
+        """A text with this machine's folders replaced by names."""
         folders = {
             str(tree.path): "TREE",
             str(self.environment.python.parent.parent): "ENV",
@@ -122,8 +122,8 @@ class Rig:
         return text
 
     def circumstances(self) -> Circumstances:
-        """What can be said before anything is run."""
-        ready, tree = self.server.wait_ready(), self.tree
+        """The circumstances of a run, known before it starts."""
+        ready, tree = self.worker_client.wait_ready(), self.tree
         versions = Versions(python=ready.python, torch=ready.torch, vllm=ready.vllm, transformers=ready.transformers)
         return Circumstances(
             command=this_command(),
@@ -141,8 +141,8 @@ class Rig:
 
     def close(self) -> None:
         """End the worker and whatever it still runs."""
-        if self._server is not None:
-            self._server.close()
+        if self._worker_client is not None:
+            self._worker_client.close()
 
     def __enter__(self) -> Rig:
         return self
@@ -152,12 +152,12 @@ class Rig:
 
 
 def series_of(tree: Tree) -> list[Patch]:
-    """All patches of the series, on or off."""
+    """All patches of the series, applied or not."""
     return sorted([*tree.taken, *(patch for patch, _ in tree.left)], key=lambda patch: patch.number)
 
 
 def runtime_used(tree: Tree, without: Sequence[str]) -> RuntimeUsed:
-    """What of the runtime goes into the evidence."""
+    """The runtime as evidence records it."""
     return RuntimeUsed(
         name=tree.runtime.name,
         pin=tree.pin,

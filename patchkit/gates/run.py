@@ -1,4 +1,4 @@
-"""What one run of one part left behind, in the words the invariants use."""
+"""One run of one part: its events, in the form that the invariants use."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from patchkit.gates.scenario import Part
 
 
-class Counted(Protocol):
-    """What a runtime declares of one of its counters; see ``patchkit.series.manifest.Counter``."""
+class CounterDeclaration(Protocol):
+    """A counter as a runtime declares it; see ``patchkit.series.manifest.Counter``."""
 
     @property
     def must_be(self) -> str: ...
@@ -23,8 +23,8 @@ class Counted(Protocol):
     def means(self) -> str: ...
 
 
-class Declares(Protocol):
-    """What a run needs to know of a runtime: a manifest says it."""
+class RuntimeDeclaration(Protocol):
+    """The fields of a runtime's manifest that a run needs."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class Declares(Protocol):
     @property
     def off(self) -> Mapping[str, Any] | None: ...
     @property
-    def counters(self) -> Mapping[str, Counted]: ...
+    def counters(self) -> Mapping[str, CounterDeclaration]: ...
     @property
     def gates(self) -> Path: ...
     @property
@@ -52,7 +52,7 @@ class Run:
     """
 
     part: Part
-    runtime: Declares | None = None
+    runtime: RuntimeDeclaration | None = None
     installs: Sequence[Mapping[str, Any]] = ()
     steps: list[Step] = field(default_factory=list)
     result: Result | None = None
@@ -74,7 +74,7 @@ class Run:
             self.exit = event
 
     @property
-    def counters(self) -> Mapping[str, Counted]:
+    def counters(self) -> Mapping[str, CounterDeclaration]:
         """The counters that the runtime declares."""
         return self.runtime.counters if self.runtime else {}
 
@@ -83,17 +83,17 @@ class Run:
         return [name for name, counter in self.counters.items() if counter.must_be in kinds]
 
     def undeclared(self, what: str) -> str:
-        """One line for an invariant that needs more than the runtime says of itself."""
+        """One line for an invariant that needs a counter that the runtime does not declare."""
         name = self.runtime.name if self.runtime else "the runtime"
         return f"{name} declares no {what}: say it under `counters` in patches/{name}/runtime.yaml"
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What the runtime was told, at its first install."""
+        """The settings of the runtime's first install."""
         return self.installs[0] if self.installs else {}
 
     def settings_of(self, seen: Step | Pass) -> Mapping[str, Any]:
-        """What the runtime was told in the pass that a step belongs to."""
+        """The runtime's settings in the pass that a step belongs to."""
         return self.installs[seen.install] if seen.install < len(self.installs) else {}
 
     @property
@@ -128,7 +128,7 @@ class Run:
 
     @property
     def last_words(self) -> str:
-        """The most useful text for whoever must find out why: a traceback, else the last lines on stderr."""
+        """The most useful text for finding the cause: a traceback, else the last lines on stderr."""
         words = self.exit.last_words if self.exit else ""
         tail = words if isinstance(words, str) else "\n".join(words)
         return (self.error.traceback if self.error and self.error.traceback else tail).strip()

@@ -16,7 +16,7 @@ from patchkit.gates.verdict import judge, judge_part
 if TYPE_CHECKING:
     from patchkit.series import Tree
 
-TICK = 0.5  # seconds; a wait without end would not see a Ctrl-C that another thread of ours was given
+TICK = 0.5  # seconds; an endless wait would not notice a Ctrl-C that another thread received
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -30,7 +30,7 @@ class Queued:
 
 
 class Runner:
-    """Runs scenarios on one rig: the verbs and the pytest items differ only in what they ask of it."""
+    """Runs scenarios on one rig; the verbs and the pytest items all use it."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
@@ -67,9 +67,9 @@ class Runner:
         return self._submit(scenario, part, tree, alone=False).result()
 
     def side_by_side(self, call: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[tuple[Item, Found]]:
-        """Every item with what the call made of it, as it is known; as many at a time as the rig has workers.
+        """Every item with the call's result, as each finishes; as many at a time as the rig has workers.
 
-        They begin in their order. The first exception, or a consumer that stops, ends the worker and all other calls.
+        They start in order. The first exception, or a consumer that stops, ends the worker and all other calls.
         """
         with ThreadPoolExecutor(self.rig.workers) as pool:
             futures = {pool.submit(call, item): item for item in items}
@@ -85,7 +85,7 @@ class Runner:
                 raise
 
     def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
-        """The verdict, with this machine's folders named instead of spelt out."""
+        """The verdict, with this machine's folders replaced by names."""
         verdict = judge(scenario, runs, series_of(tree))
         verdict.reason = self.rig.without_folders(verdict.reason, tree)
         for part in verdict.parts:
@@ -94,7 +94,7 @@ class Runner:
         return verdict
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
-        return self.rig.server.submit(
+        return self.rig.worker_client.submit(
             part,
             scenario=scenario.name,
             model=self.rig.model(part.model),

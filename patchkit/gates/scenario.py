@@ -1,4 +1,4 @@
-"""A scenario: a workload and what must hold under it, as a YAML file declares it; see also loading.py."""
+"""A scenario: a workload and its invariants, as a YAML file declares them; see also loading.py."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Group(Declared, frozen=True):
 
 
 class Abort(Declared, frozen=True):
-    """Prompts taken out of a call after so many of its steps."""
+    """Prompts to abort after so many steps of a call."""
 
     step: int
     prompts: list[int]
@@ -81,7 +81,7 @@ Fault = Literal[
 
 
 class Injection(Declared, frozen=True):
-    """A fault that comes in once, in mid-run: before a call, or after so many of its steps."""
+    """A fault injected once in mid-run: before a call, or after so many of its steps."""
 
     fault: Fault
     call: int
@@ -136,7 +136,7 @@ class Part(Declared, frozen=True, dict=True):
             raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
 
     def _check_checks(self, judged: set[str]) -> None:
-        """A part either makes calls and is judged by them, or it is the runtime's own checks and nothing else."""
+        """A part either makes calls or runs the runtime's own checks, never both."""
         if self.checks and (self.calls or self.faults or self.watch or self.off or self.repeat > 1):
             raise ValueError("checks stand alone: a part with them has no calls, faults, watch, off or repeat")
         if self.checks and not self.checks.isidentifier():
@@ -147,20 +147,20 @@ class Part(Declared, frozen=True, dict=True):
             raise ValueError("checks_hold needs `checks: MODULE`")
 
     def for_worker(self) -> dict[str, Any]:
-        """What the worker is told: everything but what must hold."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        told.pop("invariants", None)
-        return told | {"runtime": self.installs()}
+        """The part as the worker receives it: everything but its invariants."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        fields.pop("invariants", None)
+        return fields | {"runtime": self.installs()}
 
     def installs(self) -> list[Settings]:
-        """What each install of the runtime is given; most parts have one."""
+        """The settings of each install of the runtime; most parts have one."""
         return self.runtime if isinstance(self.runtime, list) else [self.runtime]
 
     @cached_property
     def judged(self) -> list[tuple[Invariant, Params]]:
-        """The invariants with their parameters; how the run ended is always judged, and first.
+        """The invariants with their parameters; the ending of the run is always judged, and first.
 
-        Looked up when the part is made, while its runtime's own invariants are known.
+        Looked up when the part is made, while its runtime's own invariants are registered.
         """
         found = [(find_invariant(name), given) for name, given in map(_single, self.invariants)]
         if not any(one.ending for one, _ in found):
@@ -170,7 +170,7 @@ class Part(Declared, frozen=True, dict=True):
 
 
 class Scenario(Declared, frozen=True):
-    """A workload and what must hold under it."""
+    """A workload and its invariants."""
 
     name: str
     title: str
@@ -194,17 +194,17 @@ class Scenario(Declared, frozen=True):
 
     @property
     def needs_quiet(self) -> bool:
-        """It measures speed, so nothing may run beside it."""
+        """Whether nothing may run beside it, because it measures speed."""
         return self.alone or self.kind == "benchmark"
 
 
 def load_scenario(source: Path | Any, own: Table | None = None, where: str = "") -> Scenario:
-    """Read one scenario as it stands; anything wrong with it is one line that names the file and the field.
+    """Read one scenario; a PatchkitError of one line names the file and the field that is wrong.
 
     Args:
-        source: a file, or what one would hold.
-        own: the invariants of a runtime that may be named beside the shared ones.
-        where: what to call the source.
+        source: a file, or its parsed content.
+        own: invariants of a runtime, allowed beside the shared ones.
+        where: name of the source in messages.
     """
     name = where or (str(source) if isinstance(source, Path) else "scenario")
     raw = read_yaml(source) if isinstance(source, Path) else source

@@ -1,4 +1,4 @@
-"""One pytest session: its runner, the scenarios queued on it, and what was judged so far."""
+"""One pytest session: its runner, the scenarios queued on it, and the verdicts so far."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Session:
 
 
 def session_of(config: pytest.Config) -> Session:
-    """The session of a run of pytest, made when first asked for; its workers end with the run."""
+    """The session of a pytest run, made at first use; its workers end with the run."""
     if SESSION not in config.stash:
         spread = hasattr(config, "workerinput")
         config.stash[SESSION] = Session(settings_of(config, spread), spread)
@@ -93,7 +93,7 @@ def session_of(config: pytest.Config) -> Session:
 
 
 def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
-    """What the command line of pytest asks for; of several processes, each has one worker."""
+    """The settings on pytest's command line; with several processes, each has one worker."""
 
     def option(name: str) -> Any:
         return config.getoption(f"patchkit_{name}")
@@ -117,7 +117,7 @@ def runtime_of(config: pytest.Config) -> str:
 
 
 def default_release(project: Project, runtime: str) -> str:
-    """The newest release that the series was proven on: of those whose environment is there, or else of all."""
+    """The newest release that the series was proven on, preferably one with an environment that is built."""
     from packaging.version import Version
 
     from patchkit.environments.listing import listed

@@ -1,4 +1,4 @@
-"""What a user chooses for a run of scenarios: made once, by the command line or by pytest, and carried everywhere."""
+"""The user's settings for a run of scenarios: made once, by the command line or by pytest, and passed everywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Settings:
 
     Attributes:
         without: patches to leave out, by number or name.
-        workers: parts of scenarios that run at once; None: as many as the device can bear.
+        workers: parts of scenarios that run at once; None: as many as the device allows.
         variables: added to the worker's environment.
     """
 

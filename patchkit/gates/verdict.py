@@ -1,4 +1,4 @@
-"""From runs to a verdict: judge every invariant of every part, and say what a red one resembles."""
+"""From runs to a verdict: judges every invariant of every part, and says which patch a red one resembles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from patchkit.gates.run import Run
 from patchkit.gates.scenario import Scenario
 
 
-class Symptomatic(Protocol):
-    """What a verdict needs to know of a patch."""
+class PatchSymptoms(Protocol):
+    """The fields of a patch that a verdict needs."""
 
     @property
     def name(self) -> str: ...
@@ -23,8 +23,8 @@ class Symptomatic(Protocol):
     def caught_by(self) -> Sequence[tuple[str, re.Pattern[str]]]: ...
 
 
-def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[Symptomatic] = ()) -> Verdict:
-    """Judge a scenario by the runs of its parts; fewer runs than parts are fine only when the last one is red."""
+def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[PatchSymptoms] = ()) -> Verdict:
+    """Judge a scenario by the runs of its parts; fewer runs than parts are allowed only if the last is red."""
     judged = [judge_part(run) for run in runs]
     parts = [part for part, _ in judged]
     first = next(((part, broken) for part, broken in judged if broken), None)
@@ -48,7 +48,7 @@ def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[Symptomatic
 
 
 def judge_part(run: Run) -> tuple[PartVerdict, list[Broken]]:
-    """Every invariant of one part. A run that did not finish is judged by that alone."""
+    """Every invariant of one part. A run that did not finish is judged only by its ending."""
     figures: dict[str, Figure] = {}
     broken: list[Broken] = []
     ended_well = True
@@ -76,7 +76,7 @@ def came_to_its_end(run: Run) -> bool:
 
 
 def merged(parts: Sequence[PartVerdict]) -> dict[str, Figure]:
-    """The parts' figures in one; a name that two parts use carries its part's name."""
+    """The parts' figures in one mapping; a name that two parts use is prefixed with the part's name."""
     names = [name for part in parts for name in part.figures]
     return {
         name if names.count(name) == 1 else f"{part.name}.{name}": figure
@@ -85,13 +85,13 @@ def merged(parts: Sequence[PartVerdict]) -> dict[str, Figure]:
     }
 
 
-def resembles(scenario: str, reason: str, patches: Sequence[Symptomatic]) -> str | None:
-    """The patches whose symptom this reason shows; those that name this very scenario go before those that do not."""
+def resembles(scenario: str, reason: str, patches: Sequence[PatchSymptoms]) -> str | None:
+    """The patches with a symptom that matches this reason; those that name this scenario are preferred."""
     exact = [patch for patch in patches if shows(patch, reason, scenario)]
     alike = exact or [patch for patch in patches if shows(patch, reason)]
     return " or ".join(f"drift {patch.drift} ({patch.name})" for patch in alike) or None
 
 
-def shows(patch: Symptomatic, reason: str, scenario: str | None = None) -> bool:
-    """Whether a reason matches what a patch's Caught-By says of a scenario, or of any."""
+def shows(patch: PatchSymptoms, reason: str, scenario: str | None = None) -> bool:
+    """Whether a reason matches a patch's Caught-By for a scenario, or for any."""
     return any(symptom.search(reason) for named, symptom in patch.caught_by if scenario in (None, named))

@@ -6,7 +6,7 @@ from rich.markup import escape
 
 from patchkit.gates.evidence import Evidence, Figure, Verdict
 from patchkit.gates.invariants import REGISTRY
-from patchkit.gates.invariants.own import tells_of_runtimes
+from patchkit.gates.invariants.own import runtime_clauses
 from patchkit.plural import counted
 from patchkit.report.wording import NAMES
 
@@ -25,10 +25,10 @@ def verdict_line(verdict: Verdict, width: int) -> str:
 
 def highlights(figures: dict[str, Figure], most: int = 3) -> str:
     """The few figures that say most, in the words of the invariants that found them."""
-    shared = [tell for one in REGISTRY.values() for tell in one.tells]
-    tells = sorted([*shared, *tells_of_runtimes()], key=lambda tell: tell.rank)
-    told = dict.fromkeys(phrase for tell in tells for phrase in tell.of(figures))
-    return ", ".join(list(told)[:most])
+    shared = [clause for one in REGISTRY.values() for clause in one.clauses]
+    clauses = sorted([*shared, *runtime_clauses()], key=lambda clause: clause.rank)
+    phrases = dict.fromkeys(phrase for clause in clauses for phrase in clause.of(figures))
+    return ", ".join(list(phrases)[:most])
 
 
 def closing_line(evidence: Evidence, expected: int, where: str) -> str:

@@ -152,7 +152,7 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
         rig.check()
     with Rig(replace(settings, variables=hub_variables(plan))) as rig:
         with working(f"importing vLLM {plan.vllm}"):
-            rig.server.wait_ready()
+            rig.worker_client.wait_ready()
         evidence = begin(rig, plan, unproven)
         with ray_shards(rig, how.shards, how.ray) if how.ray else local_shards(rig, how.shards) as shards:
             try:

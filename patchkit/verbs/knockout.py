@@ -6,7 +6,7 @@ import time
 
 from patchkit.console import Progress
 from patchkit.gates.applies_to import check_applies_to
-from patchkit.gates.knockout import Campaign
+from patchkit.gates.knockout import KnockoutRun
 from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.report.knockouts import cell_line, show_run
@@ -17,7 +17,7 @@ def knockout(request: Request, patches: tuple[str, ...]) -> int:
     """Leave each patch out in turn; 0 only if each is caught, for the reason in its header."""
     gates = request.choose("gate")
     with Rig(request.settings.with_blocking_launches()) as rig:
-        campaign = Campaign(Runner(rig), gates, patches, request.unasked(gates))
+        campaign = KnockoutRun(Runner(rig), gates, patches, request.not_selected(gates))
         rig.prepare(gates)
         record = request.begin(rig, "knockout")
         began = time.monotonic()

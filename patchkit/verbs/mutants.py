@@ -9,7 +9,7 @@ from msgspec import structs
 from rich.text import Text
 
 from patchkit.console import Progress, err
-from patchkit.gates.mutants import Trials
+from patchkit.gates.mutants import MutantTrials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
@@ -41,7 +41,7 @@ def mutants(request: Request, chosen: Chosen, check: bool) -> int:
                 **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
             )
             err.print(Text(headline(record)))
-            trials, began = Trials(Runner(rig), gates, wanted, trees), time.monotonic()
+            trials, began = MutantTrials(Runner(rig), gates, wanted, trees), time.monotonic()
             with Progress(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
                 for found in trials.run():
                     progress.note(found_line(found))

@@ -49,7 +49,7 @@ class Request:
         check_caught_by(project, runtime, scenarios)
         return chosen
 
-    def unasked(self, chosen: Sequence[Scenario]) -> int:
+    def not_selected(self, chosen: Sequence[Scenario]) -> int:
         """How many gates of the runtime are left out by ``--only``."""
         return len(select(load_scenarios(self.settings.project, self.settings.runtime), "gate")) - len(chosen)
 

@@ -14,7 +14,7 @@ def main() -> int:
     package = importlib.util.module_from_spec(spec)
     sys.modules[NAME] = package
     spec.loader.exec_module(package)
-    # The folder of a script comes first on sys.path; its files must not shadow anybody's modules.
+    # The folder of a script comes first on sys.path; its files must not shadow other modules.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
     from patchkit_worker.server import serve
 

@@ -1,4 +1,4 @@
-"""What came of a call: every sample of every prompt, with what invariants look at."""
+"""The outputs of a call: every sample of every prompt, with the fields that invariants use."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ def answers_of(prompts: list[Prompt], ids: list[str], finished: list[Any]) -> li
         number = ids.index(request.request_id)
         answer = prompts[number].answer
         for sample in request.outputs:
-            told = {
+            output = {
                 "prompt": number,
                 "sample": sample.index,
                 "token_ids": list(sample.token_ids),
@@ -25,8 +25,8 @@ def answers_of(prompts: list[Prompt], ids: list[str], finished: list[Any]) -> li
                 "correct": None if answer is None else is_correct(sample.text, answer),
             }
             logprobs = {"logprobs": sample.logprobs, "prompt_logprobs": request.prompt_logprobs}
-            told |= {name: [pairs_of(one) for one in found] for name, found in logprobs.items() if found is not None}
-            outputs.append(told)
+            output |= {name: [pairs_of(one) for one in found] for name, found in logprobs.items() if found is not None}
+            outputs.append(output)
     return sorted(outputs, key=lambda output: (output["prompt"], output["sample"]))
 
 

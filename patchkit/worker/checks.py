@@ -1,4 +1,4 @@
-"""A part that is a runtime's own checks, in the forked child: functions that make engines, install, and must hold."""
+"""Runs a runtime's own checks in the forked child: functions that make engines, install, and raise if they fail."""
 
 import gc
 import importlib
@@ -17,12 +17,12 @@ from patchkit_worker.runtime import describe, install
 from vllm import LLM
 
 
-class Skipped(Exception):  # noqa: N818 - it is no error
-    """This release has not what a check is about; says what that is."""
+class Skipped(Exception):  # noqa: N818 - not an error
+    """The release lacks what a check is about; the message says what."""
 
 
-class Bench:
-    """What a check works with.
+class CheckContext:
+    """The engines, settings and prompts that a check works with.
 
     Attributes:
         model: folder or hub id of the part's model.
@@ -52,7 +52,7 @@ class Bench:
         return make_engine(self.model, self.device, {**self.engine_settings, **settings})
 
     def engine(self, number: int = 0) -> LLM:
-        """Engine ``number`` with the part's settings, made once: for checks that leave it as it was."""
+        """Engine ``number`` with the part's settings, made once and shared by checks that leave it unchanged."""
         if number not in self._engines:
             self._engines[number] = self.make_engine()
         return self._engines[number]
@@ -66,7 +66,7 @@ class Bench:
 
     @staticmethod
     def skip(why: str) -> None:
-        """This release has not what the check is about."""
+        """Skip the check: the release lacks what it is about."""
         raise Skipped(why)
 
     def tidy(self) -> None:
@@ -82,40 +82,40 @@ class Bench:
 
 
 def run_checks(request: dict[str, Any], channel: Channel) -> int:
-    """Run the checks of a part and send what came of each; returns the exit code."""
+    """Run the checks of a part and send their results; returns the exit code."""
     began = time.monotonic()
     try:
         load_package(request["gates"])
         checks = importlib.import_module(f"{PACKAGE}.{request['part']['checks']}").checks
-        bench = Bench(request)
+        context = CheckContext(request)
         loaded = round(time.monotonic() - began, 3)
-        done = [run_check(check, bench) for check in checks]
-    except Exception as error:  # anybody's code; the caller is told how it died
+        done = [run_check(check, context) for check in checks]
+    except Exception as error:  # the runtime's code; the caller learns how it died
         channel.send("error", run=request["run"], **describe(error, request.get("gates")))
         return 1
     channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded)
     return 0
 
 
-def run_check(check: Callable[[Bench], None], bench: Bench) -> dict[str, Any]:
+def run_check(check: Callable[[CheckContext], None], context: CheckContext) -> dict[str, Any]:
     """One check: ``held`` is null where it was skipped."""
     print(f"check {check.__name__}", file=sys.stderr, flush=True)  # among the last words, should it never end
     began = time.monotonic()
     held, reason = True, ""
     try:
-        check(bench)
+        check(context)
     except Skipped as skipped:
         held, reason = None, str(skipped)
     except Exception as error:
-        held, reason = False, " ".join(f"{told(error)}".split())
+        held, reason = False, " ".join(f"{error_line(error)}".split())
         traceback.print_exc()
     finally:
-        bench.tidy()
+        context.tidy()
     return {"name": check.__name__, "held": held, "reason": reason, "seconds": round(time.monotonic() - began, 3)}
 
 
-def told(error: Exception) -> str:
-    """What an error says, in a line; where it came from if that is not a check's own objection."""
+def error_line(error: Exception) -> str:
+    """An error's message in one line, with its place unless it is a check's own assertion."""
     if isinstance(error, AssertionError) and str(error):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]

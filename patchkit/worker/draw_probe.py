@@ -1,4 +1,4 @@
-"""The runtime's own look at a draw: ``DrawProbe`` of its probe, which is shown every step once its tokens are drawn."""
+"""The runtime's observer of a draw: ``DrawProbe`` of its probe, called at every step once its tokens are drawn."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from patchkit_worker.views import Engine
 
 @dataclass(frozen=True)
 class Tokens:
-    """What was drawn in a step, ``[requests]`` in packed order. Nothing is copied or worked out again in a draw.
+    """The tokens drawn in a step, ``[requests]`` in packed order. Nothing is copied or recomputed in a draw.
 
     ``returned`` is what ``Sampler.sample`` gave back, ``metadata`` what it was given.
     """
@@ -23,8 +23,8 @@ class Tokens:
     metadata: Any
 
 
-class Look:
-    """Shows a probe the steps of a draw; ``seconds`` is what that took, with the waits for the device that it made."""
+class DrawProbeRunner:
+    """Calls a probe at the steps of a draw; ``seconds`` is the time that took, with its waits for the device."""
 
     def __init__(
         self, request: dict[str, Any], settings: dict[str, Any], runtime: Any, batch: Batch, on: Engine
@@ -39,10 +39,10 @@ class Look:
             self._sampler.sample = self._sample
 
     def figures(self) -> dict[str, Any] | None:
-        """What the probe makes of the draw; None where there is no probe."""
+        """The probe's figures of the draw; None if there is no probe."""
         with self._timed():
-            told: dict[str, Any] | None = self._probe.figures()
-        return told
+            figures: dict[str, Any] | None = self._probe.figures()
+        return figures
 
     def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
         result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)

@@ -1,8 +1,8 @@
-"""Fault injection: vLLM changed on purpose, as a later release might, so that only a runtime can notice.
+"""Fault injection: vLLM changed on purpose, as a later release might change it, so that only a runtime notices.
 
-A part names its faults; see ``faults`` in docs/worker-protocol.md. Under each of them vLLM itself works on. A fault is
-there from before the engine is made, or comes in in mid-run, on the live engine. What must lie below the runtime's
-hooks is put there before the engine in either case, and does nothing until the fault is switched on.
+A part names its faults; see ``faults`` in docs/worker-protocol.md. vLLM itself still works under each of them. A fault
+is switched on before the engine is made, or in mid-run, on the live engine. What must lie below the runtime's hooks is
+installed before the engine in either case, and does nothing until the fault is switched on.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,10 +23,10 @@ LATER_ID = "-later"
 class Faults:
     """The faults of one part: ``{"fault", "call", "step"}`` in mid-run, or a name alone: before the engine."""
 
-    def __init__(self, asked: Iterable[str | dict[str, Any]]) -> None:
+    def __init__(self, faults: Iterable[str | dict[str, Any]]) -> None:
         self._engine: Engine | None = None
         self._waiting: list[tuple[int, int, Fault]] = []
-        for one in asked:
+        for one in faults:
             fault = FAULTS[one if isinstance(one, str) else one["fault"]]()
             fault.arm()
             if isinstance(one, str):
@@ -34,8 +34,8 @@ class Faults:
             else:
                 self._waiting.append((one["call"], one.get("step") or 0, fault))
 
-    def attend(self, engine: Engine) -> None:
-        """The engine is there, and no runtime yet: faults that come later know what to put in place of its hooks."""
+    def attach(self, engine: Engine) -> None:
+        """The engine is made, the runtime not yet installed: later faults record what will replace its hooks."""
         self._engine = engine
         for _, _, fault in self._waiting:
             fault.remember()
@@ -50,7 +50,7 @@ class Faults:
 
 
 class Fault:
-    """One change to vLLM. ``on`` is looked at by whatever ``arm`` has put in place."""
+    """One change to vLLM. What ``arm`` installs checks ``on``."""
 
     def __init__(self) -> None:
         self.on = False
@@ -59,10 +59,10 @@ class Fault:
         """Before the engine is made: replace what must lie below a runtime's hooks."""
 
     def remember(self) -> None:
-        """Before a runtime hooks anything: keep what this fault would put in place of its hooks."""
+        """Before a runtime hooks anything: record what this fault will put in place of its hooks."""
 
     def switch_on(self, engine: Engine | None) -> None:
-        """Let it happen: to every object made from now on, or to those of a live engine."""
+        """Switch the fault on: for every object made from now on, or for those of a live engine."""
         self.on = True
 
 
@@ -83,7 +83,7 @@ class RunnerReplaced(Fault):
         if engine is None:
             override(self.owner, **self._methods)
         else:
-            become(self.live(engine), **self._methods)
+            change_class(self.live(engine), **self._methods)
 
     def live(self, engine: Engine) -> Any:
         """The object of a live engine that changes."""
@@ -116,7 +116,7 @@ class PrepareInputsReordered(Fault):
             prepared = original(runner, *given, **named)
             if not self.on:
                 return prepared
-            at = place_of_indices(prepared)
+            at = position_of_indices(prepared)
             tokens = prepared[at].diff(prepend=prepared[at].new_full((1,), -1))
             return (*prepared[:at], tokens, *prepared[at:])
 
@@ -127,15 +127,15 @@ class PrepareInputsReordered(Fault):
 
         def for_the_caller(runner: Any, *given: Any, **named: Any) -> Any:
             prepared = GPUModelRunner._prepare_inputs(runner, *given, **named)  # the runtime's, where it has hooked it
-            at = place_of_indices(prepared)
+            at = position_of_indices(prepared)
             return (*prepared[:at], *prepared[at + 1 :])
 
-        change = partial(override, GPUModelRunner) if engine is None else partial(become, engine.runner)
+        change = partial(override, GPUModelRunner) if engine is None else partial(change_class, engine.runner)
         change(_prepare_inputs=for_the_caller)
 
 
 class RequestIdsChanged(Fault):
-    """The engine's core gives requests ids of its own, once they are registered; the caller sees the old ones.
+    """The engine's core gives requests new ids once they are registered; the caller sees the old ones.
 
     In mid-run: those that are added from then on.
     """
@@ -192,18 +192,18 @@ def override(owner: type, **methods: Any) -> None:
 
     def __init__(self: Any, *given: Any, **named: Any) -> None:  # noqa: N807
         begin(self, *given, **named)
-        become(self, **methods)
+        change_class(self, **methods)
 
     owner.__init__ = __init__
 
 
-def become(instance: Any, **methods: Any) -> None:
+def change_class(instance: Any, **methods: Any) -> None:
     """Make an object one of a subclass that has these methods."""
     instance.__class__ = type(f"Later{type(instance).__name__}", (type(instance),), methods)
 
 
-def place_of_indices(prepared: tuple[Any, ...]) -> int:
-    """Where the first tensor of row numbers stands."""
+def position_of_indices(prepared: tuple[Any, ...]) -> int:
+    """Index of the first tensor of row numbers."""
     return next(
         at
         for at, value in enumerate(prepared)

@@ -1,6 +1,6 @@
 """What a runtime leaves behind: vLLM, its live engine and memory before install() against after uninstall().
 
-Every difference is an object with ``what``, and beside it what is needed to say it in a line; see ``left`` in
+Every difference is an object with ``what`` and the fields needed to report it in a line; see ``left`` in
 docs/worker-protocol.md.
 """
 
@@ -24,11 +24,11 @@ Table = dict[Any, dict[str, Any]]
 OF_CLASSES = (types.FunctionType, staticmethod, classmethod, property, functools.partial, functools.partialmethod)
 GLOBAL_HOOKS = torch.nn.modules.module
 SLACK = 1 << 18  # bytes of small tensors that vLLM and the worker make in a pass and keep
-MOST = 12  # differences of a kind that are told
+MOST_REPORTED = 12  # differences of a kind that are reported
 
 
 class Snapshot:
-    """How vLLM and the engine stand now; :meth:`differences` tells what has become of them."""
+    """The state of vLLM and the engine now; :meth:`differences` returns what has changed."""
 
     def __init__(self, llm: LLM, engine: Engine) -> None:
         self._objects = dict(objects_of(llm, engine))
@@ -39,10 +39,10 @@ class Snapshot:
 
     def differences(self) -> Left:
         """What is not as it was, at most a few of each kind."""
-        return [*self._attributes()[:MOST], *self._added_hooks()[:MOST], *self._held()]
+        return [*self._attributes()[:MOST_REPORTED], *self._added_hooks()[:MOST_REPORTED], *self._held()]
 
     def _look(self) -> Table:
-        """What each object has in place of its class's methods, or beside them."""
+        """What each object has in place of, or beside, its class's methods."""
         return {name: callables_on(one) for name, one in self._objects.items()}
 
     def _look_at_hooks(self) -> Table:
@@ -74,7 +74,7 @@ class Snapshot:
         ]
 
     def _held(self) -> Left:
-        """Tensors that are alive and were not, if they take more than vLLM's own odds and ends."""
+        """Tensors that are alive and were not, if they take more than vLLM's own small ones."""
         gc.collect()
         now = live_tensors()
         more = sum(size for size, _ in now.values()) - sum(size for size, _ in self._memory.values())
@@ -93,7 +93,7 @@ def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
 
 
 def callables_on(one: Any) -> dict[str, Any]:
-    """What can be called of what an object itself has, as where somebody has put a function over a method."""
+    """The callables in an object's own ``__dict__``, such as a function that replaces a method."""
     return {
         key: value
         for key, value in list(vars(one).items())
@@ -150,9 +150,9 @@ def full_name(value: Any) -> str:
 
 
 class Randomness:
-    """Whether the global generators of torch, numpy and Python stand still while vLLM does not draw.
+    """Whether the global generators of torch, numpy and Python are unchanged while vLLM does not draw.
 
-    What is drawn from them for a request without a seed would be something else, with any other runtime or none.
+    Otherwise a request without a seed would draw other numbers than without the runtime.
     """
 
     def __init__(self) -> None:
@@ -160,11 +160,11 @@ class Randomness:
         self.resume()
 
     def resume(self) -> None:
-        """From here on they must stand still."""
+        """From here on they must not change."""
         self._states = generator_states()
 
     def check(self, step: int) -> None:
-        """They should stand where they stood; each is told once."""
+        """They must be as they were; each is reported once."""
         known = {one["name"] for one in self.moved}
         for name, state in generator_states().items():
             if name not in known and state != self._states[name]:
@@ -190,14 +190,14 @@ def counters_of(runtime: Any) -> dict[str, Any]:
 
 
 def after_uninstall(runtime: Any, counted: dict[str, Any]) -> Left:
-    """What is wrong with a runtime that was uninstalled: it must still tell its counters, and bear a second call."""
+    """What is wrong with a runtime that was uninstalled: it must still return its counters, and allow a second call."""
     left: Left = []
     try:
         now = counters_of(runtime)
         for name in counted.keys() | now.keys():
             if repr(now.get(name)) != repr(counted.get(name)):
                 left.append({"what": "counter", "name": name, "was": counted.get(name), "is": now.get(name)})
-    except Exception as error:  # anybody's code
+    except Exception as error:  # code of the runtime, which may raise anything
         left.append({"what": "raised", "name": "counters()", "is": f"{type(error).__name__}: {error}"})
     try:
         runtime.uninstall()

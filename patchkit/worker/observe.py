@@ -1,6 +1,6 @@
-"""Observes every step of the engine from below the runtime: what was in it, how its tokens were drawn, what it counted.
+"""Observes every step of the engine below the runtime: its rows, how its tokens were drawn, the runtime's counters.
 
-All of it hooks vLLM before the runtime does, so that it sees what vLLM is really asked for and what really comes out.
+All of it hooks vLLM before the runtime does, so that it sees vLLM's actual inputs and outputs.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from patchkit_worker.left_behind import Randomness
 from patchkit_worker.probe import Guarded
-from patchkit_worker.sampling import check_sampling, filters, upright
+from patchkit_worker.sampling import check_sampling, filters, undo_greedy_sign
 from patchkit_worker.steps import Shape, Span, StepTracker
 from patchkit_worker.views import Engine, Row, Sampling, StepView
 from vllm import LLM
@@ -18,7 +18,7 @@ from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 Owners = dict[tuple[tuple[int, ...], Any], tuple[int | None, int | None]]
-NOBODY = Guarded(None, None)
+NO_PROBE = Guarded(None, None)
 
 
 def engine_of(llm: LLM) -> Engine:
@@ -36,9 +36,9 @@ class Observer:
         self._engine, self._watch, self._counters, self._emit = engine, set(watch), counters, emit
         self._batch = Batch(engine.runner)
         self._random: Randomness | None = None
-        self._draws = Draws(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
+        self._sampler_hooks = SamplerHooks(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
         self._runtime: Any | None = None
-        self._probe = NOBODY
+        self._probe = NO_PROBE
         self._off = False
         self._counted: dict[str, Any] = {}
         self._sampling: dict[str, Any] | None = None
@@ -60,22 +60,22 @@ class Observer:
         return self._batch.shape
 
     def begin_pass(
-        self, runtime: Any | None, probe: Guarded = NOBODY, off: bool = False, random: Randomness | None = None
+        self, runtime: Any | None, probe: Guarded = NO_PROBE, off: bool = False, random: Randomness | None = None
     ) -> None:
         """A pass starts, without a runtime, or with one that is on or off and whose probe observes.
 
-        ``random`` is asked whether generators moved where vLLM did not draw.
+        ``random`` checks that global generators are unchanged while vLLM does not draw.
         """
         self._runtime, self._probe, self._off, self._random = runtime, probe, off, random
         self._counted = self._counters_now()
         self._batch.owners.clear()
-        self._draws.attach()
+        self._sampler_hooks.attach()
 
     def end_pass(self) -> None:
         """The pass is over: hold nothing of it."""
-        self._runtime, self._probe, self._random, self._sampling = None, NOBODY, None, None
+        self._runtime, self._probe, self._random, self._sampling = None, NO_PROBE, None, None
         self.distributions = {}
-        self._draws.begin_step()
+        self._sampler_hooks.begin_step()
 
     def _around_draw(self, over: bool) -> None:
         """vLLM is about to draw, or has drawn."""
@@ -95,7 +95,7 @@ class Observer:
     def _begin(self, scheduled: Any) -> None:
         self.flush()
         self._batch.take(scheduled)
-        self._draws.begin_step()
+        self._sampler_hooks.begin_step()
         self._sampling, self._begun = None, False
         if scheduled.total_num_scheduled_tokens:
             self._pending = True
@@ -103,7 +103,7 @@ class Observer:
             self.steps_of_call += 1
 
     def _before_forward(self, module: Any, inputs: tuple[Any, ...]) -> None:
-        """Only here do the requests stand in their final order."""
+        """Only here are the requests in their final order."""
         if self._pending and not self._begun:
             self._begun = True
             if self._probe:
@@ -194,18 +194,18 @@ class Batch:
         return request.prompt_token_ids, span.start + span.tokens - request.prompt_length
 
 
-class Draws:
+class SamplerHooks:
     """Sees what goes into ``compute_logits`` and ``Sampler.sample``, what is drawn from and what comes out."""
 
     def __init__(
         self,
         engine: Engine,
-        tell: Callable[[Sampling], None],
+        on_sampled: Callable[[Sampling], None],
         wanted: Callable[[], bool],
         around: Callable[[bool], None],
     ) -> None:
-        self._model, self._sampler, self._tell, self._wanted = engine.model, engine.runner.sampler, tell, wanted
-        self._around = around
+        self._model, self._sampler = engine.model, engine.runner.sampler
+        self._on_sampled, self._wanted, self._around = on_sampled, wanted, around
         self._compute: Any = self._compute_logits
         self.begin_step()
         inner = self._sampler.topk_topp_sampler
@@ -216,7 +216,7 @@ class Draws:
         self.attach()
 
     def attach(self) -> None:
-        """See ``compute_logits`` before the runtime does, also after one that has cleaned up behind itself."""
+        """Hook ``compute_logits`` before the runtime does, again after a runtime was uninstalled."""
         if self._model.__dict__.get("compute_logits") is not self._compute:
             self._model.compute_logits = self._compute
 
@@ -239,13 +239,13 @@ class Draws:
         temperature, greedy, filtered = filters(before, metadata)
         self._after, self._drawn, self._calls = None, None, 0
         result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
-        self._tell(
+        self._on_sampled(
             Sampling(
                 before=before,
                 filtered=filtered,
                 temperature=temperature,
                 greedy=greedy,
-                after=upright(logits if metadata.all_greedy else self._after, filtered, greedy),
+                after=undo_greedy_sign(logits if metadata.all_greedy else self._after, filtered, greedy),
                 tokens=token_ids_of(result),
                 drawn=self._drawn,
                 draws=self._calls,

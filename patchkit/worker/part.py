@@ -1,4 +1,4 @@
-"""One part of a scenario, in the forked child: one engine, its passes and calls, and what came of them."""
+"""One part of a scenario, in the forked child: one engine, its passes and calls, and their results."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from patchkit_worker.channel import Channel
 from patchkit_worker.engine import make_engine
 from patchkit_worker.faults import Faults
 from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
-from patchkit_worker.observe import NOBODY, Observer, Owners, engine_of
+from patchkit_worker.observe import NO_PROBE, Observer, Owners, engine_of
 from patchkit_worker.probe import Guarded, load_probe, where_in
 from patchkit_worker.prompts import Prompt, make_prompts
 from patchkit_worker.runtime import describe, install
@@ -19,21 +19,21 @@ from vllm import LLM
 
 def run_part(request: dict[str, Any], channel: Channel) -> int:
     """Run the part and send its events; returns the exit code."""
-    part = Part(request, channel)
+    part = PartRun(request, channel)
     try:
         channel.send("result", run=request["run"], **part.run())
-    except Exception as error:  # a part may die in any way; the caller is told how
+    except Exception as error:  # any failure is reported to the caller
         channel.send("error", run=request["run"], **part.describe(error))
         return 1
     return 0
 
 
-class Part:
+class PartRun:
     def __init__(self, request: dict[str, Any], channel: Channel) -> None:
         self._request, self._spec, self._channel = request, request["part"], channel
         self._place: dict[str, Any] = {"pass": None, "repeat": 0, "install": 0, "call": None}
         self._observer: Observer | None = None
-        self._kept: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
+        self._calls_done: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
         self._independence: list[dict[str, Any]] = []
         self._faulted_at: int | None = None
 
@@ -47,7 +47,7 @@ class Part:
         watch = self._spec.get("watch") or []
         if "timing" not in watch:
             self._observer = Observer(self._engine, watch, self._request.get("counters") or {}, self._emit_step)
-        self._faults.attend(self._engine)
+        self._faults.attach(self._engine)
         passes = []
         for repeat in range(self._spec.get("repeat", 1)):
             order = self._order()
@@ -72,7 +72,7 @@ class Part:
         # Passes over the same prompts must not find each other's prefixes, and draw the same random numbers.
         self._llm.reset_prefix_cache()
         torch.manual_seed(0)
-        self._kept.clear()
+        self._calls_done.clear()
         patched = self._place["pass"] == "patched"
         settings = self._installs()[self._place["install"]]
         before = Snapshot(self._llm, self._engine) if patched and self._observer is not None else None
@@ -91,10 +91,10 @@ class Part:
             counters = runtime.counters() if self._request.get("counters") else None
             observed = probe.end_pass()
             probe.remove()
-            probe = NOBODY  # whatever it holds is no tensor of the runtime's
+            probe = NO_PROBE  # the tensors that it holds are not the runtime's
         if "distributions" in (self._spec.get("watch") or []):
             self._independence += self._compare_first_and_last_call()
-        left = self._leave(runtime, before, random)
+        left = self._uninstall(runtime, before, random)
         return {
             **{key: self._place[key] for key in ("pass", "repeat", "install")},
             "seconds": sum(call["seconds"] for call in calls),
@@ -105,8 +105,8 @@ class Part:
             "calls": calls,
         }
 
-    def _leave(self, runtime: Any | None, before: Snapshot | None, random: Randomness) -> Left | None:
-        """Uninstall; tells what is left behind, unless there was no runtime or nothing is observed."""
+    def _uninstall(self, runtime: Any | None, before: Snapshot | None, random: Randomness) -> Left | None:
+        """Uninstall; returns what is left behind, unless there was no runtime or nothing is observed."""
         if runtime is None:
             return None
         if before is None or self._observer is None:
@@ -115,7 +115,7 @@ class Part:
         counted = counters_of(runtime)
         runtime.uninstall()
         random.check(self._observer.step)
-        self._kept.clear()
+        self._calls_done.clear()
         self._observer.end_pass()  # which holds the probe, and tensors of the last step
         return [*before.differences(), *random.moved, *after_uninstall(runtime, counted)]
 
@@ -123,7 +123,7 @@ class Part:
         """The runtime's own observer, if it has one and the part is watched."""
         folder = self._request.get("probe")
         if runtime is None or self._observer is None or folder is None:
-            return NOBODY
+            return NO_PROBE
         given = {**(self._request.get("defaults") or {}), **settings}
         return Guarded(load_probe(folder).Probe(runtime, given, self._engine), folder)
 
@@ -145,7 +145,7 @@ class Part:
         outputs = answers_of(prompts, self._caller_ids.ids, finished)
         if self._observer is not None:
             self._observer.flush()
-            self._kept.append((prompts, outputs, self._observer.distributions))
+            self._calls_done.append((prompts, outputs, self._observer.distributions))
         tokens = sum(len(output["token_ids"]) for output in outputs)
         return {"seconds": round(seconds, 6), "generated_tokens": tokens, "outputs": outputs, "skipped": skipped}
 
@@ -158,15 +158,15 @@ class Part:
         return self._observer.steps_of_call
 
     def _inject(self, step: int) -> None:
-        """Let the faults come in that are due after so many steps of this call; tokens count from then on."""
+        """Inject the faults that are due after so many steps of this call; tokens count from then on."""
         if self._faults.inject(self._place["call"], step):
             self._caller_ids.returned_tokens = 0
             self._faulted_at = self._observer.step if self._observer is not None else None
 
     def _compare_first_and_last_call(self) -> list[dict[str, Any]]:
         """Each watched prompt of the first call against the same prompt in the last call."""
-        (first_prompts, first_outputs, first), (_, last_outputs, last) = self._kept[0], self._kept[-1]
-        last_prompts = {prompt.key: number for number, prompt in enumerate(self._kept[-1][0])}
+        (first_prompts, first_outputs, first), (_, last_outputs, last) = self._calls_done[0], self._calls_done[-1]
+        last_prompts = {prompt.key: number for number, prompt in enumerate(self._calls_done[-1][0])}
         entries = []
         for number, prompt in enumerate(first_prompts):
             if prompt.watched:
@@ -178,10 +178,10 @@ class Part:
 
     def describe(self, error: Exception) -> dict[str, Any]:
         """What broke, where in the runtime (else in vLLM, else here), and in which step."""
-        observer, told = self._observer, describe(error, self._request.get("tree"))
+        observer, fields = self._observer, describe(error, self._request.get("tree"))
         return {
-            **told,
-            "where": where_in(self._request.get("probe"), error) or told["where"],
+            **fields,
+            "where": where_in(self._request.get("probe"), error) or fields["where"],
             "step": observer.step if observer else None,
             "shape": vars(observer.shape) if observer else None,
             "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
@@ -197,7 +197,7 @@ class Part:
 
 
 class CallerIds:
-    """The ids under which the caller's prompts entered the engine, aborts by them, and what came back."""
+    """The ids under which the caller's prompts entered the engine, aborts by them, and tokens returned."""
 
     def __init__(self, llm: LLM) -> None:
         self._engine = llm.llm_engine
@@ -206,7 +206,7 @@ class CallerIds:
         self.begin_call(None, lambda: 0)
 
     def begin_call(self, abort: dict[str, Any] | None, after_step: Callable[[], int]) -> None:
-        """A call starts; ``after_step`` is told of each step of the engine, and says how many there were."""
+        """A call starts; ``after_step`` is called after each step of the engine, and returns how many there were."""
         self.ids: list[str] = []
         self._abort, self._after_step, self._steps = abort, after_step, 0
 
@@ -228,8 +228,8 @@ class CallerIds:
 def expected_owners(prompts: list[Prompt], before: int) -> Owners:
     """(prompt tokens, seed) of each request that the engine will make, to its (prompt, sample).
 
-    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be told apart, nor can two prompts of
-    the same tokens and seed.
+    vLLM seeds sample i of a request with its seed + i; unseeded samples cannot be distinguished, nor can two prompts
+    of the same tokens and seed.
     """
     owners: Owners = {}
     for number, prompt in enumerate(prompts):
@@ -237,8 +237,9 @@ def expected_owners(prompts: list[Prompt], before: int) -> Owners:
         for sample in range(n):
             key = prompt.key, None if seed is None else seed + sample
             known = owners.get(key, (before + number, None))
-            told = seed is not None or n == 1
-            owners[key] = (before + number, sample if told else None) if known[0] == before + number else (None, None)
+            known_sample = seed is not None or n == 1
+            owner = before + number, sample if known_sample else None
+            owners[key] = owner if known[0] == before + number else (None, None)
     return owners
 
 

@@ -28,11 +28,11 @@ def load_package(folder: str) -> None:
 
 
 class ProbeError(Exception):
-    """A probe broke; that is no fault of the runtime's."""
+    """A probe broke; the runtime is not at fault."""
 
 
 class Guarded:
-    """A probe whose exceptions say that they are its own; None in its place observes nothing."""
+    """A probe whose exceptions are raised as :class:`ProbeError`; None in its place observes nothing."""
 
     def __init__(self, probe: Any | None, folder: str | None) -> None:
         self._probe, self._folder = probe, folder

@@ -29,7 +29,7 @@ class Prompt:
 
 
 def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) -> tuple[list[Prompt], dict[int, str]]:
-    """The prompts of all groups of a call, in order; and by group, why it is sampled without what it asks for."""
+    """The prompts of all groups of a call, in order; and by group, why a feature that it sets is left out."""
     prompts: list[Prompt] = []
     skipped: dict[int, str] = {}
     for place, group in enumerate(groups):
@@ -50,13 +50,13 @@ def make_prompts(groups: list[dict[str, Any]], tokenizer: Any, vocabulary: int) 
     return prompts, skipped
 
 
-def sampling_of(asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Keyword arguments of this release's ``SamplingParams``, and what is missing for structured output, or nothing.
+def sampling_of(settings: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Keyword arguments of this release's ``SamplingParams``, and what structured output lacks, or nothing.
 
     ``structured`` is ``{regex: …}`` or ``{choice: […]}``, whatever the release calls it; JSON made texts of
     ``logit_bias``'s token ids.
     """
-    sampling = dict(asked)
+    sampling = dict(settings)
     if "logit_bias" in sampling:
         sampling["logit_bias"] = {int(token): bias for token, bias in sampling["logit_bias"].items()}
     wanted = sampling.pop("structured", None)

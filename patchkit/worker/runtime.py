@@ -17,7 +17,7 @@ def install(request: dict[str, Any], settings: dict[str, Any]) -> Any:
 
 
 def describe(error: BaseException, tree: str | None) -> dict[str, Any]:
-    """What broke, and where in the runtime, else in vLLM, else here."""
+    """The error, and where it was raised: in the runtime, else in vLLM, else here."""
     return {
         "type": type(error).__name__,
         "message": str(error).strip() or repr(error),

@@ -32,7 +32,7 @@ def filters(logits: torch.Tensor, metadata: Any) -> tuple[torch.Tensor, torch.Te
 
 
 def check_sampling(sampling: Sampling, off: bool) -> dict[str, Any]:
-    """Every row; see ``sampling`` in docs/worker-protocol.md. ``off``: nothing may have changed the logits."""
+    """Every row; see ``sampling`` in docs/worker-protocol.md. ``off``: the logits must be unchanged."""
     rows = sampling.before.shape[0]
     greedy = int(sampling.greedy.sum())
     kept = sampling.filtered > float("-inf")
@@ -41,12 +41,12 @@ def check_sampling(sampling: Sampling, off: bool) -> dict[str, Any]:
         "greedy": greedy,
         "drawn": rows - greedy,
         "lone": int((kept.sum(dim=1) == 1).sum()),
-        "unlike": first_unlike(sampling, kept, off),
+        "unlike": first_mismatch(sampling, kept, off),
     }
 
 
-def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str, Any] | None:
-    """The first row that is not as it must be, and how so; None if there is none."""
+def first_mismatch(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str, Any] | None:
+    """The first row that was sampled wrongly, and how; None if there is none."""
     random = ~sampling.greedy
     if bool(random.any()):
         if sampling.draws != 1 or sampling.drawn is None:
@@ -76,7 +76,7 @@ def first_unlike(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[str,
     return {"row": row, "what": what}
 
 
-def upright(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
+def undo_greedy_sign(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Tensor) -> torch.Tensor | None:
     """What was drawn from; up to 0.10.2 vLLM divides a greedy row by -1 behind its argmax: undone here."""
     if after is None or after.shape != filtered.shape:
         return after
@@ -85,5 +85,5 @@ def upright(after: torch.Tensor | None, filtered: torch.Tensor, greedy: torch.Te
 
 
 def first(rows: torch.Tensor) -> int:
-    """The first row that is marked."""
+    """The first row that is true."""
     return int(rows.nonzero()[0])

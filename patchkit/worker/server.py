@@ -62,25 +62,25 @@ class Server:
 
     def run(self) -> None:
         try:
-            while self._turn():
+            while self._poll():
                 pass
         finally:
             for child in self._children.values():
                 kill_group(child.pid)
 
-    def _turn(self) -> bool:
+    def _poll(self) -> bool:
         for key, _ in self._selector.select():
             if key.fd == self._requests.descriptor:
                 lines, closed = self._requests.read()
                 for line in lines:
-                    self._obey(json.loads(line))
+                    self._handle(json.loads(line))
                 if closed:
                     return False
             elif key.fd in self._children:
                 self._relay(self._children[key.fd])
         return True
 
-    def _obey(self, request: dict[str, Any]) -> None:
+    def _handle(self, request: dict[str, Any]) -> None:
         if "cancel" in request:
             for child in self._children.values():
                 if child.run == request["cancel"]:
@@ -131,13 +131,13 @@ def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
     os.dup2(errors.fileno(), 2)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
-    code = work_on(request, Channel(writing))
+    code = run_request(request, Channel(writing))
     sys.stdout.flush()
     sys.stderr.flush()
     return code
 
 
-def work_on(request: dict[str, Any], channel: Channel) -> int:
+def run_request(request: dict[str, Any], channel: Channel) -> int:
     """A part of a scenario, or samples to draw; returns the exit code."""
     if "card" in request:  # before CUDA is touched, which is when it reads this
         os.environ["CUDA_VISIBLE_DEVICES"] = request["card"]
@@ -174,7 +174,7 @@ def last_lines(file: IO[bytes]) -> str:
 
 
 def import_vllm() -> dict[str, Any]:
-    """Import everything a run needs, and tell what was imported."""
+    """Import everything a run needs, and say what was imported."""
     began = time.monotonic()
     gc.disable()
     import torch

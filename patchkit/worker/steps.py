@@ -1,4 +1,4 @@
-"""What a step of the engine holds, counted from the scheduler's output alone, without asking the runtime."""
+"""The batch of a step, counted from the scheduler's output alone, independently of the runtime."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass
 class Tracked:
-    """A request as the scheduler has spoken of it."""
+    """A request as the scheduler's outputs describe it."""
 
     prompt_length: int
     computed: int

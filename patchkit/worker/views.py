@@ -1,4 +1,4 @@
-"""What a step looks like to whoever observes it: the engine, its rows, and how its tokens were drawn."""
+"""The views of a step that observers get: the engine, its rows, and how its tokens were drawn."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +22,8 @@ class Row:
 
     Attributes:
         request_id: as the engine's core knows it.
-        prompt: the caller's number of the prompt, counted over the pass; None if two are alike and it cannot be told.
-        sample: which of the prompt's samples; None if it cannot be told.
+        prompt: the caller's number of the prompt, counted over the pass; None if two are alike and it is ambiguous.
+        sample: which of the prompt's samples; None if it is ambiguous.
         start, tokens: positions ``start .. start + tokens - 1`` of the request are computed.
         decode: its only token of the step, behind the prompt, at a position never computed before.
         samples: the step computes its newest token, so that the next one is drawn and kept.
@@ -62,7 +62,7 @@ class Sampling:
         drawn: ``[requests]`` what vLLM's ``topk_topp_sampler`` returned; None if it was not called.
         draws: how often it was called.
         same_generators: whether it was given the generators of the batch.
-        hidden: ``[requests, hidden]`` what vLLM handed to ``compute_logits``, a copy; None if nobody observes it.
+        hidden: ``[requests, hidden]`` what vLLM handed to ``compute_logits``, a copy; None if it is not observed.
         metadata: vLLM's ``SamplingMetadata``.
     """
 

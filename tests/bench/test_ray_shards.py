@@ -29,7 +29,7 @@ from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading
 from patchkit.evals.tasks.base import Problem, Task
-from patchkit.gates.server import WorkerServer
+from patchkit.gates.worker_client import WorkerClient
 
 NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
@@ -46,15 +46,15 @@ TASK = Task(
 )
 
 
-def rig(server: WorkerServer | None = None, device: str = "cpu", interpreter: Interpreter = HERE) -> Any:
+def rig(server: WorkerClient | None = None, device: str = "cpu", interpreter: Interpreter = HERE) -> Any:
     return SimpleNamespace(
-        settings=SimpleNamespace(device=device), environment=interpreter, variables={}, server=server
+        settings=SimpleNamespace(device=device), environment=interpreter, variables={}, worker_client=server
     )
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[WorkerServer]:
-    with WorkerServer(HERE, worker=WORKER) as server:
+def here() -> Iterator[WorkerClient]:
+    with WorkerClient(HERE, worker=WORKER) as server:
         yield server
 
 
@@ -71,7 +71,7 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shards(cluster: str, here: WorkerServer) -> Iterator[list[Shard]]:
+def shards(cluster: str, here: WorkerClient) -> Iterator[list[Shard]]:
     with ray_shards(rig(here, "cuda"), 2, cluster, WORKER) as shards:
         yield shards
 
@@ -103,7 +103,7 @@ def drawn(one: Journal) -> set[tuple[str, int, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def expected(here: WorkerServer, grading: Grading, tmp_path_factory: pytest.TempPathFactory) -> set[Any]:
+def expected(here: WorkerClient, grading: Grading, tmp_path_factory: pytest.TempPathFactory) -> set[Any]:
     with journal(tmp_path_factory.mktemp("here")) as one:
         draw_on([here], one, grading)
         assert len(drawn(one)) == N * len(PROBLEMS)
@@ -119,7 +119,7 @@ def expected(here: WorkerServer, grading: Grading, tmp_path_factory: pytest.Temp
     ],
 )
 def test_a_cluster_that_does_not_fit_is_refused(
-    cluster: str, here: WorkerServer, count: int, interpreter: Interpreter, said: str
+    cluster: str, here: WorkerClient, count: int, interpreter: Interpreter, said: str
 ) -> None:
     with pytest.raises(PatchkitError) as error, ray_shards(rig(here, interpreter=interpreter), count, cluster, WORKER):
         pass
@@ -211,7 +211,7 @@ INTERRUPTED = """
 import sys
 from contextlib import suppress
 from test_ray_shards import *
-with WorkerServer(HERE, worker=WORKER) as here, ray_shards(rig(here), 2, "local", WORKER) as shards:
+with WorkerClient(HERE, worker=WORKER) as here, ray_shards(rig(here), 2, "local", WORKER) as shards:
     with Grading(TASK.grader, workers=1) as grading, journal(Path(sys.argv[1])) as one:
         with suppress(DrawError):
             draw_on(shards[:1], one, grading, murder=0)  # of which Ray has much to say

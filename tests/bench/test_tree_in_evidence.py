@@ -28,7 +28,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     ready = SimpleNamespace(python="3", torch="2", vllm="0.20.0", transformers=None, gpu=None)
     made = Rig(Settings(Project(tmp_path, tmp_path / ".patchkit"), "toy", "0.20.0"))
     monkeypatch.setattr(Rig, "tree", tree)
-    monkeypatch.setattr(Rig, "server", SimpleNamespace(wait_ready=lambda: ready))
+    monkeypatch.setattr(Rig, "worker_client", SimpleNamespace(wait_ready=lambda: ready))
     monkeypatch.setattr(Rig, "model", lambda self, name: name)
     monkeypatch.setattr("patchkit.gates.rig.hardware", lambda gpu: Hardware())
     return made

@@ -19,7 +19,7 @@ Patchkit = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what lies in this folder ``e2e``; pytest hands over the items of all folders."""
+    """Mark the tests of this folder ``e2e``; pytest passes the items of all folders."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("e2e")

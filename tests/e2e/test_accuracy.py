@@ -27,7 +27,7 @@ PROBLEMS, N = 12, 6
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with our patches and scenarios, whose journals are nobody else's."""
+    """A folder with our patches and scenarios, with journals of its own."""
     root = tmp_path_factory.mktemp("project")
     for name in ("patches", "scenarios"):
         (root / name).symlink_to(CHECKOUT / name)
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def asked(project: Path, seed: int, *more: str) -> list[str]:
+def bench_command(project: Path, seed: int, *more: str) -> list[str]:
     task = ["--task", str(project / "task.jsonl"), "--grader", "integer", "--max-tokens", "160", "--n", str(N)]
     where = ["--evidence", str(project / f"evidence-{seed}.json"), "--seed", str(seed)]
     return ["bench", "accuracy", "--vllm", RELEASE, "--model", "tiny", *task, *where, *more]
@@ -48,10 +48,10 @@ def asked(project: Path, seed: int, *more: str) -> list[str]:
 def samples(project: Path, seed: int) -> dict[tuple[str, int, str, int], tuple[Any, ...]]:
     """What every sample says, by mode, trial, problem and number."""
     lines = gzip.decompress((project / f"evidence-{seed}.samples.jsonl.gz").read_bytes()).decode().splitlines()
-    told = [json.loads(line) for line in lines]
+    records = [json.loads(line) for line in lines]
     found = {
         (one["mode"], one["trial"], one["problem"], one["sample"]): (one["seed"], one["text"], one["correct"])
-        for one in told
+        for one in records
     }
     assert len(found) == len(lines), "a sample is there twice"
     return found
@@ -86,7 +86,7 @@ def killed_in(project: Path, mode: str, command: list[str], signum: signal.Signa
 
 
 def test_killed_and_resumed_is_unbroken_and_shards_do_not_matter(patchkit: Patchkit, project: Path) -> None:
-    command = asked(project, 1, "--unproven")
+    command = bench_command(project, 1, "--unproven")
     done = patchkit(*command, cwd=project)
     assert done.returncode == 0, done.stderr
     unbroken = samples(project, 1)
@@ -149,13 +149,13 @@ def test_settings_side_by_side_share_a_baseline_and_say_what_their_probe_saw(
     kept = re.sub(r"^figures:.*\n(?:  .*\n)*", "", manifest.read_text(), flags=re.M)
     manifest.write_text(kept.rstrip() + FIGURES)
     modes = ["--setting", "off:beta=0.0", "--setting", "on:beta=0.8", "--shards", "2"]
-    done = patchkit(*asked(tmp_path, 4, "--unproven", *modes), cwd=tmp_path)
+    done = patchkit(*bench_command(tmp_path, 4, "--unproven", *modes), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
     found = samples(tmp_path, 4)
     assert len(found) == 3 * PROBLEMS * N
     drawn = {
-        mode: {key[1:]: told for key, told in found.items() if key[0] == mode} for mode in ("baseline", "off", "on")
+        mode: {key[1:]: seen for key, seen in found.items() if key[0] == mode} for mode in ("baseline", "off", "on")
     }
     assert drawn["off"] == drawn["baseline"] != drawn["on"]
 
@@ -163,9 +163,9 @@ def test_settings_side_by_side_share_a_baseline_and_say_what_their_probe_saw(
     assert cell["settings"] == {"off": {"beta": 0.0}, "on": {"beta": 0.8}}
     for mode in ("off", "on"):
         (trial,) = cell["modes"][mode]
-        assert [told["prompts"] for told in trial["observed"]] == [PROBLEMS / 2] * 2
-        assert sum(told["rows"] for told in trial["observed"]) == trial["counters"]["decode_rows"]
-        assert [(told["odd"], told["device"]) for told in trial["observed"]] == [(0, "cpu")] * 2
+        assert [seen["prompts"] for seen in trial["observed"]] == [PROBLEMS / 2] * 2
+        assert sum(seen["rows"] for seen in trial["observed"]) == trial["counters"]["decode_rows"]
+        assert [(seen["odd"], seen["device"]) for seen in trial["observed"]] == [(0, "cpu")] * 2
     assert cell["modes"]["baseline"][0]["observed"] == []
     off, on = cell["judgements"]
     assert off["because"][0].startswith("It had learnt nothing at all (learnt")
@@ -180,14 +180,14 @@ def test_a_probe_that_breaks_is_named(patchkit: Patchkit, project: Path, tmp_pat
     gates = tmp_path / "patches" / "esamp" / "gates"
     gates.mkdir(exist_ok=True)
     (gates / "probe.py").write_text(PROBE.replace("self.steps += ", "self.steps += 1 / 0 * "))
-    done = patchkit(*asked(tmp_path, 5, "--unproven"), cwd=tmp_path)
+    done = patchkit(*bench_command(tmp_path, 5, "--unproven"), cwd=tmp_path)
     assert done.returncode == 1
     assert "the probe broke in sampled: ZeroDivisionError" in done.stderr
     assert "probe.py:" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_no_draw_before_the_gates(patchkit: Patchkit, project: Path) -> None:
-    done = patchkit(*asked(project, 2), cwd=project)
+    done = patchkit(*bench_command(project, 2), cwd=project)
     assert done.returncode == 2
     assert done.stderr.startswith(f"patchkit: no benchmark yet: no gate was run for vLLM {RELEASE} on cpu")
     assert "--unproven" in done.stderr and done.stderr.count("\n") == 1
@@ -211,7 +211,7 @@ def install(**settings):
 
 
 def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path, tmp_path: Path) -> None:
-    """It installs, the text reads well, and it does nothing."""
+    """It installs and does nothing; the text looks plausible."""
     upstream = tmp_path / "patches" / "dead" / "upstream"
     (upstream / "dead").mkdir(parents=True)
     (upstream / "dead" / "__init__.py").write_text(DEAD)
@@ -228,7 +228,7 @@ def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path
     (tmp_path / "patches" / "dead" / "series").write_text("")
     (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
     shutil.copy(project / "task.jsonl", tmp_path)
-    done = patchkit(*asked(tmp_path, 3, "--runtime", "dead", "--unproven"), cwd=tmp_path)
+    done = patchkit(*bench_command(tmp_path, 3, "--runtime", "dead", "--unproven"), cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert "the runtime was not at work: acted is 0 of" in done.stderr
     assert not (tmp_path / "evidence-3.json").exists()

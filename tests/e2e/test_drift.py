@@ -1,4 +1,4 @@
-"""Real vLLM releases out of the package index, read and compared, through the command line."""
+"""Real vLLM releases from the package index, read and compared through the command line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def drift(patchkit: Patchkit, old: str, new: str) -> tuple[int, dict[str, Any]]:
 
 
 def breaks(document: dict[str, Any]) -> set[tuple[str, str, str]]:
-    told = [one for one in document["findings"] if one["severity"] in ("silent", "loud")]
-    return {(one["symbol"].rpartition(".")[2], one["kind"], one["severity"]) for one in told}
+    findings = [one for one in document["findings"] if one["severity"] in ("silent", "loud")]
+    return {(one["symbol"].rpartition(".")[2], one["kind"], one["severity"]) for one in findings}
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "unpatched", "told"),
+    ("old", "new", "unpatched", "expected"),
     [
         ("0.10.1.1", "0.10.2", 0, {("forward", "returns-changed", "loud"), ("sample", "returns-changed", "loud")}),
         (
@@ -52,14 +52,14 @@ def breaks(document: dict[str, Any]) -> set[tuple[str, str, str]]:
     ],
 )
 def test_what_really_moved(
-    patchkit: Patchkit, old: str, new: str, unpatched: int, told: set[tuple[str, str, str]]
+    patchkit: Patchkit, old: str, new: str, unpatched: int, expected: set[tuple[str, str, str]]
 ) -> None:
     code, document = drift(patchkit, old, new)
-    assert breaks(document) == told
+    assert breaks(document) == expected
     assert (code, document["unpatched"]) == (int(unpatched > 0), unpatched)
     truth = yaml.safe_load(TRUTH.read_text())["moves"]
     rows = [row for row in truth if row["release"] == new and row["severity"] in ("silent", "loud")]
-    assert {(row["kind"], row["severity"]) for row in rows} <= {(kind, severity) for _, kind, severity in told} | {
+    assert {(row["kind"], row["severity"]) for row in rows} <= {(kind, severity) for _, kind, severity in expected} | {
         ("returns-changed", "harmless")
     }
 

@@ -1,4 +1,4 @@
-"""The runtime notices by itself that vLLM is not what it was fitted to, and says so as people read it."""
+"""The runtime itself notices that vLLM differs from what it supports, and says so in one readable line."""
 
 from __future__ import annotations
 

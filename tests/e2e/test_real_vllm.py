@@ -53,7 +53,7 @@ def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, 
     assert len(rows) == len(TAKEN) > 0
     assert all(row["caught"] for row in rows.values())
     assert {row["need"] for row in rows.values()} == {"needed"}
-    # The row that started it all: what every benchmark runs is green, and only draining requests show it.
+    # A stale row index: what every benchmark runs is green, and only draining requests show it.
     assert rows["0007"]["verdicts"]["monotonic_bench"]["passed"]
     assert not rows["0007"]["verdicts"]["decode_shrink"]["passed"]
     assert rows["0004"]["by"] == "monotonic_bench" and "where logits indices are looked for" in rows["0004"]["reason"]

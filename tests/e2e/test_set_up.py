@@ -1,4 +1,4 @@
-"""What a stranger does first: ``./go`` in a fresh checkout, or a wheel in an empty environment. Downloads packages."""
+"""A newcomer's first steps: ``./go`` in a fresh checkout, or a wheel in an empty environment. Downloads packages."""
 
 from __future__ import annotations
 

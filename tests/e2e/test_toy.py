@@ -1,4 +1,4 @@
-"""A second runtime, which only stands in the way of ``Sampler.sample``: the shared gates see it, right or wrong.
+"""A second runtime, which only hooks ``Sampler.sample``: the shared gates judge it, right or wrong.
 
 It has no probe, and one counter. Each ``fault`` of it is one that generic checks must see. And each fault that is
 injected into vLLM must leave plain vLLM as it is.
@@ -25,7 +25,7 @@ from patchkit.series.pin import tree_hash, upstream_blobs
 from .conftest import CHECKOUT, RELEASE
 
 CODE = '''
-"""Counts; and does one thing wrong if it is told to."""
+"""Counts; and does one thing wrong if a setting says so."""
 
 import torch
 from vllm.v1.sample.sampler import Sampler

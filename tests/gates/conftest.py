@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from patchkit import cli
-from patchkit.gates.server import WorkerServer
+from patchkit.gates.worker_client import WorkerClient
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,13 +21,13 @@ FAKE_WORKER = Path(__file__).parent / "fake_worker.py"
 
 
 @pytest.fixture
-def server() -> Iterator[Callable[..., WorkerServer]]:
-    """Start fake workers; all of them are ended when the test is over."""
-    started: list[WorkerServer] = []
+def server() -> Iterator[Callable[..., WorkerClient]]:
+    """Start fake workers; all of them end with the test."""
+    started: list[WorkerClient] = []
 
-    def start(workers: int = 2, python: str = sys.executable, **options: Any) -> WorkerServer:
+    def start(workers: int = 2, python: str = sys.executable, **options: Any) -> WorkerClient:
         environment = SimpleNamespace(python=Path(python), variables=options.pop("variables", {}))
-        started.append(WorkerServer(environment, workers, worker=FAKE_WORKER, **options))
+        started.append(WorkerClient(environment, workers, worker=FAKE_WORKER, **options))
         return started[-1]
 
     yield start
@@ -62,7 +62,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     monkeypatch.setattr(patchkit.environments, "obtainable", lambda *_: Path(sys.executable))
     monkeypatch.setattr(patchkit.environments, "ensure_model", Path)
     monkeypatch.setattr(patchkit.series, "patched_tree", made_up_tree)
-    monkeypatch.setattr("patchkit.gates.server.WORKER", FAKE_WORKER)
+    monkeypatch.setattr("patchkit.gates.worker_client.WORKER", FAKE_WORKER)
     monkeypatch.setenv("PATCHKIT_VLLM", "0.20.0")
     root = tmp_path / "project"
     root.mkdir()

@@ -42,11 +42,11 @@ def good(run):
     send("exit", run=run, code=0, seconds=0.1, last_words="")
 
 
-def asked(run):
+def echo(run):
     """What the request held, as the answer's text."""
     steps(run, 1)
-    told = json.dumps({name: requests[run][name] for name in ("part", "defaults", "counters", "probe", "start")})
-    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1], "finish": "length", "text": told}]
+    sent = json.dumps({name: requests[run][name] for name in ("part", "defaults", "counters", "probe", "start")})
+    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1], "finish": "length", "text": sent}]
     calls = [{"seconds": 0.1, "generated_tokens": 1, "outputs": outputs}]
     done = {"pass": "patched", "repeat": 0, "seconds": 0.1, "generated_tokens": 1, "calls": calls}
     send("result", run=run, load_seconds=0.1, passes=[done])

@@ -26,10 +26,10 @@ parts:
 
 
 def patch(number: int, scenario: str, reason: str, *depends: str) -> SimpleNamespace:
-    """What the gates need to know of a patch."""
+    """The fields of a patch that the gates need."""
     return SimpleNamespace(
         number=number,
-        name=f"{number:04}-mend",
+        name=f"{number:04}-fix",
         drift=number,
         caught_by=((scenario, re.compile(reason)),),
         applies_to=SpecifierSet(">=0.11.0"),
@@ -55,7 +55,7 @@ def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str
 
 
 class MadeUp:
-    """A folder with ``patches/``, in which one runtime says nothing but its name, and ``scenarios/``."""
+    """A folder with ``patches/``, with one runtime that declares only its name, and ``scenarios/``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -65,7 +65,7 @@ class MadeUp:
         (root / "scenarios").mkdir()
 
     def add(self, name: str, text: str) -> Path:
-        """Add a file to what the runtime brings of its own."""
+        """Add a file to the runtime's own gates."""
         path = self.gates / name
         path.write_text(text)
         return path

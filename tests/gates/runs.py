@@ -20,13 +20,13 @@ COUNTERS = {
     "seen_rows": Counter("decode_rows", "rows that it saw"),
     "hits": Counter("decode_steps", "steps in which it was called"),
     "candidates": Counter("positive", "tokens it could choose from"),
-    "lost_rows": Counter("zero", "rows of nobody"),
+    "lost_rows": Counter("zero", "rows without an owner"),
     "score": Counter("any", "how it thinks it does"),
 }
 
 
 def make_runtime(**changes: Any) -> SimpleNamespace:
-    """What a manifest says of a made-up runtime."""
+    """The manifest of a made-up runtime."""
     known: dict[str, Any] = {"name": "made_up", "start": "made_up:install", "defaults": {"strength": 0.8}}
     known |= {"developed_on": "0.10.1.1"}
     known |= {"off": {"strength": 0}, "counters": COUNTERS, "probe": Path("/probe"), "gates": Path("/gates"), **changes}
@@ -92,6 +92,6 @@ def make_run(
         steps = [make_step(0, 0), *(make_step(number) for number in range(1, 24))]
     if passes is None:
         passes = [make_pass(counters={name: sum(step.of(name) for step in steps) for name in COUNTERS})]
-    told = {"event": "result", "run": "r", "passes": passes, **result}
-    result_ = msgspec.convert(told, Result)
+    sent = {"event": "result", "run": "r", "passes": passes, **result}
+    result_ = msgspec.convert(sent, Result)
     return Run(part, make_runtime(), [{"strength": 0.8}], list(steps), result_, exit=Exit("r", code=0))

@@ -1,4 +1,4 @@
-"""What is cheap is checked before an environment is built; evidence says which files it is of."""
+"""Cheap checks come before an environment is built; evidence names the files that it is of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVIDENCE = Path(__file__).parent.parent.parent / "evidence"
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
-    """A rig whose environment says that it was asked for."""
+    """A rig that raises if its environment is used."""
 
     def ensure(*_: Any) -> None:
         raise AssertionError("the environment was asked for")
@@ -43,9 +43,9 @@ def refusal(what: str) -> Any:
 
 def test_an_edited_pin_or_a_bad_series_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"))
-    for ask in (lambda: rig.prepare([]), lambda: rig.environment, lambda: rig.server):
+    for use in (lambda: rig.prepare([]), lambda: rig.environment, lambda: rig.worker_client):
         with pytest.raises(PatchkitError, match="not the pinned upstream"):
-            ask()
+            use()
 
 
 def test_a_missing_model_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +76,12 @@ def test_what_no_environment_can_come_from_is_said_before_a_model_is_fetched(
 
     monkeypatch.setattr(patchkit.environments, "ensure_model", ensure_model)
     monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
-    asked: dict[str, Any] = {"release": "0.20.0", "model": "smollm2-135m", **more}
-    rig = Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", **asked))
+    settings: dict[str, Any] = {"release": "0.20.0", "model": "smollm2-135m", **more}
+    rig = Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", **settings))
     scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="smollm2-135m")])
-    for ask in (lambda: rig.prepare([scenario]), lambda: rig.environment, lambda: rig.server):
+    for use in (lambda: rig.prepare([scenario]), lambda: rig.environment, lambda: rig.worker_client):
         with pytest.raises(PatchkitError, match=why):
-            ask()
+            use()
 
 
 @pytest.mark.parametrize("command", ["gate", "knockout", "bench accuracy --model smollm2-135m --task arithmetic-3"])

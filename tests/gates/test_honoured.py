@@ -1,4 +1,4 @@
-"""``honoured`` goes red for every feature that a request asked for and did not get."""
+"""``honoured`` goes red for every feature that a request sets and does not get."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def test_every_sample_must_be_there() -> None:
 
 
 def test_a_penalty_spreads_tokens() -> None:
-    asked = {"presence_penalty": 2.0}
-    assert judged(asked, {"repeats": 2, "features": ["presence_penalty"]}, token_ids=[5, 6, 5]) == []
-    (reason,) = judged(asked, {"repeats": 2}, token_ids=[5, 5, 6, 5])
+    sampling = {"presence_penalty": 2.0}
+    assert judged(sampling, {"repeats": 2, "features": ["presence_penalty"]}, token_ids=[5, 6, 5]) == []
+    (reason,) = judged(sampling, {"repeats": 2}, token_ids=[5, 5, 6, 5])
     assert reason == "penalty is not honoured: token 5 is in the answer 3 times, prompt 0 of call 0"
 
 

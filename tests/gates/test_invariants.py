@@ -105,7 +105,7 @@ def test_what_a_runtime_does_not_declare_is_said_in_one_line(invariant: Any, sai
     [
         ({"seen_rows": 3}, "seen rows 3, the worker counted 4 decode rows"),
         ({"seen_rows": 5}, "seen rows 5, the worker counted 4 decode rows"),
-        ({"lost_rows": 4}, "lost rows 4, must be 0: rows of nobody"),
+        ({"lost_rows": 4}, "lost rows 4, must be 0: rows without an owner"),
         ({"hits": 2}, "hits 2 where 1 was due"),
         ({"hits": 0}, "hits 0 where 1 was due"),
         ({"seen_rows": None}, "the runtime does not count seen_rows"),

@@ -10,8 +10,8 @@ from runs import declare, make_part, make_pass, make_run, make_runtime
 from patchkit.errors import PatchkitError
 from patchkit.gates.run import Run
 from patchkit.gates.scenario import load_scenario
-from patchkit.gates.server import asked_of
 from patchkit.gates.verdict import judge_part
+from patchkit.gates.worker_client import request_for
 
 
 def reasons(run: Run) -> list[str]:
@@ -48,7 +48,7 @@ def test_a_clean_pass_is_green_and_one_at_which_nobody_looked_is_red() -> None:
     part = make_part("left_clean")
     clean = make_run(part, passes=[make_pass(left=[])])
     assert reasons(clean) == [] and judge_part(clean)[0].figures["clean_passes"] == 1
-    assert reasons(make_run(part, passes=[make_pass()])) == ["nobody looked at what uninstall() leaves"]
+    assert reasons(make_run(part, passes=[make_pass()])) == ["what uninstall() leaves was not examined"]
     assert reasons(make_run(part, passes=[make_pass("plain")])) == ["no pass with the runtime"]
 
 
@@ -106,6 +106,6 @@ def test_what_is_wrong_with_a_part_of_checks(raw: dict[str, Any], said: str) -> 
 
 def test_the_worker_is_told_where_the_checks_are() -> None:
     part = make_part("checks_hold", calls=[], checks="lifecycle")
-    told, _ = asked_of(part, make_runtime(), {})
-    assert told["gates"] == "/gates" and told["part"]["checks"] == "lifecycle"
-    assert asked_of(make_part(), make_runtime(), {})[0]["gates"] is None
+    sent, _ = request_for(part, make_runtime(), {})
+    assert sent["gates"] == "/gates" and sent["part"]["checks"] == "lifecycle"
+    assert request_for(make_part(), make_runtime(), {})[0]["gates"] is None

@@ -11,7 +11,7 @@ from runs import make_run
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.caught_by import check_named
-from patchkit.gates.invariants.own import own_invariants, tells_of_runtimes
+from patchkit.gates.invariants.own import own_invariants, runtime_clauses
 from patchkit.gates.loading import load_scenarios, scenario_at
 from patchkit.gates.verdict import judge_part
 from patchkit.project import Project
@@ -19,7 +19,7 @@ from patchkit.report.lines import highlights
 
 OVERLAY = "extends: first\nparts:\n  - name: p\n    runtime: {strength: 2}\n    invariants: [lucky: {number: 7}]\n"
 INVARIANTS = """\
-from patchkit.gates.invariants.base import Broken, Params, tell_count, invariant
+from patchkit.gates.invariants.base import Broken, Params, count_clause, invariant
 
 from .numbers import LUCKY
 
@@ -28,7 +28,7 @@ class Lucky(Params, frozen=True):
     number: int = LUCKY
 
 
-@invariant(params=Lucky, tells=(tell_count(1, "lucky", "{} lucky numbers"),))
+@invariant(params=Lucky, clauses=(count_clause(1, "lucky", "{} lucky numbers"),))
 def lucky(run, params, figures):
     \"\"\"Every step saw the number.\"\"\"
     figures["lucky"] = params.number
@@ -68,7 +68,7 @@ def test_an_invariant_of_a_runtime_judges_and_tells(project: Project, made_up: M
     verdict, broken = judge_part(make_run(part))
     assert broken[0].reason.startswith("no 7, at step 0 of call 0")
     assert highlights(dict(verdict.figures)) == "7 lucky numbers"
-    assert any(tell.rank == 1 for tell in tells_of_runtimes())
+    assert any(clause.rank == 1 for clause in runtime_clauses())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_patch_must_name_a_gate_that_is_there(project: Project) -> None:
     with pytest.raises(PatchkitError) as caught:
         check_named([good, bad], scenarios)
     assert str(caught.value) == (
-        "patches/made_up/0002-mend.patch: Caught-By: no gate is named 'frist'; "
+        "patches/made_up/0002-fix.patch: Caught-By: no gate is named 'frist'; "
         "name one of second, first, or write the scenario first"
     )
 

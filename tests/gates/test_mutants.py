@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from made_up import PATCHES, MadeUp, made_up_tree
 
-from patchkit.gates.mutants import telling_first, trouble_of
+from patchkit.gates.mutants import named_parts_first, trouble_of
 from patchkit.gates.mutants_evidence import MutantRun, MutantsEvidence, read_mutants_evidence, score
 from patchkit.series.series import Choice
 from patchkit.series.worktree import Tree
@@ -230,7 +230,7 @@ def test_the_part_that_a_reason_names_runs_first(project: Project, patchkit: Any
         "^(q-2: a|b)": ["q-2", "p", "q"],
         "row": ["p", "q", "q-2"],
     }.items():
-        assert [part.name for part in telling_first(parts, [re.compile(pattern)])] == names
+        assert [part.name for part in named_parts_first(parts, [re.compile(pattern)])] == names
 
 
 def test_some_of_them(project: Project, patchkit: Any) -> None:

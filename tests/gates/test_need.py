@@ -1,4 +1,4 @@
-"""Which patches a release still needs, what that says of their headers, and how a knock-out tells it."""
+"""Which patches a release still needs, how their headers should change, and how a knock-out shows it."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_what_the_gates_say_of_a_patch(whole: dict[str, bool], without: dict[str
 
 
 def test_a_few_of_the_gates_do_not_show_that_a_patch_can_go() -> None:
-    assert need_of({"a": GREEN}, {"a": GREEN}, ["a"], unasked=11).state == UNKNOWN
-    assert need_of({"a": GREEN}, {"a": RED}, ["a"], unasked=11).state == NEEDED
+    assert need_of({"a": GREEN}, {"a": GREEN}, ["a"], not_selected=11).state == UNKNOWN
+    assert need_of({"a": GREEN}, {"a": RED}, ["a"], not_selected=11).state == NEEDED
     assert need_of({}, {}, []).state == UNKNOWN
 
 
@@ -59,10 +59,10 @@ cells = st.dictionaries(st.sampled_from("abc"), st.booleans())
 
 @given(cells, cells, st.integers(0, 1))
 def test_a_patch_can_go_only_if_every_gate_was_seen_green_without_it(
-    whole: dict[str, bool], without: dict[str, bool], unasked: int
+    whole: dict[str, bool], without: dict[str, bool], not_selected: int
 ) -> None:
-    found = need_of(whole, without, ["a", "b", "c"], unasked)
-    all_green = unasked == 0 and all(whole.get(gate) and without.get(gate) for gate in "abc")
+    found = need_of(whole, without, ["a", "b", "c"], not_selected)
+    all_green = not_selected == 0 and all(whole.get(gate) and without.get(gate) for gate in "abc")
     assert (found.state == NOT_NEEDED) == all_green
     if found.state == HARMFUL:
         assert any(whole.get(gate) is RED and without.get(gate) is GREEN for gate in "abc")
@@ -113,16 +113,16 @@ def found(project: MadeUp) -> dict[str, Any]:
 
 def test_a_knockout_says_which_patch_is_needed_and_which_no_longer(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    made_up.scenario("second", "{without-0002-fix: killed}", order=2)
     code, out, _ = patchkit(*KNOCKOUT)
     assert code == 1
     rows = found(made_up)
-    assert (rows["0001-mend"]["need"], rows["0001-mend"]["narrowed"]) == (NOT_NEEDED, "vllm >=0.11.0,<0.20.0")
-    assert (rows["0002-mend"]["need"], rows["0002-mend"]["narrowed"]) == (NEEDED, None)
+    assert (rows["0001-fix"]["need"], rows["0001-fix"]["narrowed"]) == (NOT_NEEDED, "vllm >=0.11.0,<0.20.0")
+    assert (rows["0002-fix"]["need"], rows["0002-fix"]["narrowed"]) == (NEEDED, None)
     said = [" ".join(line.split()) for line in out.splitlines()]
     at = said.index("on vLLM 0.20.0:")
     assert said[at + 1 : at + 4] == [
-        "no longer needed 0001-mend: every gate is green without it",
+        "no longer needed 0001-fix: every gate is green without it",
         "narrow `Applies-To: vllm >=0.11.0` to `vllm >=0.11.0,<0.20.0`, or drop the patch",
         "needed 0002",
     ]
@@ -134,14 +134,14 @@ def test_a_knockout_says_which_patch_is_needed_and_which_no_longer(made_up: Made
 
 def test_a_patch_that_does_harm(made_up: MadeUp, patchkit: Any) -> None:
     """The series with it is red, without it green."""
-    made_up.scenario("first", "{act: error, without-0001-mend: good}", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    made_up.scenario("first", "{act: error, without-0001-fix: good}", order=1)
+    made_up.scenario("second", "{without-0002-fix: killed}", order=2)
     code, out, _ = patchkit(*KNOCKOUT)
     assert code == 1
     rows = found(made_up)
-    assert rows["0001-mend"]["need"] == HARMFUL
-    assert rows["0001-mend"]["need_why"] == "first is red with it and green without it; every gate is green without it"
-    assert rows["0002-mend"]["need"] == NEEDED  # and first is no witness against it
+    assert rows["0001-fix"]["need"] == HARMFUL
+    assert rows["0001-fix"]["need_why"] == "first is red with it and green without it; every gate is green without it"
+    assert rows["0002-fix"]["need"] == NEEDED  # and first is no witness against it
     assert "the whole series is red already: first" in out
     assert "1 needed, 1 harmful (0001)" in out
 
@@ -150,7 +150,7 @@ def test_a_gate_that_is_red_anyway_catches_nothing(made_up: MadeUp, patchkit: An
     made_up.scenario("first", "{act: error}", order=1)
     made_up.scenario("second", order=2)
     assert patchkit(*KNOCKOUT)[0] == 1
-    row = found(made_up)["0001-mend"]
+    row = found(made_up)["0001-fix"]
     assert (row["caught"], row["need"]) == (False, UNKNOWN)
     assert "first is red with the whole series already" in row["reason"]
 
@@ -159,7 +159,7 @@ def test_with_some_of_the_gates_it_is_not_said_that_a_patch_can_go(made_up: Made
     made_up.scenario("first", order=1)
     made_up.scenario("second", order=2)
     patchkit(*KNOCKOUT, "--only", "first")
-    row = found(made_up)["0001-mend"]
+    row = found(made_up)["0001-fix"]
     assert (row["need"], row["narrowed"]) == (UNKNOWN, None)
     assert row["need_why"] == "the gate that was run is green without it, and 1 gate of the runtime not run"
 
@@ -169,46 +169,46 @@ def test_what_depends_on_a_patch_is_left_out_with_it(
 ) -> None:
     first, second = made_up_project.PATCHES
     monkeypatch.setattr(second, "depends", (first.name,))
-    made_up.scenario("first", "{without-0001-mend-0002-mend: error}", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed, without-0001-mend-0002-mend: killed}", order=2)
+    made_up.scenario("first", "{without-0001-fix-0002-fix: error}", order=1)
+    made_up.scenario("second", "{without-0002-fix: killed, without-0001-fix-0002-fix: killed}", order=2)
     assert patchkit(*KNOCKOUT)[0] == 0
     rows = found(made_up)
-    assert (rows["0001-mend"]["left_with"], rows["0002-mend"]["left_with"]) == (["0002-mend"], [])
-    assert rows["0001-mend"]["need"] == rows["0002-mend"]["need"] == NEEDED
+    assert (rows["0001-fix"]["left_with"], rows["0002-fix"]["left_with"]) == (["0002-fix"], [])
+    assert rows["0001-fix"]["need"] == rows["0002-fix"]["need"] == NEEDED
 
 
 def test_a_patch_that_cannot_be_left_out_is_unknown_and_the_others_are_judged(
     made_up: MadeUp, patchkit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tree(project: Any, runtime: str, release: str, without: Any = ()) -> Any:
-        if [*without] == ["0001-mend"]:
-            raise PatchkitError("0002-mend does not apply: made_up/a.py:3", "redo it")
+        if [*without] == ["0001-fix"]:
+            raise PatchkitError("0002-fix does not apply: made_up/a.py:3", "redo it")
         return made_up_project.made_up_tree(project, runtime, release, without)
 
     monkeypatch.setattr("patchkit.series.patched_tree", tree)
     made_up.scenario("first", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    made_up.scenario("second", "{without-0002-fix: killed}", order=2)
     assert patchkit(*KNOCKOUT)[0] == 1
     rows = found(made_up)
-    assert rows["0001-mend"]["need"] == UNKNOWN
-    assert rows["0001-mend"]["need_why"] == "it cannot be left out: 0002-mend does not apply: made_up/a.py:3"
-    assert (rows["0002-mend"]["need"], rows["0002-mend"]["caught"]) == (NEEDED, True)
+    assert rows["0001-fix"]["need"] == UNKNOWN
+    assert rows["0001-fix"]["need_why"] == "it cannot be left out: 0002-fix does not apply: made_up/a.py:3"
+    assert (rows["0002-fix"]["need"], rows["0002-fix"]["caught"]) == (NEEDED, True)
 
 
 def test_earlier_knockouts_tell_where_the_need_ends(made_up: MadeUp, patchkit: Any) -> None:
     """Needed on 0.21.0 by evidence: so 0.20.0 is no end."""
     made_up.scenario("first", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    made_up.scenario("second", "{without-0002-fix: killed}", order=2)
     record = Evidence(
         kind="knockout",
         release="0.21.0",
         device="cpu",
         runtime=RuntimeUsed(name="made_up", pin="0123456789abcdef"),
-        knockouts=[Knockout(patch="0001-mend", caught=True, need="needed")],
+        knockouts=[Knockout(patch="0001-fix", caught=True, need="needed")],
     )
     folder = made_up.root / "evidence"
     folder.mkdir()
     (folder / "knockout-0.21.0-cpu.json").write_text(to_json(record))
     (folder / "knockout-damaged.json").write_text("{")
     patchkit(*KNOCKOUT)
-    assert found(made_up)["0001-mend"]["narrowed"] == "vllm >0.20.0"
+    assert found(made_up)["0001-fix"]["narrowed"] == "vllm >0.20.0"

@@ -1,4 +1,4 @@
-"""What a runtime adds to a shared scenario: nothing shared is lost, and what is wrong is said in one line."""
+"""What a runtime adds to a shared scenario: nothing shared is lost, and an error is one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import declare
 
@@ -44,15 +44,16 @@ def overlays(draw: st.DrawFn) -> dict[str, Any]:
     return {"extends": "made_up", "parts": parts}
 
 
-def mended(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """The overlay with a whole part wherever the shared scenario has none of that name."""
+def corrected(shared: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """The overlay with a complete part wherever the shared scenario has none of that name."""
     known = {one["name"] for one in shared["parts"]}
     return overlay | {"parts": [one if one["name"] in known else part(**one) for one in overlay["parts"]]}
 
 
+@settings(deadline=None)
 @given(shared_scenarios(), overlays())
 def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
-    overlay = mended(shared, overlay)
+    overlay = corrected(shared, overlay)
     before = deepcopy((shared, overlay))
     merged = merge(shared, read_overlay(overlay, "o.yaml"), "o.yaml")
     assert (shared, overlay) == before, "neither is changed"
@@ -77,9 +78,10 @@ def test_a_merge_loses_nothing_and_says_what_both_say(shared: dict[str, Any], ov
         assert found == [{**one, **more.get("runtime", {})} for one in installs]
 
 
+@settings(deadline=None)
 @given(shared_scenarios(), overlays())
 def test_merging_again_changes_nothing(shared: dict[str, Any], overlay: dict[str, Any]) -> None:
-    read = read_overlay(mended(shared, overlay), "o.yaml")
+    read = read_overlay(corrected(shared, overlay), "o.yaml")
     once = merge(shared, read, "o.yaml")
     known = {one["name"] for one in shared["parts"]}
     again = (

@@ -29,7 +29,7 @@ def test_a_red_gate_is_one_line_and_says_what_it_resembles(pytester: pytest.Pyte
     result.stdout.fnmatch_lines(
         [
             "p: IndexError: index 7 is out of bounds, at step 2 of call 0 (2 requests: *), in made_up/taps.py:61 "
-            "gather (resembles drift 1 (0001-mend))",
+            "gather (resembles drift 1 (0001-fix))",
             "*last words of p*",
             "FAILED *first.yaml::first - p: IndexError: index 7*",
         ]

@@ -1,4 +1,4 @@
-"""The one way from a scenario to a verdict."""
+"""The runner, from a scenario to a verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from patchkit.gates.runner import Runner
 
 
 def runner(workers: int = 2) -> tuple[Runner, list[str]]:
-    """One whose rig says when it was closed."""
+    """A runner whose rig records that it was closed."""
     said: list[str] = []
     rig: Any = SimpleNamespace(workers=workers, close=lambda: said.append("closed"))
     return Runner(rig), said

@@ -134,11 +134,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_worker_is_told_everything_but_what_must_hold() -> None:
-    told = make_part("alive", {"exercised": {"shrinks": 1}}, runtime={"strength": 0.5}, off=True).for_worker()
-    assert "invariants" not in told
-    assert told["runtime"] == [{"strength": 0.5}]
-    assert told["off"] is True
-    assert told["calls"][0]["groups"][0]["prompts"] == {"kind": "random", "count": 1, "tokens": 8}
+    sent = make_part("alive", {"exercised": {"shrinks": 1}}, runtime={"strength": 0.5}, off=True).for_worker()
+    assert "invariants" not in sent
+    assert sent["runtime"] == [{"strength": 0.5}]
+    assert sent["off"] is True
+    assert sent["calls"][0]["groups"][0]["prompts"] == {"kind": "random", "count": 1, "tokens": 8}
     assert make_part("alive", runtime=[{}, {"strength": 1}]).for_worker()["runtime"] == [{}, {"strength": 1}]
 
 

@@ -33,7 +33,7 @@ def test_gate_all_green(made_up: MadeUp, patchkit: Any) -> None:
     assert lines[2].endswith(".patchkit/evidence/gate-0.20.0-cpu.json")
     found = evidence(made_up)
     assert found["command"] == "patchkit gate --vllm 0.20.0"
-    assert found["runtime"]["patches"] == ["0001-mend", "0002-mend"]
+    assert found["runtime"]["patches"] == ["0001-fix", "0002-fix"]
     assert found["versions"]["vllm"] == "0.20.0"
     assert found["hardware"]["cores"] >= 1
     assert [verdict["passed"] for verdict in found["verdicts"]] == [True, True]
@@ -46,9 +46,9 @@ def test_gate_one_red(made_up: MadeUp, patchkit: Any) -> None:
     assert code == 1
     assert "✗ first " in out
     assert "p: IndexError: index 7 is out of bounds, at step 2 of call 0" in out
-    assert "resembles drift 1 (0001-mend)" in out
+    assert "resembles drift 1 (0001-fix)" in out
     assert "1 of 2 gates pass" in out
-    assert evidence(made_up)["verdicts"][0]["resembles"] == "drift 1 (0001-mend)"
+    assert evidence(made_up)["verdicts"][0]["resembles"] == "drift 1 (0001-fix)"
 
 
 def test_gate_json_is_one_document(made_up: MadeUp, patchkit: Any) -> None:
@@ -115,45 +115,45 @@ def test_gate_runs_without_pytest(made_up: MadeUp, patchkit: Any, monkeypatch: p
 
 
 def test_knockout_all_caught(made_up: MadeUp, patchkit: Any) -> None:
-    made_up.scenario("first", "{without-0001-mend: error}", order=1)
-    made_up.scenario("second", "{without-0002-mend: killed}", order=2)
+    made_up.scenario("first", "{without-0001-fix: error}", order=1)
+    made_up.scenario("second", "{without-0002-fix: killed}", order=2)
     code, out, err = patchkit(*KNOCKOUT)
     assert code == 0, out + err
-    assert "✓ without 0001-mend: first goes red" in out
+    assert "✓ without 0001-fix: first goes red" in out
     assert "2 of 2 patches caught" in out
     assert [line.rstrip() for line in out.splitlines() if line.startswith(("nothing", "0001", "0002"))] == [
-        "nothing     ✓  ✓",
-        "0001-mend  [✗] ✓   caught",
-        "0002-mend   ✓ [✗]  caught",
+        "nothing    ✓  ✓",
+        "0001-fix  [✗] ✓   caught",
+        "0002-fix   ✓ [✗]  caught",
     ]
     found = evidence(made_up, "knockout")
     assert [(row["patch"], row["caught"], row["by"]) for row in found["knockouts"]] == [
-        ("0001-mend", True, "first"),
-        ("0002-mend", True, "second"),
+        ("0001-fix", True, "first"),
+        ("0002-fix", True, "second"),
     ]
     assert found["knockouts"][0]["verdicts"]["second"] == {"passed": True, "reason": ""}
 
 
 def test_knockout_not_caught_or_for_another_reason(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first")
-    made_up.scenario("second", "{without-0002-mend: error}")
+    made_up.scenario("second", "{without-0002-fix: error}")
     code, out, _ = patchkit(*KNOCKOUT)
     assert code == 1
-    assert "✗ without 0001-mend: not caught\n    first is green" in out
+    assert "✗ without 0001-fix: not caught\n    first is green" in out
     assert "second is red for another reason than 'killed by SIGKILL': p: IndexError" in out
     assert "0 of 2 patches caught" in out
 
 
 def test_knockout_of_a_series_that_is_red_already(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first", "{act: error}")
-    made_up.scenario("second", "{without-0002-mend: killed}")
+    made_up.scenario("second", "{without-0002-fix: killed}")
     code, out, _ = patchkit(*KNOCKOUT)
     assert code == 1
     assert "the whole series is red already: first" in out
 
 
 def test_knockout_shows_the_place_of_its_evidence_as_it_is(made_up: MadeUp, patchkit: Any) -> None:
-    made_up.scenario("first", "{without-0001-mend: error}")
+    made_up.scenario("first", "{without-0001-fix: error}")
     made_up.scenario("second")
     code, out, err = patchkit(*KNOCKOUT, "--patch", "1", "--evidence", "[/x]/[bold].json")
     assert code == 0, out + err
@@ -162,12 +162,12 @@ def test_knockout_shows_the_place_of_its_evidence_as_it_is(made_up: MadeUp, patc
 
 def test_knockout_of_one_patch(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first")
-    made_up.scenario("second", "{without-0002-mend: killed}")
+    made_up.scenario("second", "{without-0002-fix: killed}")
     assert patchkit(*KNOCKOUT, "--patch", "2")[0] == 0
     assert len(evidence(made_up, "knockout")["knockouts"]) == 1
     code, _, err = patchkit(*KNOCKOUT, "--patch", "9")
     assert code == 2
-    assert err.strip() == "patchkit: no patch '9' is taken for this release; there are 0001-mend, 0002-mend"
+    assert err.strip() == "patchkit: no patch '9' is taken for this release; there are 0001-fix, 0002-fix"
 
 
 def test_knockout_when_the_worker_keeps_dying(made_up: MadeUp, patchkit: Any) -> None:
@@ -218,7 +218,7 @@ def test_bench_sees_the_gates_whose_evidence_went_elsewhere(made_up: MadeUp, pat
 
 
 def test_only_gates_leave_a_copy(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
-    made_up.scenario("first", "{without-0001-mend: error}")
+    made_up.scenario("first", "{without-0001-fix: error}")
     assert patchkit(*KNOCKOUT, "--patch", "1", "--evidence", str(tmp_path / "e.json"))[0] == 0
     assert (tmp_path / "e.json").exists()
     assert not (made_up.root / ".patchkit/evidence").exists()
@@ -229,7 +229,7 @@ def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: An
     made_up.scenario("speed", kind="benchmark")
     assert patchkit(*GATE)[0] == 0
     path = made_up.root / ".patchkit/evidence/gate-0.20.0-cpu.json"
-    path.write_text(path.read_text().replace("0002-mend", "0002-other"))
+    path.write_text(path.read_text().replace("0002-fix", "0002-other"))
     code, _, err = patchkit(*BENCH)
     assert code == 2
     assert "the gates were run on another pin or other patches" in err

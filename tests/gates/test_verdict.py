@@ -16,7 +16,7 @@ from patchkit.gates.verdict import judge
 
 def patch(number: int, *caught_by: tuple[str, str]) -> SimpleNamespace:
     named = [(scenario, re.compile(reason)) for scenario, reason in caught_by]
-    return SimpleNamespace(name=f"{number:04}-mend", drift=number, caught_by=named)
+    return SimpleNamespace(name=f"{number:04}-fix", drift=number, caught_by=named)
 
 
 DEAD = [make_step(number, candidates=0) for number in range(5)]
@@ -34,12 +34,12 @@ def test_the_first_broken_thing_is_the_reason() -> None:
 @pytest.mark.parametrize(
     ("patches", "resembles"),
     [
-        ([patch(4, ("made_up", "candidates 0"))], "drift 4 (0004-mend)"),
-        ([patch(4, ("elsewhere", "candidates 0"))], "drift 4 (0004-mend)"),
-        ([patch(4, ("elsewhere", "candidates 0")), patch(5, ("made_up", "candidates"))], "drift 5 (0005-mend)"),
+        ([patch(4, ("made_up", "candidates 0"))], "drift 4 (0004-fix)"),
+        ([patch(4, ("elsewhere", "candidates 0"))], "drift 4 (0004-fix)"),
+        ([patch(4, ("elsewhere", "candidates 0")), patch(5, ("made_up", "candidates"))], "drift 5 (0005-fix)"),
         (
             [patch(4, ("made_up", "candidates")), patch(5, ("made_up", "0"))],
-            "drift 4 (0004-mend) or drift 5 (0005-mend)",
+            "drift 4 (0004-fix) or drift 5 (0005-fix)",
         ),
         ([patch(4, ("made_up", "IndexError"))], None),
         ([], None),

@@ -16,9 +16,26 @@ WORDS = re.compile(
     r"|[\"'`.]deep\b|\bdeep (tap|row|layer)"
     r"|model.?bank"
     r"|\bloss(es)?(\b|_)"
-    r"|\bgold\b|\bdoctor",  # our own words for reference rows and fault injection, once
+    r"|\bgold\b|\bdoctor",  # replaced everywhere by reference rows and fault injection
     re.IGNORECASE,
 )
+# Replaced by standard terms: reference, fault injection, session, worker client, fix, again, mutant.
+REPLACED = re.compile(
+    r"\b(gold|doctor\w*|sittings?|stations?|clerks?|mend\w*|anew|sabotage\w*|telling|told)\b", re.IGNORECASE
+)
+OURS = ("patchkit/gates", "patchkit/worker", "scenarios", "patches/esamp/gates", "tests/gates")
+
+
+def test_gates_and_worker_use_the_standard_terms() -> None:
+    used = []
+    for folder in OURS:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml") and path != Path(__file__):
+                lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+                used += [
+                    f"{path.relative_to(ROOT)}:{at}: {line.strip()}" for at, line in lines if REPLACED.search(line)
+                ]
+    assert not used, "\n".join(used)
 
 
 def texts() -> list[Path]:

@@ -1,4 +1,4 @@
-"""Run inside an environment: every look of the guards passes what vLLM hands over, and refuses what looks otherwise.
+"""Run inside an environment: every check of the guards accepts what vLLM passes, and refuses anything else.
 
 Usage: ``python shapes_against_values.py CHECKS.py``; says nothing and exits with 0 if that is so.
 """
@@ -32,7 +32,7 @@ def book(owners):
 
 
 def refuses(naming, look, *given):
-    """The look must fail, in one line that names release and symbol."""
+    """The check must fail, in one line that names release and symbol."""
     try:
         look(*given)
     except checks.Drifted as error:
@@ -69,7 +69,7 @@ assert not checks.completes_a_prompt(batch(num_tokens_no_spec=np.array([9, 7, 9]
 
 
 class Norm(torch.nn.Module):
-    """A norm whose return is ``made(x, residual)``."""
+    """A norm that returns ``made(x, residual)``."""
 
     def __init__(self, made):
         super().__init__()

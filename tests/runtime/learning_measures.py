@@ -118,12 +118,12 @@ def a_draw_tells_when_it_was_learnt() -> None:
             look.sampled(None, step)
         return look.figures()
 
-    told = draw(400, 0.5)
-    assert 0.7 < told["explained_variance"] < 0.8 and 384 <= told["tokens_to_learn"] <= 448, told
-    assert 0.2 < told["loss"] < 0.3 and 0.9 < told["running_mean_loss"] < 1.1, told
-    told = draw(400, 2.0)
-    assert told["explained_variance"] < -2 and told["tokens_to_learn"] is None, told
-    assert draw(7, 0.5) == dict.fromkeys(told), "too short to be looked at"
+    seen = draw(400, 0.5)
+    assert 0.7 < seen["explained_variance"] < 0.8 and 384 <= seen["tokens_to_learn"] <= 448, seen
+    assert 0.2 < seen["loss"] < 0.3 and 0.9 < seen["running_mean_loss"] < 1.1, seen
+    seen = draw(400, 2.0)
+    assert seen["explained_variance"] < -2 and seen["tokens_to_learn"] is None, seen
+    assert draw(7, 0.5) == dict.fromkeys(seen), "too short to be looked at"
 
 
 the_gain_is_of_what_was_learnt()

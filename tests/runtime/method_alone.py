@@ -24,7 +24,7 @@ from esamp.method.optimisers import Optimiser  # noqa: E402
 HIDDEN, WIDTH = 12, 5
 CPU = torch.device("cpu")
 FORMS = [Network(HIDDEN, 2, WIDTH, True, False, False), Network(HIDDEN, 1, WIDTH, False, True, True)]
-RULES = [
+OPTIMISERS = [
     Optimiser("adam", 1e-2, 1e-4, 0.0, 0.5),
     Optimiser("adam", 1e-2, 1e-8, 0.0, None),
     Optimiser("adamw", 1e-2, 1e-8, 0.1, None),
@@ -58,25 +58,27 @@ class Autograd(torch.nn.Module):
         return torch.cat([value.detach().flatten() for value in self.values])
 
 
-def torch_optimiser(rule: Optimiser, model: Autograd) -> torch.optim.Optimizer:
-    if rule.name == "sgd":
-        return torch.optim.SGD(model.parameters(), lr=rule.learning_rate)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[rule.name]
-    return kind(model.parameters(), lr=rule.learning_rate, eps=rule.epsilon, weight_decay=rule.weight_decay)
+def torch_optimiser(optimiser: Optimiser, model: Autograd) -> torch.optim.Optimizer:
+    if optimiser.name == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=optimiser.learning_rate)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimiser.name]
+    return kind(
+        model.parameters(), lr=optimiser.learning_rate, eps=optimiser.epsilon, weight_decay=optimiser.weight_decay
+    )
 
 
-def bank_of(form: Network, rule: Optimiser, shared: bool = False, first_only: bool = False, losses=None) -> Bank:
+def bank_of(form: Network, optimiser: Optimiser, shared: bool = False, first_only: bool = False, losses=None) -> Bank:
     first = form.first(3, None, False, 1.0)
     report = [].append if losses is None else losses.append
-    return Bank(form, first, rule, shared, first_only, lambda wanted: None, report)
+    return Bank(form, first, optimiser, shared, first_only, lambda wanted: None, report)
 
 
-def check_learning(form: Network, rule: Optimiser) -> None:
+def check_learning(form: Network, optimiser: Optimiser) -> None:
     """Prompts with unequal and changing numbers of rows learn as each would alone, in torch."""
     generator = torch.Generator().manual_seed(1)
-    bank = bank_of(form, rule)
+    bank = bank_of(form, optimiser)
     models = [Autograd(form, form.first(3, None, False, 1.0)) for _ in range(3)]
-    optimisers = [torch_optimiser(rule, model) for model in models]
+    optimisers = [torch_optimiser(optimiser, model) for model in models]
     for rows in ([0, 0, 0, 1, 2, 2], [2, 0, 0], [1], [0, 1, 0, 1, 2], [2, 2, 1]) * 3:
         source, target = (torch.randn(len(rows), HIDDEN, generator=generator) for _ in range(2))
         grouping = bank.group(rows)
@@ -85,28 +87,28 @@ def check_learning(form: Network, rule: Optimiser) -> None:
         for prompt in sorted(set(rows)):
             mine = [row for row, owner in enumerate(rows) if owner == prompt]
             found = models[prompt](source[mine])
-            assert torch.allclose(predicted[mine], found, atol=1e-5), (form, rule)
+            assert torch.allclose(predicted[mine], found, atol=1e-5), (form, optimiser)
             loss = torch.nn.functional.mse_loss(found, target[mine])
             assert torch.allclose(losses[bank.slots.find(prompt)], loss, rtol=1e-4)
             optimisers[prompt].zero_grad()
             loss.backward()
-            if rule.clip is not None:
-                torch.nn.utils.clip_grad_norm_(models[prompt].parameters(), rule.clip)
+            if optimiser.clip is not None:
+                torch.nn.utils.clip_grad_norm_(models[prompt].parameters(), optimiser.clip)
             optimisers[prompt].step()
-            assert torch.allclose(bank.state(prompt).parameters, models[prompt].flat(), atol=2e-5), (form, rule)
+            assert torch.allclose(bank.state(prompt).parameters, models[prompt].flat(), atol=2e-5), (form, optimiser)
 
 
 def check_shared_and_first_rows() -> None:
-    """One distiller for all prompts; and one row a prompt, whose prediction serves its others."""
+    """One distiller for all prompts; and one row a prompt, with its prediction used for the prompt's other rows."""
     source, target = torch.randn(2, 5, HIDDEN, generator=torch.Generator().manual_seed(2))
     rows = [4, 9, 4, 4, 9]
-    shared = bank_of(FORMS[0], RULES[0], shared=True)
+    shared = bank_of(FORMS[0], OPTIMISERS[0], shared=True)
     grouping = shared.group(rows)
     predicted, seen = shared.predict(source, grouping)
     assert len(shared.slots) == 1 and shared.capacity == 1
     losses = shared.train(seen, target, grouping)
     assert torch.allclose(losses[0], torch.nn.functional.mse_loss(predicted, target), rtol=1e-5)
-    first = bank_of(FORMS[0], RULES[0], first_only=True)
+    first = bank_of(FORMS[0], OPTIMISERS[0], first_only=True)
     grouping = first.group(rows)
     predicted, seen = first.predict(source, grouping)
     assert torch.equal(predicted[[0, 1]][[0, 1, 0, 0, 1]], predicted)
@@ -117,14 +119,14 @@ def check_shared_and_first_rows() -> None:
 
 
 def check_memory() -> None:
-    """The bank holds the prompts in flight, gives back what it does not need; a new prompt starts from the start."""
-    asked: list[int] = []
-    form, rule = FORMS[0], RULES[0]
-    bank = Bank(form, form.first(3, None, False, 0.0), rule, False, False, asked.append, [].append)
+    """The bank holds the prompts in flight, frees what it does not need; a new prompt starts with fresh weights."""
+    requested: list[int] = []
+    form, optimiser = FORMS[0], OPTIMISERS[0]
+    bank = Bank(form, form.first(3, None, False, 0.0), optimiser, False, False, requested.append, [].append)
     bank.group([0])
     assert bank.capacity == 1
     bank.group(list(range(10)))
-    assert bank.capacity == 10 and asked
+    assert bank.capacity == 10 and requested
     before = {prompt: bank.state(prompt).parameters for prompt in range(10)}
     bank.group(list(range(11)))
     assert 11 <= bank.capacity <= 13, "a bank that grows takes a quarter more, no more"
@@ -149,7 +151,7 @@ def check_memory() -> None:
 
 
 class Largest(TorchDispatchMode):
-    """The largest tensor that comes to be under it, in numbers, in new memory."""
+    """Records the largest tensor allocated under it, in numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,21 +169,21 @@ class Largest(TorchDispatchMode):
 
 def check_optimiser_memory() -> None:
     """No step allocates anything of the gradient's size: the peak is what the bank holds."""
-    for rule in RULES:
-        weights, gradient, *moments = (torch.rand(3, 5000) for _ in range(2 + rule.moments))
+    for optimiser in OPTIMISERS:
+        weights, gradient, *moments = (torch.rand(3, 5000) for _ in range(2 + optimiser.moments))
         with Largest() as largest:
-            rule.step(weights, gradient, moments, torch.zeros(3, 1), torch.ones(3, 1))
-        assert largest.numbers < 100, (rule, largest.numbers)
+            optimiser.step(weights, gradient, moments, torch.zeros(3, 1), torch.ones(3, 1))
+        assert largest.numbers < 100, (optimiser, largest.numbers)
 
 
 def check_no_number() -> None:
-    """A gradient that is no number trains nothing; a prediction that is none leaves its row, and says so."""
-    for rule in RULES:
-        weights, gradient, *moments = (torch.rand(2, 40) for _ in range(2 + rule.moments))
+    """A NaN gradient trains nothing; a NaN prediction leaves its row unchanged, and is counted."""
+    for optimiser in OPTIMISERS:
+        weights, gradient, *moments = (torch.rand(2, 40) for _ in range(2 + optimiser.moments))
         gradient[0, 3] = float("nan")
         before = [value.clone() for value in (weights, *moments)]
         steps = torch.zeros(2, 1)
-        rule.step(weights, gradient, moments, steps, torch.ones(2, 1))
+        optimiser.step(weights, gradient, moments, steps, torch.ones(2, 1))
         assert steps.flatten().tolist() == [0, 1]
         for found, expected in zip((weights, *moments), before, strict=True):
             assert torch.equal(found[0], expected[0]) and not torch.equal(found[1], expected[1])
@@ -208,7 +210,7 @@ def check_first_weights() -> None:
     for weights, spread in ((block.gate, 400**-0.5), (block.up, 400**-0.5), (block.down, 300**-0.5)):
         assert abs(weights.std().item() / spread - 1) < 0.01
     assert (block.bias == 0.7).all() and abs(large.first(5, 0.02, False, 0.0)[:9999].std().item() - 0.02) < 1e-3
-    bank = Bank(form, form.first(5, None, True, 0.0), RULES[0], False, False, lambda wanted: None, [].append)
+    bank = Bank(form, form.first(5, None, True, 0.0), OPTIMISERS[0], False, False, lambda wanted: None, [].append)
     source = torch.randn(3, HIDDEN)
     predicted, _ = bank.predict(source, bank.group([0, 0, 1]))
     assert torch.equal(predicted, form.prepare(source)) and torch.allclose(predicted.square().mean(-1), torch.ones(3))
@@ -234,8 +236,8 @@ def check_grouping() -> None:
 
 torch.manual_seed(0)
 for form in FORMS:
-    for rule in RULES:
-        check_learning(form, rule)
+    for optimiser in OPTIMISERS:
+        check_learning(form, optimiser)
 check_shared_and_first_rows()
 check_memory()
 check_optimiser_memory()

@@ -131,12 +131,12 @@ class Batched:
             predicted = torch.stack([out[first_of[prompt]] for prompt, _ in owners]).detach()
         if self.wrong != "untrained" and not (self.wrong == "stops learning" and self.steps > 6):
             self.descend(prompts, gradient)
-        told, losses = prompts, losses.detach()
+        seen, losses = prompts, losses.detach()
         if self.method.shared and rows:  # the loss of all counts as each one's
-            told = list(dict.fromkeys(prompt for prompt, _ in owners))
-            losses = losses.expand(len(told))
+            seen = list(dict.fromkeys(prompt for prompt, _ in owners))
+            losses = losses.expand(len(seen))
         self.last = View(
-            count, owners, self.source, self.index, target.to(dtype), predicted, told, losses,
+            count, owners, self.source, self.index, target.to(dtype), predicted, seen, losses,
             self.state, len(self.state_of), 4 * len(self.state_of) * self.first.numel(),
         )  # fmt: skip
         return predicted
@@ -215,7 +215,7 @@ class Batched:
 
 
 def run(settings, wrong="", dtype=torch.float32, device="cpu", poison=False, spoil=False):
-    """A workload of 30 steps; returns what the probe said of each, and of the pass."""
+    """A workload of 30 steps; returns the probe's report of each, and of the pass."""
     torch.manual_seed(3)
     model = Model(dtype)
     settings = {"width": WIDTH, **settings}
@@ -225,18 +225,18 @@ def run(settings, wrong="", dtype=torch.float32, device="cpu", poison=False, spo
         settings = settings | {"beta": 0.4}
     requests = {}
     engine = SimpleNamespace(runner=SimpleNamespace(requests=requests), model=model, device=device)
-    watcher, told = probe.Probe(runtime, settings, engine), []
+    watcher, seen = probe.Probe(runtime, settings, engine), []
     lives = {(prompt, sample): (prompt * 2, prompt * 2 + 6 + 3 * sample) for prompt in range(8) for sample in range(3)}
     for now in range(30):
-        told.append(step(now, lives, requests, watcher, runtime, model, method, spoil))
+        seen.append(step(now, lives, requests, watcher, runtime, model, method, spoil))
         if poison:
             watcher.poison()
         over = {prompt for prompt in range(8) if max(end for (p, _), (_, end) in lives.items() if p == prompt) == now}
         for prompt in over:
             runtime.release(prompt)
-    json.dumps(told)
+    json.dumps(seen)
     watcher.remove()
-    return told, watcher.end_pass()
+    return seen, watcher.end_pass()
 
 
 @torch.inference_mode()
@@ -287,17 +287,17 @@ def step(now, lives, requests, watcher, runtime, model, method, spoil):
     return {"decode_rows": len(decode), "seen": watcher.end_step()}
 
 
-def first_wrong(told):
-    for number, one in enumerate(told):
+def first_wrong(seen):
+    for number, one in enumerate(seen):
         if one["seen"]["wrong"]:
             return number, one["seen"]["wrong"]
     return None, {}
 
 
-def green(told):
-    number, wrong = first_wrong(told)
+def green(seen):
+    number, wrong = first_wrong(seen)
     assert not wrong, (number, wrong)
-    for one in told:
+    for one in seen:
         compared = one["seen"]["compared"]
         for quantity in ("source", "target", "credited", "predicted", "logits"):
             least = one["decode_rows"]
@@ -313,17 +313,17 @@ RIGHT = [
     {"beta": 0.0},
 ]
 for given in RIGHT:
-    told, observed = run(given, poison=True)
-    green(told)
-    assert told[0]["seen"]["mode"] == "free" and len(observed["learnt"]) == 8
-    told, _ = run(given, device="cuda")  # the device only chooses the mode here
-    green(told)
-    assert told[0]["seen"]["mode"] == "synchronised"
-told, _ = run({}, dtype=torch.bfloat16)
-green(told)
-told, _ = run({}, spoil=True)
-green(told)
-assert sum(one["seen"]["kinds"].get("left", 0) for one in told) == 2
+    seen, observed = run(given, poison=True)
+    green(seen)
+    assert seen[0]["seen"]["mode"] == "free" and len(observed["learnt"]) == 8
+    seen, _ = run(given, device="cuda")  # the device only chooses the mode here
+    green(seen)
+    assert seen[0]["seen"]["mode"] == "synchronised"
+seen, _ = run({}, dtype=torch.bfloat16)
+green(seen)
+seen, _ = run({}, spoil=True)
+green(seen)
+assert sum(one["seen"]["kinds"].get("left", 0) for one in seen) == 2
 
 FEEL = {"clip": 0.05, "learning_rate": 1e-2}  # so that little steps show
 WRONG = {

@@ -149,19 +149,19 @@ def prompts_learn_apart_or_together() -> None:
     prompts = [3, 5, 3, 5, 5]
     source, target = torch.randn(2, 5, HIDDEN)
     method = reference.read_settings({"width": 6})
-    learners = reference.Learners(HIDDEN, method)
+    distillers = reference.Distillers(HIDDEN, method)
     alone = reference.Distiller(HIDDEN, method)
-    losses = learners.train(prompts, source, target)
+    losses = distillers.train(prompts, source, target)
     assert list(losses) == [3, 5] and losses[3] == alone.train(source[[0, 2]], target[[0, 2]])
-    torch.testing.assert_close(learners.predict(prompts, source)[[0, 2]], alone.predict(source[[0, 2]]))
+    torch.testing.assert_close(distillers.predict(prompts, source)[[0, 2]], alone.predict(source[[0, 2]]))
 
-    first = reference.Learners(HIDDEN, reference.read_settings({"width": 6, "rows": "first"}))
+    first = reference.Distillers(HIDDEN, reference.read_settings({"width": 6, "rows": "first"}))
     predicted = first.predict(prompts, source)
     assert torch.equal(predicted[0], predicted[2]) and torch.equal(predicted[1], predicted[4])
     alone = reference.Distiller(HIDDEN, method)
     assert first.train(prompts, source, target)[5] == alone.train(source[1:2], target[1:2])
 
-    shared = reference.Learners(HIDDEN, reference.read_settings({"width": 6, "shared": True}))
+    shared = reference.Distillers(HIDDEN, reference.read_settings({"width": 6, "shared": True}))
     alone = reference.Distiller(HIDDEN, method)
     assert math.isclose(shared.train(prompts, source, target)[0], alone.train(source, target), rel_tol=1e-6)
     assert len(shared.held) == 1

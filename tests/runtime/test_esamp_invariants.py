@@ -1,4 +1,4 @@
-"""What ESamp promises goes red on a run that is changed, for the stated reason; so does a row that was not compared."""
+"""ESamp's invariants go red on a changed run, for the stated reason, and for a row that was not compared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def loss_at(number: int) -> float:
 
 
 def observed(number: int) -> dict[str, Any]:
-    """What the probe says of a faultless step: four rows of two prompts."""
+    """The probe's report of a faultless step: four rows of two prompts."""
     compared = dict.fromkeys(("source", "target", "credited", "predicted", "logits"), ROWS)
     return {
         "compared": compared | {"losses": 2, "state": 4, "bank": 1},

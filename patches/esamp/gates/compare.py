@@ -1,4 +1,4 @@
-"""How far apart are two tensors that should be the same, and how far may they be."""
+"""Distances between tensors that should be equal, and the tolerances for them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 @dataclass(frozen=True)
 class Tolerances:
-    """The largest difference of each quantity that is rounding and no mistake; see ``unlike`` and ``apart``."""
+    """The largest difference of each quantity that rounding explains: see the three functions below."""
 
     predicted: float
     losses: float
@@ -15,12 +15,12 @@ class Tolerances:
     state: float
 
 
-def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+def row_differences(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     """``[rows]``: for each row of two ``[rows, n]``, the root mean square of its numbers' differences.
 
-    Each number is measured by its own size plus the typical (median) one of its row, so that the few enormous numbers
-    that a residual stream has hide nothing. Where both are the same infinity, or no number, they are equal; where only
-    one is, the difference is infinite.
+    Each number is divided by its own size plus the median size of its row, so that the few enormous numbers of a
+    residual stream hide nothing. The same infinity on both sides, or NaN on both, is equal; on one side only, the
+    difference is infinite.
     """
     if found.shape != expected.shape:
         raise ValueError(f"{list(found.shape)} cannot be compared with {list(expected.shape)}")
@@ -30,29 +30,29 @@ def unlike(found: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
     size = expected.abs() + expected.abs().median(dim=1, keepdim=True).values
     difference = (found - expected).abs() / size.clamp_min(1e-30)
     same = (found == expected) | (found.isnan() & expected.isnan())
-    return settled(difference, same).square().mean(1).sqrt()
+    return finite_or_infinite(difference, same).square().mean(1).sqrt()
 
 
-def unlike_logits(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
-    """``[rows]``: the largest difference of a logit by ``size`` ``[rows]``; infinite where other tokens survive."""
+def logit_differences(found: torch.Tensor, expected: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """``[rows]``: the largest difference of a logit, by ``size`` ``[rows]``; infinite where other tokens survive."""
     difference = (found - expected).abs() / size.clamp_min(1e-30).unsqueeze(1)
-    return settled(difference, found == expected).amax(1)
+    return finite_or_infinite(difference, found == expected).amax(1)
 
 
-def settled(difference: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-    """0 where two numbers are the same, and infinite where their difference is no number."""
+def finite_or_infinite(difference: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """The difference with 0 where two numbers are the same, and infinity where it is NaN."""
     return torch.where(same, 0.0, difference.nan_to_num(float("inf"), posinf=float("inf")))
 
 
-def apart(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> float:
-    """How far ``found`` is from ``expected``, by the way from ``start`` to ``expected``; all flat, of one size.
+def relative_distance(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> float:
+    """Distance of ``found`` from ``expected``, relative to that of ``start`` from ``expected``; all flat, of one size.
 
-    By the lengths of the whole: an optimiser that divides by the root of the squares makes a step of full size out of a
-    gradient that is nothing but rounding, so that single numbers may differ by anything.
+    Norms of the whole vectors: an optimiser that divides by the root of the squares makes a full step out of a gradient
+    that is only rounding, so that single numbers may differ by any amount.
     """
     if found.shape != expected.shape:
         return float("inf")
-    # In float64, as the squares of weights that have run away find no room in float32.
+    # In float64: the squares of diverged weights overflow float32.
     found, expected, start = found.double(), expected.double(), start.double()
     same = (found == expected) | (found.isnan() & expected.isnan())
     if same.all():
@@ -65,5 +65,5 @@ def apart(found: torch.Tensor, expected: torch.Tensor, start: torch.Tensor) -> f
 
 
 def number(value: float, digits: int = 4) -> float:
-    """Rounded for the way to the invariants."""
+    """Rounded to significant ``digits``, for JSON."""
     return float(f"{value:.{digits}g}")

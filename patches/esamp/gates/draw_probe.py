@@ -1,7 +1,7 @@
-"""Did the distillers learn in a draw? Looked at every ``EVERY``th step, so that the draw takes no longer for it.
+"""Whether the distillers learn in a draw, measured at every ``EVERY``th step so that the draw is not slowed down.
 
-A look is two passes over the step's rows of hidden states, about as much as one layer norm does; no reference runs.
-What it reads is the runtime's own view, which the gates hold against the worker's cut.
+A measurement is two passes over the step's rows of hidden states, about the work of one layer norm; no reference runs.
+It reads the runtime's own view, which the gates compare with the worker's taps.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 from patchkit_probe.learning import Curve, Running, explained
 
 EVERY = 8
-# Looks that are kept; a quarter of them, the last, makes the explained variance.
+# The last 1/LAST of the measurements make the explained variance.
 LAST = 4
 
 
@@ -24,7 +24,7 @@ class DrawProbe:
         self._trained_on: Counter[int] = Counter()
         self._targets: dict[int, Running] = {}
         self._curve = Curve()
-        self._looks: list[tuple[int, float, float]] = []
+        self._measured: list[tuple[int, float, float]] = []
 
     def sampled(self, sampling: Any, step: Any) -> None:
         """A step's tokens were drawn."""
@@ -38,26 +38,26 @@ class DrawProbe:
         view = self._runtime.view()
         if view is not None and view.count:
             prompts = [owner[0] for owner in view.owners]
-            self._look(view, prompts)
+            self._measure(view, prompts)
             rows = Counter([0] * len(prompts) if self._shared else prompts)
             self._trained_on.update({prompt: count * EVERY for prompt, count in rows.items()})
 
     def figures(self) -> dict[str, float | int | None]:
-        """See ``figures`` in ``runtime.yaml``; None for what could not be told."""
-        last = self._looks[-max(1, len(self._looks) // LAST) :] if self._looks else []
-        rows = sum(look[0] for look in last)
-        error = sum(look[0] * look[1] for look in last) / rows if rows else None
-        mean_error = sum(look[0] * look[2] for look in last) / rows if rows else None
-        told = None if error is None or mean_error is None else explained(error, mean_error)
+        """See ``figures`` in ``runtime.yaml``; None where there is nothing to compute it from."""
+        last = self._measured[-max(1, len(self._measured) // LAST) :] if self._measured else []
+        rows = sum(one[0] for one in last)
+        error = sum(one[0] * one[1] for one in last) / rows if rows else None
+        mean_error = sum(one[0] * one[2] for one in last) / rows if rows else None
+        variance_explained = None if error is None or mean_error is None else explained(error, mean_error)
         return {
-            "explained_variance": told,
+            "explained_variance": variance_explained,
             "tokens_to_learn": self._curve.rows_to_learn(),
             "loss": error,
             "running_mean_loss": mean_error,
         }
 
-    def _look(self, view: Any, prompts: list[int]) -> None:
-        """Errors of the predictions, and of the mean of the prompt's target rows at the looks before."""
+    def _measure(self, view: Any, prompts: list[int]) -> None:
+        """Errors of the predictions, and of the mean of the prompt's target rows measured before."""
         target, predicted = view.target[: view.count].float(), view.predicted[: view.count].float()
         rows_of: dict[int, list[int]] = {}
         for row, prompt in enumerate(prompts):
@@ -72,4 +72,4 @@ class DrawProbe:
             self._curve.add(self._trained_on[0 if self._shared else prompt], len(rows), error, mean_error)
             seen, total, mean_total = seen + len(rows), total + error * len(rows), mean_total + mean_error * len(rows)
         if seen:
-            self._looks.append((int(seen), total / seen, mean_total / seen))
+            self._measured.append((int(seen), total / seen, mean_total / seen))

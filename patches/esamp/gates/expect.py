@@ -1,4 +1,4 @@
-"""What the checks of lifecycle.py and memory.py have in common: calls, and how a refusal must read."""
+"""Helpers of the checks: calls, and how a refusal must read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,35 +8,35 @@ from vllm import SamplingParams
 SAMPLES, TOKENS = 2, 6  # of each prompt, of each sample
 
 
-def holds(true: Any, otherwise: str) -> None:
-    """Object unless it is true."""
+def require(true: Any, otherwise: str) -> None:
+    """Raise AssertionError with ``otherwise`` unless ``true``."""
     if not true:
         raise AssertionError(otherwise)
 
 
-def refused(what: Callable[[], Any], *words: str) -> str:
-    """It must fail in one line of the runtime's that has these words; returns the line."""
+def expect_refusal(what: Callable[[], Any], *words: str) -> str:
+    """Call ``what``, which must fail in one line of the runtime's with these words; returns the line."""
     try:
         what()
     except Exception as error:
         line, kind = str(error), type(error).__name__
         fits = isinstance(error, RuntimeError | ValueError) and "\n" not in line and line.startswith("esamp")
-        holds(fits, f"refused in other words: {kind}: {line}")
+        require(fits, f"refused in other words: {kind}: {line}")
         missing = [word for word in words if word not in line]
-        holds(not missing, f"refused without a word of {missing}: {line}")
+        require(not missing, f"refused without a word of {missing}: {line}")
         return line
     raise AssertionError(f"not refused: nothing said {' … '.join(words)}")
 
 
-def generate(bench: Any, llm: Any, count: int = 3, n: int = SAMPLES) -> int:
-    """Tokens that so many prompts get."""
+def generate(context: Any, llm: Any, count: int = 3, n: int = SAMPLES) -> int:
+    """Number of tokens generated for ``count`` prompts."""
     sampling = SamplingParams(n=n, max_tokens=TOKENS, temperature=0.9, ignore_eos=True)
-    outputs = llm.generate(bench.prompts(count), sampling, use_tqdm=False)
+    outputs = llm.generate(context.prompts(count), sampling, use_tqdm=False)
     return sum(len(sample.token_ids) for output in outputs for sample in output.outputs)
 
 
 class Returned:
-    """Counts the tokens that an engine hands to its caller, also those of a call that is refused in the end."""
+    """Counts the tokens that an engine returns to its caller, including those of a call that is refused later."""
 
     def __init__(self, llm: Any) -> None:
         self.tokens, engine = 0, llm.llm_engine

@@ -1,4 +1,4 @@
-"""What was compared in one step, what was found wrong first, and by how much the worst differed."""
+"""What was compared in one step, the first error of each quantity, and the largest differences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ class Findings:
     def rows(
         self, quantity: str, rows: Sequence[Any], differences: torch.Tensor, most: float | torch.Tensor, what: str
     ) -> None:
-        """Rows of the batch were compared; ``differences`` ``[rows]`` may be ``most`` each, or ``most`` ``[rows]``."""
+        """Rows of the batch were compared; ``differences`` ``[rows]``, at most ``most``: a number or ``[rows]``."""
         self.count(quantity, len(rows))
         if not len(rows):
             return
@@ -36,19 +36,19 @@ class Findings:
             self.fail(quantity, what, difference, **where)
 
     def count(self, quantity: str, number: int) -> None:
-        """So many more of this quantity were compared."""
+        """``number`` more of this quantity were compared."""
         self.compared[quantity] = self.compared.get(quantity, 0) + number
 
     def fail(
         self, quantity: str, what: str, difference: float | None = None, row: Any | None = None, **where: Any
     ) -> None:
-        """Something is not as it must be; the first of each quantity is kept."""
+        """Record an error; only the first of each quantity is kept."""
         if row is not None:
             where = {"row": row.place, "prompt": row.prompt, "sample": row.sample, **where}
-        told = None if difference is None else number(min(difference, 1e30))
-        self.wrong.setdefault(quantity, {"what": what, "difference": told, **where})
+        rounded = None if difference is None else number(min(difference, 1e30))
+        self.wrong.setdefault(quantity, {"what": what, "difference": rounded, **where})
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON; an infinite difference as a very large number."""
         return {
             "compared": self.compared,

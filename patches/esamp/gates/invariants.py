@@ -1,7 +1,7 @@
-"""What ESamp promises, of what the probe saw in the worker; each beside the line that people read when it is broken.
+"""ESamp's invariants on the probe's reports, each beside the line that is reported if it is broken.
 
-No torch here: the probe compares and adds up, and what comes over is numbers. A row that was not compared is not right:
-whichever invariant saw fewer rows than there were decode rows is red.
+No torch here: the probe compares and sums, and reports numbers. A row that was not compared is not right: an invariant
+with fewer rows than there were decode rows is red.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from statistics import mean, median
 from typing import Any
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
-# Of the order in which ``learning.Bin.told`` gives them.
+# In the order of ``learning.Bin.as_list``.
 STEPS, ROWS, ERROR, UNTRAINED_ERROR, MEAN_ERROR, WON, UNTRAINED_WON, PAIRS = range(8)
 STEPS_A_BIN = 16
 KINDS = ("compared", "greedy", "tempered", "filtered", "beside_prefill", "resumed", "prompts", "untouched", "left")
@@ -25,7 +25,7 @@ LOSS_ROUNDING = 1e-4
 
 
 def observed(run: Run) -> Iterator[tuple[Step, dict[str, Any]] | Broken]:
-    """The steps with the runtime and what the probe said of them; or why there is nothing to judge by."""
+    """The steps with the runtime and the probe's report of each; or why there is nothing to judge."""
     if not run.decoding:
         yield Broken("no decode step with the runtime was seen")
         return
@@ -72,28 +72,28 @@ def sentence(quantity: str, wrong: dict[str, Any]) -> str:
     """``predicted: row 3 (prompt 1 sample 0): the prediction is not the reference's, off by 0.02``."""
     where = ""
     if wrong.get("row") is not None:
-        where = f"row {wrong['row']} ({whose(wrong.get('prompt'), wrong.get('sample'))}): "
+        where = f"row {wrong['row']} ({owner_name(wrong.get('prompt'), wrong.get('sample'))}): "
     elif wrong.get("prompt") is not None:
         where = f"prompt {wrong['prompt']}: "
     by = f", off by {wrong['difference']:.3g}" if wrong.get("difference") is not None else ""
-    found = f", to {whose(*wrong['found'])}" if wrong.get("found") else ""
+    found = f", to {owner_name(*wrong['found'])}" if wrong.get("found") else ""
     return f"{quantity}: {where}{wrong['what']}{found}{by}"
 
 
-def whose(prompt: Any, sample: Any) -> str:
+def owner_name(prompt: Any, sample: Any) -> str:
     """``prompt 1 sample 0``."""
     if prompt is None:
         return "nobody's"
     return f"prompt {prompt}" if sample is None else f"prompt {prompt} sample {sample}"
 
 
-@invariant(tells=(tell_count(50, "reference_rows", "{} rows equal the engine's own"),))
+@invariant(clauses=(count_clause(50, "reference_rows", "{} rows equal the engine's own"),))
 def rows(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
-    """Captured source and target rows are those that the worker cut out of the engine itself, bit for bit."""
+    """Captured source and target rows equal those that the worker taps from the engine itself, bit for bit."""
     yield from compared(run, figures, "reference_rows", "source", "target")
 
 
-@invariant(tells=(tell_count(56, "credited_rows", "{} rows credited"),))
+@invariant(clauses=(count_clause(56, "credited_rows", "{} rows credited"),))
 def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every decode row belongs to the prompt and the sample that it came from."""
     for step in run.decoding:
@@ -104,7 +104,7 @@ def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     yield from compared(run, figures, "credited_rows", "credited")
 
 
-@invariant(tells=(tell_count(51, "predicted_rows", "{} predictions equal the reference's"),))
+@invariant(clauses=(count_clause(51, "predicted_rows", "{} predictions equal the reference's"),))
 def predicted(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every row's prediction is the reference's, within the tolerance of the type."""
     yield from compared(run, figures, "predicted_rows", "predicted")
@@ -174,7 +174,7 @@ class Intervened(Params, frozen=True):
         self.at_least(0, *KINDS[1:])
 
 
-@invariant(params=Intervened, tells=(tell_count(52, "intervened_rows", "{} rows of logits equal the reference's"),))
+@invariant(params=Intervened, clauses=(count_clause(52, "intervened_rows", "{} rows of logits equal the reference's"),))
 def intervened(run: Run, params: Intervened, figures: Figures) -> Iterator[Broken]:
     """Every decode row draws from the reference's logits, and every other row from the model's, bit for bit."""
     totals = dict.fromkeys(KINDS, 0)
@@ -241,7 +241,7 @@ def moved(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
 
 
 def counted_in(run: Run, step: Step, counter: str, before: dict[str, float]) -> float:
-    """A counter over this step; the worker tells those that may be ``any`` as they stand, since the install."""
+    """A counter over this step; the worker reports those that may be ``any`` as totals since the install."""
     if run.counters[counter].must_be != "any" or before.get("pass") != pass_number(step):
         return step.of(counter)
     return step.of(counter) - before[counter]
@@ -255,7 +255,7 @@ def pass_number(step: Step) -> float:
 class Bank(Params, frozen=True):
     """``prompts``: so many distillers must have been held at once, at least.
 
-    ``alone``: for so many distillers there may be room at most where one is left that came when low places were free.
+    ``alone``: maximum capacity, in distillers, when one is left that came while low slots were free.
     """
 
     prompts: int = 1
@@ -267,7 +267,7 @@ class Bank(Params, frozen=True):
 
 @invariant(params=Bank)
 def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
-    """As many distillers as prompts in flight need, and memory for them and not much more."""
+    """The distillers that prompts in flight need, and memory for them and not much more."""
     most = most_bytes = 0
     last: dict[str, Any] = {}
     for one in observed(run):
@@ -281,10 +281,10 @@ def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
             return
         held = seen["bank"]
         most, most_bytes, last = max(most, held["distillers"]), max(most_bytes, held["bytes"]), held
-    if params.alone is not None and not (last.get("distillers") == 1 and last["room"] <= params.alone):
+    if params.alone is not None and not (last.get("distillers") == 1 and last["capacity"] <= params.alone):
         yield Broken(
-            f"bank: at the end {last.get('distillers')} distillers are held in room for {last.get('room')}, "
-            f"one in room for {params.alone} at most is due"
+            f"bank: at the end {last.get('distillers')} distillers are held with capacity for {last.get('capacity')}, "
+            f"one with capacity for {params.alone} at most is due"
         )
     figures["most_distillers"], figures["bank_bytes"] = most, most_bytes
     if most < params.prompts:
@@ -292,7 +292,7 @@ def bank(run: Run, params: Bank, figures: Figures) -> Iterator[Broken]:
 
 
 class Learning(Params, frozen=True):
-    """``fall``: by which part the loss against identity must fall from the first quarter of the steps to the last."""
+    """``fall``: share by which the loss against identity must fall from the first quarter of the steps to the last."""
 
     fall: float = 0.1
     min_steps: int = 16
@@ -357,7 +357,7 @@ class Learnt(Params, frozen=True):
 
 @invariant(params=Learnt)
 def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
-    """The later losses are well below an untrained copy's, and predictions tell one row's target from another's."""
+    """Later losses are well below an untrained copy's, and predictions distinguish one row's target from another's."""
     prompts = [sums for done in run.passes("patched") for sums in learnt_of(done.observed, params.after)]
     judged = [sums for sums in prompts if sums[PAIRS] >= params.pairs]
     if len(judged) < params.prompts:
@@ -389,13 +389,13 @@ def learnt(run: Run, params: Learnt, figures: Figures) -> Iterator[Broken]:
 
 
 def gain_of(sums: list[float]) -> float:
-    """The share of pairs that an untrained copy leaves unmatched and that are matched: 0 if nothing is learnt."""
+    """The share of pairs matched of those that an untrained copy leaves unmatched: 0 if nothing is learnt."""
     untrained = max(sums[UNTRAINED_WON] / sums[PAIRS], 0.5)
     return (sums[WON] / sums[PAIRS] - untrained) / (1 - untrained) if untrained < 1 else 0.0
 
 
 def learnt_of(seen: dict[str, Any] | None, after: int) -> Iterator[list[float]]:
-    """For each prompt of a pass, its sums over the bins behind ``after`` steps."""
+    """For each prompt of a pass, its sums over the bins after ``after`` steps."""
     for bins in ((seen or {}).get("learnt") or {}).values():
         later = bins[after // STEPS_A_BIN :]
         if later:

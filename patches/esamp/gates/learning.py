@@ -23,7 +23,7 @@ class Running:
         self._squares: torch.Tensor | None = None
 
     def add(self, rows: torch.Tensor) -> None:
-        """Take in ``[rows, hidden]``; rows with a number that is not finite are left out."""
+        """Take in ``[rows, hidden]``; rows with a number that is not finite are ignored."""
         rows = rows.double()
         rows = rows[torch.isfinite(rows).all(1)]
         if not len(rows):
@@ -32,9 +32,9 @@ class Running:
             self._mean, self._squares = torch.zeros_like(rows[0]), torch.zeros_like(rows[0])
         # Chan's formula: two sets of rows, each with its own mean and sum of squares, become one.
         mean, total = rows.mean(0), self.count + len(rows)
-        apart = mean - self._mean
-        self._squares += (rows - mean).square().sum(0) + apart.square() * (self.count * len(rows) / total)
-        self._mean = self._mean + apart * (len(rows) / total)
+        shift = mean - self._mean
+        self._squares += (rows - mean).square().sum(0) + shift.square() * (self.count * len(rows) / total)
+        self._mean = self._mean + shift * (len(rows) / total)
         self.count = total
 
     def error(self, rows: torch.Tensor) -> float | None:
@@ -70,7 +70,7 @@ def matched_pairs(predicted: torch.Tensor, target: torch.Tensor, deviation: torc
 
 @dataclass
 class Bin:
-    """What was seen of one prompt over ``STEPS_A_BIN`` of its steps, in sums."""
+    """Sums over ``STEPS_A_BIN`` steps of one prompt."""
 
     steps: int = 0
     rows: int = 0
@@ -81,8 +81,8 @@ class Bin:
     untrained_won: float = 0.0
     pairs: int = 0
 
-    def told(self) -> list[float]:
-        """In the order of the fields, rounded for the way to the invariants."""
+    def as_list(self) -> list[float]:
+        """In the order of the fields, rounded for JSON."""
         sums = (self.error, self.untrained_error, self.mean_error, self.won, self.untrained_won)
         return [self.steps, self.rows, *(float(f"{value:.6g}") for value in sums), self.pairs]
 
@@ -150,7 +150,7 @@ class Curve:
         return None if learnt_from is None else learnt_from * self._rows_a_bin
 
     def _halve(self, place: int) -> None:
-        """Make every bin twice as wide until ``place`` finds room."""
+        """Make every bin twice as wide until ``place`` is below ``CURVE_BINS``."""
         while place >= CURVE_BINS:
             for sums in (self._error, self._mean_error):
                 padded = sums + [0.0] * (len(sums) % 2)

@@ -1,22 +1,22 @@
-"""Checks: the method by itself, on rows that no model makes.
+"""Checks of the method by itself, on rows that no model produces.
 
-A model's rows have one size, and hide what only matters on others: the constant under a root, an epsilon beside a
-gradient that is nearly nothing, a prediction of which a single number is none.
+A model's rows have one magnitude, and hide what only matters at others: the constant under a root, an epsilon beside a
+tiny gradient, a prediction with a single NaN.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from patchkit_probe.compare import Tolerances, apart, unlike, unlike_logits
-from patchkit_probe.expect import generate, holds
-from patchkit_probe.reference import Learners, Method, intervene, read_settings
+from patchkit_probe.compare import Tolerances, logit_differences, relative_distance, row_differences
+from patchkit_probe.expect import generate, require
+from patchkit_probe.reference import Distillers, Method, intervene, read_settings
 
 # Sound runs on the CPU reached 1.2e-7, 1e-6, 5e-8 and 4e-5; CUDA sums in another order.
 TOLERANCES = Tolerances(predicted=1e-5, losses=1e-5, logits=1e-6, state=2e-3)
 SIZES = (1e-4, 1e-3, 3e-2, 1.0, 1e2)  # of the numbers in a row: a prompt's rows have one of them
 STEPS, SPOILED_STEP = 4, 2
-FIRST_PROMPT = 1 << 20  # the engine gives none such a number
+FIRST_PROMPT = 1 << 20  # the engine never uses such a number
 SETTINGS: tuple[dict[str, Any], ...] = (
     {"preset": "paper"},
     {"preset": "release"},
@@ -28,19 +28,19 @@ BETAS = (0.0, 0.25, 1.5)
 CHUNKS = (None, 1, 3)
 
 
-def learns_from_rows_of_any_size(bench: Any) -> None:
+def learns_from_rows_of_any_size(context: Any) -> None:
     """Prompts with unequal numbers of rows, of sizes far apart; the rows of one are spoiled in one step."""
-    llm = bench.engine()
-    hidden, device = llm.llm_engine.model_config.get_hidden_size(), torch.device(bench.device)
+    llm = context.engine()
+    hidden, device = llm.llm_engine.model_config.get_hidden_size(), torch.device(context.device)
     for settings in ({"width": 24, **one} for one in SETTINGS):
-        runtime = bench.install(**settings)
-        generate(bench, llm, 1)  # binds it: there is a bank
+        runtime = context.install(**settings)
+        generate(context, llm, 1)  # binds it: there is a bank
         method = read_settings(settings)
-        learners = Learners(hidden, method, device)
+        distillers = Distillers(hidden, method, device)
         with torch.inference_mode():
             for step, (prompts, source, target) in enumerate(made_up_steps(hidden, device)):
-                for broken in held_to_reference(runtime.bank, learners, method, prompts, source, target):
-                    holds(False, f"{settings}, step {step}: {broken}")
+                for broken in reference_differences(runtime.bank, distillers, method, prompts, source, target):
+                    require(False, f"{settings}, step {step}: {broken}")
         runtime.uninstall()
 
 
@@ -58,61 +58,63 @@ def made_up_steps(hidden: int, device: torch.device) -> Iterator[tuple[list[int]
         yield [FIRST_PROMPT + kind for kind in kinds], source.to(device), target.to(device)
 
 
-def held_to_reference(
-    bank: Any, learners: Learners, method: Method, prompts: list[int], source: torch.Tensor, target: torch.Tensor
+def reference_differences(
+    bank: Any, distillers: Distillers, method: Method, prompts: list[int], source: torch.Tensor, target: torch.Tensor
 ) -> Iterator[str]:
-    """What a step of the bank does otherwise than the reference does from the bank's own state of before."""
+    """How a step of the bank differs from the reference's step from the same state."""
     grouping = bank.group(prompts)
     before = {prompt: bank.state(prompt) for prompt in dict.fromkeys(prompts)}
     for prompt, start in before.items():
-        if not start.steps and apart(start.parameters, learners.of(prompt).state().parameters, 0 * start.parameters):
+        if not start.steps and relative_distance(
+            start.parameters, distillers.of(prompt).state().parameters, 0 * start.parameters
+        ):
             yield f"prompt {prompt - FIRST_PROMPT}: its first weights are not the reference's"
-        learners.of(prompt).load(start)
+        distillers.of(prompt).load(start)
     predicted, seen = bank.predict(source, grouping)
-    off = unlike(predicted, learners.predict(prompts, source)).max().item()
+    off = row_differences(predicted, distillers.predict(prompts, source)).max().item()
     if off > TOLERANCES.predicted:
         yield f"a prediction is off by {off:.1e} of its size"
     losses = bank.train(seen, target, grouping)
-    expected = learners.train(prompts, source, target)
+    expected = distillers.train(prompts, source, target)
     for prompt, start in before.items():
         loss, right = losses[bank.slots.find(prompt)].item(), expected[0 if method.shared else prompt]
         if abs(loss - right) > TOLERANCES.losses * abs(right):
             yield f"prompt {prompt - FIRST_PROMPT}: the loss is {loss:.6g}, not {right:.6g}"
-        found, reference = bank.state(prompt), learners.of(prompt).state()
+        found, reference = bank.state(prompt), distillers.of(prompt).state()
         if found.steps != reference.steps:
             yield f"prompt {prompt - FIRST_PROMPT}: {found.steps} steps are counted, not {reference.steps}"
         for name in ("parameters", "mean", "square"):
             values = [getattr(one, name) for one in (found, reference, start)]
-            off = apart(*values) if values[1] is not None and values[0] is not None else 0.0
+            off = relative_distance(*values) if values[1] is not None and values[0] is not None else 0.0
             if off > TOLERANCES.state:
                 yield f"prompt {prompt - FIRST_PROMPT}: {name} went {off:.1e} of the way beside the reference's"
 
 
-def moves_rows_of_any_kind(bench: Any) -> None:
-    """Predictions of which some numbers are none, tokens filtered, requests without a decode row, chunks, no heat."""
-    bench.install()  # puts the runtime on the path
+def moves_rows_of_any_kind(context: Any) -> None:
+    """Predictions with NaN or infinity, filtered tokens, requests without a decode row, chunks, no temperature."""
+    context.install()  # puts the runtime on the path
     from esamp.method.intervention import intervene as moved_by_runtime
 
-    device = torch.device(bench.device)
+    device = torch.device(context.device)
     for beta in BETAS:
         for chunk in CHUNKS:
-            for heated in (True, False):
-                logits, rows, heat, predicted = made_up_logits(device)
+            for tempered in (True, False):
+                logits, rows, temperatures, predicted = made_up_logits(device)
                 expected = logits.clone()
-                method = read_settings({"beta": beta, "tempered": heated})
+                method = read_settings({"beta": beta, "tempered": tempered})
                 filtered = expected.index_select(0, rows)
-                after, left = intervene(filtered, predicted, heat[rows], method, lambda them: them)
+                after, left = intervene(filtered, predicted, temperatures[rows], method, lambda them: them)
                 expected.index_copy_(0, rows, after)
                 alive = filtered.isfinite()
-                given = heat if heated else None
+                given = temperatures if tempered else None
                 moved = moved_by_runtime(logits, rows, given, beta, lambda part: predicted[part], chunk)  # noqa: B023
                 size = torch.where(expected.isfinite(), expected, 0.0).abs().amax(1)
-                off = unlike_logits(logits, expected, size).max().item()
-                said = f"beta {beta}, {chunk or 'all'} rows at once, {'with' if heated else 'without'} temperatures"
-                holds(off <= TOLERANCES.logits, f"{said}: a logit is off by {off:.1e} of the largest")
+                off = logit_differences(logits, expected, size).max().item()
+                said = f"beta {beta}, {chunk or 'all'} rows at once, {'with' if tempered else 'without'} temperatures"
+                require(off <= TOLERANCES.logits, f"{said}: a logit is off by {off:.1e} of the largest")
                 counts = [int(count) for count in moved]
                 right = [int(alive.sum()), int((after != filtered).sum()), int((~left).sum())]
-                holds(counts == right, f"{said}: candidates, changed and rows are {counts}, not {right}")
+                require(counts == right, f"{said}: candidates, changed and rows are {counts}, not {right}")
 
 
 def made_up_logits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -120,14 +122,14 @@ def made_up_logits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, to
     generator = torch.Generator().manual_seed(6)
     logits = 8 * torch.randn(9, 50, generator=generator)
     logits[torch.rand(9, 50, generator=generator) < 0.6] = float("-inf")
-    logits[:, 7] = 3.0  # no row is filtered whole
+    logits[:, 7] = 3.0  # no row is filtered out completely
     rows = torch.tensor([6, 0, 3, 8, 1, 4, 7])
     predicted = 8 * torch.randn(len(rows), 50, generator=generator)
     for row, number in ((1, float("nan")), (2, float("inf")), (4, float("-inf"))):
         predicted[row, 7 + row] = number
     predicted[5] = float("nan")
-    heat = torch.rand(9, generator=generator) + 0.3
-    return logits.to(device), rows.to(device), heat.to(device), predicted.to(device)
+    temperatures = torch.rand(9, generator=generator) + 0.3
+    return logits.to(device), rows.to(device), temperatures.to(device), predicted.to(device)
 
 
 checks = [learns_from_rows_of_any_size, moves_rows_of_any_kind]

@@ -1,12 +1,12 @@
-"""Holds the runtime to the reference, at every step and for every decode row, in the worker.
+"""Compares the runtime with the reference in the worker, at every step and for every decode row.
 
-The worker's own cut of the engine goes into the reference; what the reference makes of it is held against what the
-runtime shows (``view()``) and against the logits that tokens were really drawn from.
+The reference gets the rows that the worker itself taps from the engine. Its results are compared with what the runtime
+shows (``view()``) and with the logits that tokens were actually drawn from.
 
 Two modes. In float32 on the CPU the reference runs free: it learns by itself from the first step on, and must agree
-for the whole run. Elsewhere rounding feeds back through training, and two right implementations part after some steps:
-there the reference is synchronised, which means that for each step it takes the state that the runtime had before it,
-makes this one step itself, and both the runtime's prediction and its state after the step must agree.
+for the whole run. Elsewhere rounding feeds back through training, and two correct implementations diverge after some
+steps: there the reference is synchronised. For each step it loads the state that the runtime had before the step, makes
+this one step itself, and both the runtime's prediction and its state after the step must agree.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from patchkit_probe.compare import Tolerances, apart, number, unlike, unlike_logits
-from patchkit_probe.cut import Cut
+from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
 from patchkit_probe.draw_probe import DrawProbe
 from patchkit_probe.findings import Findings
 from patchkit_probe.learning import Progress
-from patchkit_probe.reference import Distiller, Learners, Method, State, intervene, read_settings, rows_of
+from patchkit_probe.reference import Distiller, Distillers, Method, State, intervene, read_settings, rows_of
+from patchkit_probe.taps import TapHook
 
 __all__ = ["DrawProbe", "Probe"]
 
@@ -36,16 +36,16 @@ SYNCHRONISED = {
     torch.bfloat16: Tolerances(predicted=1e-5, losses=5e-6, logits=5e-3, state=1e-3),
     torch.float16: Tolerances(predicted=1e-5, losses=5e-6, logits=1e-3, state=1e-3),
 }
-# Past every batch that an engine of the gates' size can have.
+# Larger than any batch of an engine of the gates' size.
 POISON_ROW = 1 << 20
-# Rows that are read out at once: at a vocabulary of 150,000 they are 40 MB.
+# Rows read out at once: at a vocabulary of 150,000 they are 40 MB.
 READOUT_ROWS = 64
-# The bank may have room for so many times the distillers that were in flight at once, and one more.
+# The bank's capacity may be so many times the most distillers in flight at once, and one more.
 BANK_ROUNDING = 1.25
 # Of float32: weights and gradient, and two moments.
 BYTES_A_NUMBER = {"adam": 16, "adamw": 16, "sgd": 8}
 # Steps after the last request of a prompt was seen in which its distiller may still be held. The runtime hears of the
-# end of a request with the next step; and samples that wait for a free place are nowhere to be seen from here.
+# end of a request with the next step; and samples that wait for a free slot are not visible here.
 GRACE = 8
 
 
@@ -67,12 +67,12 @@ class Probe:
     def __init__(self, runtime: Any, settings: dict[str, Any], engine: Any) -> None:
         self._runtime, self._engine = runtime, engine
         self._method = read_settings(settings)
-        self._source = Cut(engine.model, self._method.source)
-        self._target = None if self._method.target == "lm_head" else Cut(engine.model, self._method.target)
+        self._source = TapHook(engine.model, self._method.source)
+        self._target = None if self._method.target == "lm_head" else TapHook(engine.model, self._method.target)
         dtype = next(engine.model.parameters()).dtype
         self._free = torch.device(engine.device).type == "cpu" and dtype == torch.float32
         self._tolerances = FREE if self._free else SYNCHRONISED[dtype]
-        self._referee: Referee | None = None
+        self._reference: ReferenceRun | None = None
         self._requests = Requests(engine.runner)
         self._most = 0
         self._step: Any = None
@@ -85,11 +85,11 @@ class Probe:
             cut.begin(lambda: [row.last for row in step.rows if row.decode])
 
     def sampled(self, sampling: Any) -> None:
-        """Tokens were drawn; kept until the step is over, as the runtime may still be at work on it."""
+        """Tokens were drawn; kept until the step is over, since the runtime may still be working on it."""
         self._sampling = sampling
 
     def end_step(self) -> dict[str, Any] | None:
-        """Compare everything; returns what was seen, as JSON."""
+        """Compare everything; returns the findings as JSON."""
         if self._step is None:
             return None
         step, sampling, self._step, self._sampling = self._step, self._sampling, None, None
@@ -100,22 +100,22 @@ class Probe:
         ]
         decode = [place for place in places if place.decode]
         self._requests.take(places)
-        told: dict[str, Any] = {"rows": len(decode), "mode": "free" if self._free else "synchronised"}
+        seen: dict[str, Any] = {"rows": len(decode), "mode": "free" if self._free else "synchronised"}
         source, target = self._rows(decode, sampling)
         predicted: torch.Tensor | None = None
         self._check_view(findings, view, decode, source, target)
         if decode and source is not None and target is not None and all(row.prompt is not None for row in decode):
-            if self._referee is None:
-                self._referee = Referee(self._method, source, self._free, self._tolerances)
-            predicted = self._referee.step(findings, view, decode, source, target)
-            told |= self._referee.told
+            if self._reference is None:
+                self._reference = ReferenceRun(self._method, source, self._free, self._tolerances)
+            predicted = self._reference.step(findings, view, decode, source, target)
+            seen |= self._reference.figures
         if sampling is not None and sampling.after is not None:
-            told |= self._check_logits(findings, places, predicted, sampling)
-        told["bank"] = self._check_bank(findings, view, decode)
-        return told | findings.told()
+            seen |= self._check_logits(findings, places, predicted, sampling)
+        seen["bank"] = self._check_bank(findings, view, decode)
+        return seen | findings.as_json()
 
     def poison(self) -> None:
-        """Make a later read of anything behind the rows in use show: NaN rows, row numbers past every batch."""
+        """Make any later read beyond the rows in use visible: NaN rows, row numbers beyond any batch."""
         view = self._runtime.view()
         if view is None:
             return
@@ -125,11 +125,12 @@ class Probe:
                 buffer[view.count :] = float("nan")
 
     def end_pass(self) -> dict[str, Any] | None:
-        """How each prompt's distiller learnt, in bins of steps; see ``learning.Bin``."""
-        if self._referee is None:
+        """How each prompt's distiller learned, in bins of steps; see ``learning.Bin``."""
+        if self._reference is None:
             return None
         learnt = {
-            str(prompt): [one.told() for one in progress.bins] for prompt, progress in self._referee.progress.items()
+            str(prompt): [one.as_list() for one in progress.bins]
+            for prompt, progress in self._reference.progress.items()
         }
         return {"learnt": learnt}
 
@@ -154,7 +155,7 @@ class Probe:
         source: torch.Tensor | None,
         target: torch.Tensor | None,
     ) -> None:
-        """Captured rows and their owners, against the worker's; bit for bit."""
+        """Compare captured rows and their owners with the worker's, bit for bit."""
         count = 0 if view is None else view.count
         if count != len(decode):
             findings.fail("source", f"{count} rows captured, the worker counted {len(decode)} decode rows")
@@ -165,7 +166,7 @@ class Probe:
             if expected is None:
                 findings.fail(name, "the worker saw no row to compare with")
                 continue
-            same = unlike(found[: len(both)], expected[: len(both)].to(found.dtype))
+            same = row_differences(found[: len(both)], expected[: len(both)].to(found.dtype))
             findings.rows(name, both, same, 0.0, f"the {name} row is not the layer's own")
         numbers = view.index[: len(both)].tolist()
         for row, found in zip(both, numbers, strict=True):
@@ -180,14 +181,14 @@ class Probe:
     def _check_logits(
         self, findings: Findings, places: list[Place], predicted: torch.Tensor | None, sampling: Any
     ) -> dict[str, Any]:
-        """The logits drawn from: pushed away where a row decodes, bit for bit the filtered ones where it does not."""
+        """Compare the logits drawn from: pushed away for a decode row, for others exactly the filtered ones."""
         kinds: Counter[str] = Counter()
         candidates = moved = 0
         decode = [place for place in places if place.decode]
         others = [place for place in places if not place.decode]
         for rows in split(others, READOUT_ROWS):
             at = [row.place for row in rows]
-            same = unlike_logits(sampling.after[at], sampling.filtered[at], sampling.filtered[at][:, 0] * 0 + 1)
+            same = logit_differences(sampling.after[at], sampling.filtered[at], sampling.filtered[at][:, 0] * 0 + 1)
             findings.rows("logits", rows, same, 0.0, "a row that does not decode was changed")
         if predicted is None:
             if decode:
@@ -201,7 +202,7 @@ class Probe:
                 filtered, predicted[start : start + len(rows)], sampling.temperature[at], self._method, self._readout
             )
             size = logit_size(filtered, expected)
-            difference = unlike_logits(after, expected, size)
+            difference = logit_differences(after, expected, size)
             most = torch.where(left | (self._method.beta == 0), 0.0, self._tolerances.logits)
             findings.rows("logits", rows, difference, most, "logits are not (1 + beta) * model's - beta * prediction's")
             kinds["left"] += int(left.sum())
@@ -229,7 +230,7 @@ class Probe:
             return model.logits_processor(model.lm_head, rows.to(next(model.parameters()).dtype))
 
     def _check_bank(self, findings: Findings, view: Any, decode: list[Place]) -> dict[str, Any]:
-        """As many distillers as prompts in flight need, and no more."""
+        """The bank holds the distillers that prompts in flight need, and no more."""
         held = 0 if view is None else view.distillers
         least, most = len({row.prompt for row in decode}), self._requests.prompts_in_flight()
         if self._method.shared:
@@ -242,29 +243,29 @@ class Probe:
         self._most = max(self._most, most)
         taken = 0 if view is None else int(view.bytes)
         each = 0
-        if self._referee is not None and self._referee.numbers:
-            each = self._referee.numbers * BYTES_A_NUMBER[self._method.optimiser]
-            room = int(self._most * BANK_ROUNDING + 1) * each
+        if self._reference is not None and self._reference.numbers:
+            each = self._reference.numbers * BYTES_A_NUMBER[self._method.optimiser]
+            limit = int(self._most * BANK_ROUNDING + 1) * each
             if not held and taken:
                 findings.fail("bank", f"{taken:,} bytes for no distiller")
-            if not held * self._referee.numbers * 4 <= taken <= room:
-                findings.fail("bank", f"{taken:,} bytes for {held} distillers, at most {room:,} for those in flight")
-        return {"distillers": held, "most": most, "bytes": taken, "room": taken // each if each else 0}
+            if not held * self._reference.numbers * 4 <= taken <= limit:
+                findings.fail("bank", f"{taken:,} bytes for {held} distillers, at most {limit:,} for those in flight")
+        return {"distillers": held, "most": most, "bytes": taken, "capacity": taken // each if each else 0}
 
 
-class Referee:
-    """The reference's side of each step, in one of the two modes."""
+class ReferenceRun:
+    """The reference's computation of each step, in one of the two modes."""
 
     def __init__(self, method: Method, source: torch.Tensor, free: bool, tolerances: Tolerances) -> None:
         hidden, device = source.shape[1], source.device
         self._method, self._free, self._tolerances = method, free, tolerances
-        self._learners = Learners(hidden, method, device)
+        self._distillers = Distillers(hidden, method, device)
         self._untrained = Distiller(hidden, method, device)
         self._first = self._untrained.state()
         self.numbers = self._first.parameters.numel()
         self._before: dict[int, State] = {}
         self.progress: dict[int, Progress] = {}
-        self.told: dict[str, Any] = {}
+        self.figures: dict[str, Any] = {}
         self._turn = 0
 
     def step(
@@ -275,24 +276,24 @@ class Referee:
         keys = [0] if self._method.shared else list(dict.fromkeys(prompts))
         if not self._free:
             for key in keys:
-                self._learners.of(key).load(self._before.get(key, self._first))
-        predicted = self._learners.predict(prompts, source)
-        losses = self._learners.train(prompts, source, target)
+                self._distillers.of(key).load(self._before.get(key, self._first))
+        predicted = self._distillers.predict(prompts, source)
+        losses = self._distillers.train(prompts, source, target)
         if view is not None:
             self._check_predicted(findings, view, decode, predicted)
             self._check_losses(findings, view, losses, prompts)
             self._check_states(findings, view, keys)
             self._learnt(prompts, source, target, view.predicted)
-            self.told["mean_loss"] = number(sum(losses.values()) / len(losses), 8)
+            self.figures["mean_loss"] = number(sum(losses.values()) / len(losses), 8)
             if not self._free and "predicted" not in findings.wrong and view.predicted.shape == predicted.shape:
-                # They are the same but for rounding, which in a type of few digits reads out as something else. So what
-                # is read out is what the runtime has, and the logits can be compared more closely.
+                # Equal up to rounding, which a low-precision readout would amplify: read out the runtime's own, so that
+                # the logits can be compared more closely.
                 return view.predicted.clone()
         return predicted
 
     def _check_predicted(self, findings: Findings, view: Any, decode: list[Place], predicted: torch.Tensor) -> None:
         both = decode[: len(view.predicted)]
-        difference = unlike(view.predicted[: len(both)], predicted[: len(both)])
+        difference = row_differences(view.predicted[: len(both)], predicted[: len(both)])
         findings.rows(
             "predicted", both, difference, self._tolerances.predicted, "the prediction is not the reference's"
         )
@@ -305,19 +306,19 @@ class Referee:
             findings.fail("losses", f"prompts {sorted(found)} were trained, not {sorted(losses)}")
             return
         for prompt, expected in losses.items():
-            difference = unlike(torch.tensor([[found[prompt]]]), torch.tensor([[expected]])).item()
+            difference = row_differences(torch.tensor([[found[prompt]]]), torch.tensor([[expected]])).item()
             what = f"its loss is {found[prompt]:.6g}, not {expected:.6g}"
             findings.value("losses", difference, self._tolerances.losses, what, prompt=prompt)
 
     def _check_states(self, findings: Findings, view: Any, keys: list[int]) -> None:
-        """After the step: every distiller that was trained, or one in turn where the reference runs free anyway."""
+        """After the step: every distiller that was trained; where the reference runs free, one of them in turn."""
         self._turn += 1
         for key in [keys[self._turn % len(keys)]] if self._free else keys:
             given = view.state(key)
             if given is None:
                 findings.fail("state", "it was trained and has no distiller", prompt=key)
                 continue
-            found, expected = State(*given), self._learners.of(key).state()
+            found, expected = State(*given), self._distillers.of(key).state()
             before = self._first if self._free else self._before.get(key, self._first)
             for part, difference in self._differences(found, expected, before).items():
                 what = f"its {part} after the step are not the reference's"
@@ -327,20 +328,20 @@ class Referee:
 
     def _differences(self, found: State, expected: State, before: State) -> dict[str, float]:
         differences = {
-            "parameters": apart(found.parameters, expected.parameters, before.parameters),
+            "parameters": relative_distance(found.parameters, expected.parameters, before.parameters),
             "steps": float(abs(found.steps - expected.steps)),
         }
         for part in ("mean", "square"):
             one, other = getattr(found, part), getattr(expected, part)
             if other is not None:
                 none = torch.zeros_like(other)
-                differences[part] = float("inf") if one is None else apart(one, other, none)
+                differences[part] = float("inf") if one is None else relative_distance(one, other, none)
         return differences
 
     def _learnt(self, prompts: list[int], source: torch.Tensor, target: torch.Tensor, found: torch.Tensor) -> None:
-        """Errors of these rows: of what the runtime ``found``, of a distiller's input, and of the running mean."""
+        """Errors of these rows: of the predictions ``found``, of a distiller's input, and of the running mean."""
         source, target = source.float(), target.float()
-        self.told = {}
+        self.figures = {}
         if found.shape != target.shape:
             return
         untrained = self._untrained.predict(source)
@@ -351,7 +352,7 @@ class Referee:
             error = progress.take(found[rows], untrained[rows], target[rows])
             if error is not None:
                 mean_error, mean_rows = mean_error + error * len(rows), mean_rows + len(rows)
-        self.told = {
+        self.figures = {
             "loss": number((found - target).square().mean().item()),
             "identity_loss": number((self._untrained.network.enter(source) - target).square().mean().item()),
             "running_mean_loss": number(mean_error / mean_rows) if mean_rows == len(prompts) else None,
@@ -359,7 +360,7 @@ class Referee:
 
 
 class Requests:
-    """Which prompts are in flight and have decoded, and which requests went on after they were preempted."""
+    """Which prompts are in flight and have decoded, and which requests resumed after a preemption."""
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
@@ -386,7 +387,7 @@ class Requests:
         return name in self._resumed
 
     def prompts_in_flight(self) -> int:
-        """Prompts that have decoded and of which a request was seen in the last ``GRACE`` steps."""
+        """Number of prompts that have decoded and had a request in the last ``GRACE`` steps."""
         return sum(self._now - last <= GRACE for last in self._seen.values())
 
 
@@ -397,5 +398,5 @@ def logit_size(filtered: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
 
 
 def split(rows: list[Place], size: int) -> list[list[Place]]:
-    """The rows, so many at once."""
+    """The rows in groups of ``size``."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]

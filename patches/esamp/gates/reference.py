@@ -1,13 +1,13 @@
-"""The method again, for people to read and for the runtime to be held against: slow, plain, and with no code of its.
+"""The method written a second time, as the reference for the runtime: slow, plain, and without its code.
 
-One object a prompt, ``torch.autograd`` for the gradient, ``torch.optim`` for the step, no batching over prompts,
-nothing kept in a clever shape. Everything is float32. In one step of the engine, a prompt's ``Distiller``
+One object per prompt, ``torch.autograd`` for the gradient, ``torch.optim`` for the step, no batching over prompts.
+Everything is float32. In one step of the engine, a prompt's ``Distiller``
 
 1. predicts the target row of each of its decode rows from the source row, with the weights as they are;
 2. then makes one training step on the same rows: the mean squared error, clipped by the gradient's norm;
-3. its predictions, read out by the language model's own head, are what sampling is pushed away from.
+3. sampling is pushed away from its predictions, read out by the language model's own head.
 
-Works inside ``torch.inference_mode``, in which vLLM runs: it leaves it for as long as it needs gradients.
+Works inside ``torch.inference_mode``, in which vLLM runs: it leaves that mode while it needs gradients.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,22 +27,22 @@ Readout = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Method:
-    """Every choice that the method leaves open; the values are the paper's, and measured ones where it is silent.
+    """The method's hyperparameters; the defaults are the paper's, and measured ones where it gives none.
 
     Attributes:
-        beta: how far logits are pushed away from the prediction's.
+        beta: how far logits are pushed away from the prediction's logits.
         source: ``output:K``, the residual stream behind block K, or ``input_norm:K``, block K's normalised input.
-        target: ``lm_head``, the hidden state that is read out, or ``input_norm:K``.
+        target: ``lm_head``, the hidden state given to the head, or ``input_norm:K``.
         normalise_source: a source row is divided by its root mean square before anything else.
         blocks: how many gated blocks a distiller has, each of inner ``width``.
-        gate_bias: what the trained bias of each gate starts from; None for no bias.
+        gate_bias: initial value of each gate's trained bias; None for no bias.
         output_norm: a trained layer norm after the last block.
         first_deviation: standard deviation of the first weights; None for one over the root of a matrix's inputs.
-        zero_down: every ``down`` is zero at first, so that a fresh distiller predicts its own input.
+        zero_down: every ``down`` starts at zero, so that a new distiller predicts its own input.
         optimiser: ``adam``, ``adamw`` or ``sgd``, each as torch defines it.
-        weight_decay: of adamw; the other two have none.
-        clip: most that the norm of a distiller's gradient may be; None for no limit.
-        rows: ``all``, or ``first``: only the first decode row of each prompt is learnt from and predicted from.
+        weight_decay: of adamw only.
+        clip: maximum norm of a distiller's gradient; None for no limit.
+        rows: ``all``, or ``first``: only the first decode row of each prompt is trained on and predicted from.
         shared: one distiller for all prompts.
         tempered: the prediction's logits are divided by the request's temperature, as the model's are.
         seed: of the first weights.
@@ -91,12 +91,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tempered": False,
     },
 }
-# Settings that say how much memory the runtime takes, and nothing of what it computes.
+# Settings of the runtime's memory, without effect on what it computes.
 OF_THE_ENGINE = ("capture_rows", "readout_rows")
 
 
 def read_settings(settings: Mapping[str, Any]) -> Method:
-    """The method that the runtime's settings ask for; ``ValueError`` for a setting that the reference does not know."""
+    """The method with the runtime's settings; ``ValueError`` for a setting that the reference does not know."""
     given = {name: value for name, value in settings.items() if name not in OF_THE_ENGINE}
     preset = given.pop("preset", "paper")
     if preset not in PRESETS:
@@ -108,7 +108,7 @@ def read_settings(settings: Mapping[str, Any]) -> Method:
 
 
 class State(NamedTuple):
-    """A distiller between two steps: flat float32 copies. ``mean`` and ``square`` are None for an optimiser without."""
+    """A distiller between two steps: flat float32 copies. ``mean``, ``square``: None for an optimiser without."""
 
     parameters: torch.Tensor
     mean: torch.Tensor | None
@@ -123,7 +123,7 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.gate = nn.Parameter(first_weights(hidden, method.width, method, generator))
         self.up = nn.Parameter(first_weights(hidden, method.width, method, generator))
-        if method.zero_down:  # and nothing is drawn for it
+        if method.zero_down:  # no random numbers are drawn for it
             self.down = nn.Parameter(torch.zeros(method.width, hidden))
         else:
             self.down = nn.Parameter(first_weights(method.width, hidden, method, generator))
@@ -149,7 +149,7 @@ class Network(nn.Module):
         self.shift = nn.Parameter(torch.zeros(hidden)) if method.output_norm else None
 
     def enter(self, source: torch.Tensor) -> torch.Tensor:
-        """What the first block is given."""
+        """The input of the first block."""
         if not self.normalise_source:
             return source
         return source / (source.square().mean(dim=1, keepdim=True) + ROOT_EPSILON).sqrt()
@@ -163,7 +163,7 @@ class Network(nn.Module):
         return layer_norm(x, x.shape[-1:], self.scale, self.shift, NORM_EPSILON)
 
     def in_order(self) -> list[nn.Parameter]:
-        """The parameters in the order in which the runtime lays them out flat."""
+        """The parameters in the order of the runtime's flat layout."""
         ordered = []
         for block in self.blocks:
             ordered += [block.gate, block.up, block.down]
@@ -179,7 +179,7 @@ def first_weights(inputs: int, outputs: int, method: Method, generator: torch.Ge
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Gradients are recorded inside, also where vLLM has turned them off."""
+    """Record gradients inside, even where vLLM has turned them off."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
@@ -225,7 +225,7 @@ class Distiller:
         return State(flat, mean, square, self.steps)
 
     def load(self, state: State) -> None:
-        """Become a distiller in this state."""
+        """Set this distiller to a state."""
         sizes = [parameter.numel() for parameter in self._parameters]
         with gradients(), torch.no_grad():
             for parameter, values in zip(self._parameters, state.parameters.split(sizes), strict=True):
@@ -253,7 +253,7 @@ def make_optimiser(parameters: list[nn.Parameter], method: Method) -> torch.opti
     raise ValueError(f"the reference knows no optimiser {method.optimiser!r}, only adam, adamw, sgd")
 
 
-class Learners:
+class Distillers:
     """The distillers of a run: one a prompt, or one for all."""
 
     def __init__(self, hidden: int, method: Method, device: torch.device | str = "cpu") -> None:
@@ -261,19 +261,19 @@ class Learners:
         self.held: dict[int, Distiller] = {}
 
     def of(self, prompt: int) -> Distiller:
-        """A prompt's distiller, made when it is first asked for."""
+        """A prompt's distiller, made at first use."""
         key = 0 if self._method.shared else prompt
         if key not in self.held:
             self.held[key] = Distiller(self._hidden, self._method, self._device)
         return self.held[key]
 
     def keep_only(self, prompts: set[int]) -> None:
-        """Forget the distillers of prompts that are over."""
+        """Drop the distillers of all other prompts."""
         if not self._method.shared:
             self.held = {prompt: distiller for prompt, distiller in self.held.items() if prompt in prompts}
 
     def predict(self, prompts: list[int], source: torch.Tensor) -> torch.Tensor:
-        """The prediction for each row; ``prompts[row]`` says whose it is."""
+        """The prediction for each row; ``prompts[row]`` is the prompt of a row."""
         predicted = torch.empty(source.shape, dtype=torch.float32, device=source.device)
         for prompt in dict.fromkeys(prompts):
             rows = rows_of(prompt, prompts)
@@ -299,16 +299,16 @@ class Learners:
 
 
 def rows_of(prompt: int, prompts: list[int]) -> list[int]:
-    """The places of one prompt's rows, in packed order."""
+    """The indices of one prompt's rows, in packed order."""
     return [row for row, owner in enumerate(prompts) if owner == prompt]
 
 
 def intervene(
     filtered: torch.Tensor, predicted: torch.Tensor, temperature: torch.Tensor, method: Method, readout: Readout
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits that decode rows must draw from, and which rows stay as they are as their prediction is not finite.
+    """The logits that decode rows must draw from, and which rows are unchanged, as their prediction is not finite.
 
-    Each row by itself: nothing here depends on its neighbours.
+    Each row is computed by itself.
 
     Args:
         filtered: ``[rows, vocabulary]`` the model's logits after temperature and filters; -inf where a token is out.
@@ -317,7 +317,7 @@ def intervene(
         readout: ``[rows, hidden]`` to ``[rows, vocabulary]`` logits, by the model's head in the model's type.
 
     Returns:
-        ``[rows, vocabulary]`` logits, and ``[rows]`` whether a row is left as it is.
+        ``[rows, vocabulary]`` logits, and ``[rows]`` whether a row is unchanged.
     """
     expected = readout(predicted).float()
     left = ~(torch.isfinite(predicted).all(1) & torch.isfinite(expected).all(1))

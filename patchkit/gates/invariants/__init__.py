@@ -1,4 +1,4 @@
-"""What must hold for any runtime, a file each: the condition, and beside it the line people read if it is broken."""
+"""The invariants that hold for any runtime, one per file: the condition, and the line reported if it is broken."""
 
 from patchkit.gates.invariants import (
     alive,

@@ -1,4 +1,4 @@
-"""The runtime's counters are above zero: text that reads well proves nothing about a hook that is dead."""
+"""The runtime's counters are above zero: good text does not prove that its hooks run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = ("decode_rows", "decode_steps", "positive")
 
 
 class Alive(Params, frozen=True):
-    """Which counters must be above zero; by default all that the runtime declares to be at some time."""
+    """Which counters must be above zero; by default all that the runtime declares as such."""
 
     counters: tuple[str, ...] = ()
 

@@ -1,11 +1,11 @@
-"""The model still solves problems: Pass@k by the unbiased estimator, and at least so many problems solved."""
+"""The model still solves problems: Pass@k by the unbiased estimator, and a minimum number of problems solved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from patchkit.gates.events import Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant
 from patchkit.gates.run import Run
 
 
@@ -26,9 +26,9 @@ def rates(figures: Figures) -> list[str]:
     return [f"{name.rpartition('.')[2]} {value:.2f}" for name, value in numbers.items() if "pass@" in name]
 
 
-@invariant(params=Answers, tells=(Tell(10, rates),))
+@invariant(params=Answers, clauses=(SummaryClause(10, rates),))
 def answers(run: Run, params: Answers, figures: Figures) -> Iterator[Broken]:
-    """Enough problems are solved by some sample; Pass@k goes into the figures."""
+    """Enough problems have a correct sample; Pass@k goes into the figures."""
     from patchkit.evals import pass_at_k
 
     done = run.passes("patched")

@@ -1,4 +1,4 @@
-"""What an invariant is, the table of those that hold for any runtime, and the tables that runtimes bring."""
+"""The invariant type, the table of those that hold for any runtime, and the tables of runtimes' own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Params(Declared, frozen=True):
 
 @dataclass(frozen=True)
 class Broken:
-    """One thing that did not hold: a line for people, and where it happened."""
+    """One violation: a line for people, and where it happened."""
 
     reason: str
     step: int | None = None
@@ -39,11 +39,11 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Tell:
-    """How figures read in the one line that sums a green verdict up.
+class SummaryClause:
+    """How figures read in the one-line summary of a green verdict.
 
     Attributes:
-        rank: of all that could be told, the smallest few are.
+        rank: only the clauses with the smallest ranks are shown.
         of: from a verdict's figures, in which a name that two parts use is ``part.name``, to phrases.
     """
 
@@ -51,14 +51,14 @@ class Tell:
     of: Callable[[Figures], list[str]]
 
 
-def tell_count(rank: int, figure: str, words: str) -> Tell:
+def count_clause(rank: int, figure: str, words: str) -> SummaryClause:
     """``2,000 rows compared``: the figures of this name of all parts, added up; ``words`` has a {} for the sum."""
 
     def of(figures: Figures) -> list[str]:
         total = sum(value for _, value in parts_of(figures, figure))
         return [words.format(f"{total:,.0f}")] if total else []
 
-    return Tell(rank, of)
+    return SummaryClause(rank, of)
 
 
 def parts_of(figures: Figures, figure: str) -> Iterator[tuple[str, float]]:
@@ -75,12 +75,12 @@ Checked = TypeVar("Checked", bound=Check)
 
 @dataclass(frozen=True)
 class Invariant:
-    """One thing that must hold. ``check`` yields what does not, and fills in the figures it came upon.
+    """One condition. ``check`` yields each violation, and fills in the figures that it measured.
 
     Attributes:
-        watch, passes: what a part must watch and run for it.
+        watch, passes: what a part must watch and run for it to be judged.
         ending: it judges how a run ended; the others are judged only where none of these objects and no error ended it.
-        tells: how its figures read in a summary.
+        clauses: how its figures read in a summary.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Invariant:
     watch: str
     passes: tuple[str, ...]
     ending: bool = False
-    tells: tuple[Tell, ...] = ()
+    clauses: tuple[SummaryClause, ...] = ()
 
     def read(self, given: dict[str, Any]) -> Params:
         """The parameters a scenario gives; ``ValueError`` names the one that is wrong."""
@@ -99,7 +99,7 @@ class Invariant:
             raise ValueError(f"{self.name}: {str(error).replace(' - at `$.', ' - in `')}") from None
 
     def check_fits(self, part: Part) -> None:
-        """Refuse a part that does not watch or run what this invariant judges: it could only ever be red."""
+        """Raise ValueError for a part that does not watch or run what this invariant judges: it would always be red."""
         if self.watch and self.watch not in part.watch:
             raise ValueError(f"{self.name} needs `watch: [{self.watch}]`")
         for needed in self.passes:
@@ -117,7 +117,7 @@ _OWN: ContextVar[Table | None] = ContextVar("own", default=None)
 
 @contextmanager
 def knowing(own: Table | None) -> Iterator[None]:
-    """In here the invariants of one runtime are known too, and new ones become its own."""
+    """Inside, one runtime's invariants are found too, and new ones are registered as its own."""
     token = _OWN.set(own)
     try:
         yield
@@ -130,7 +130,7 @@ def invariant(
     watch: str = "",
     passes: tuple[str, ...] = ("patched",),
     ending: bool = False,
-    tells: tuple[Tell, ...] = (),
+    clauses: tuple[SummaryClause, ...] = (),
 ) -> Callable[[Checked], Checked]:
     """Register a check under its function's name; see :class:`Invariant`."""
 
@@ -138,7 +138,7 @@ def invariant(
         name, own = check.__name__, _OWN.get()
         if own is not None and name in REGISTRY:
             raise ValueError(f"there is a shared invariant named {name!r} already")
-        (REGISTRY if own is None else own)[name] = Invariant(name, check, params, watch, passes, ending, tells)
+        (REGISTRY if own is None else own)[name] = Invariant(name, check, params, watch, passes, ending, clauses)
         return check
 
     return register

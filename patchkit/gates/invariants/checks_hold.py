@@ -1,4 +1,4 @@
-"""Every one of the runtime's own checks held."""
+"""Every check of the runtime's own holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
@@ -22,7 +22,8 @@ class Checks(Params, frozen=True):
 
 
 @invariant(
-    params=Checks, tells=(tell_count(72, "checks", "{} checks hold"), tell_count(73, "skipped_checks", "{} skipped"))
+    params=Checks,
+    clauses=(count_clause(72, "checks", "{} checks hold"), count_clause(73, "skipped_checks", "{} skipped")),
 )
 def checks_hold(run: Run, params: Checks, figures: Figures) -> Iterator[Broken]:
     """Each failed check by its name and reason, and too few of them."""

@@ -1,20 +1,20 @@
-"""The runtime's counters equal what the worker counted itself, at every step and in sum."""
+"""The runtime's counters equal what the worker counted itself, at every step and in total."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
-KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # what is wrong is told in this order
+KINDS = ("zero", "decode_rows", "decode_steps", "steps")  # reported in this order
 
 
-@invariant(tells=(tell_count(90, "decode_rows", "{} decode rows"),))
+@invariant(clauses=(count_clause(90, "decode_rows", "{} decode rows"),))
 def counts_equal(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
-    """Each counter is what the runtime's manifest says that it must be, at every step; nothing is counted between."""
+    """Each counter is what the runtime's manifest declares, at every step; nothing is counted between steps."""
     if not run.decoding:
         yield Broken("no decode step with the runtime was seen")
         return
@@ -31,7 +31,7 @@ def counts_equal(run: Run, params: Params, figures: Figures) -> Iterator[Broken]
 
 
 def differs(run: Run, step: Step) -> str:
-    """What the runtime counted otherwise than the worker in one step, or nothing."""
+    """How the runtime's counts of one step differ from the worker's, or an empty string."""
     if step.runtime is None:
         return "the runtime counted nothing"
     missing = [name for name in run.declared(*KINDS) if step.runtime.get(name) is None]

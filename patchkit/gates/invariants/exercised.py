@@ -1,4 +1,4 @@
-"""The scenario did what it claims to do: a batch that never shrinks proves nothing about shrinking ones."""
+"""The scenario reached what it claims to test: a batch that never shrinks proves nothing about shrinking ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from patchkit.gates.events import Pass, Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
 
@@ -33,16 +33,16 @@ class Exercised(Params, frozen=True):
             raise ValueError("it asks for nothing")
 
 
-TELLS = (
-    tell_count(60, "shrinks", "{} shrinking steps"),
-    tell_count(62, "mixed_steps", "{} mixed steps"),
-    tell_count(64, "prefills_after_decode", "{} prefills after decodes"),
+CLAUSES = (
+    count_clause(60, "shrinks", "{} shrinking steps"),
+    count_clause(62, "mixed_steps", "{} mixed steps"),
+    count_clause(64, "prefills_after_decode", "{} prefills after decodes"),
 )
 
 
-@invariant(params=Exercised, tells=TELLS)
+@invariant(params=Exercised, clauses=CLAUSES)
 def exercised(run: Run, params: Exercised, figures: Figures) -> Iterator[Broken]:
-    """Each of the counts a scenario asks for is reached."""
+    """Each count that the scenario requires is reached."""
     wanted = {name: least for name in params.__struct_fields__ if (least := getattr(params, name)) is not None}
     seen = seen_in(run)
     for name, least in wanted.items():
@@ -74,7 +74,7 @@ def seen_in(run: Run) -> dict[str, int]:
 
 
 def aborted_in(run: Run, done: Pass) -> int:
-    """Prompts that the part aborts and that did not end by themselves; vLLM may leave their outputs out."""
+    """Prompts that the part aborts and that did not finish before; vLLM may omit their outputs."""
     gone = 0
     for call, made in zip(run.part.calls, done.calls, strict=False):
         ended = {out.prompt for out in made.outputs if out.finish != "abort"}
@@ -88,5 +88,5 @@ def packed_tokens(step: Step) -> int:
 
 
 def prefill_after_decode(before: Step, step: Step) -> bool:
-    """A step that only prefills, right behind one that decoded."""
+    """A step that only prefills, directly after one that decoded."""
     return before.shape.decode_rows > 0 and step.shape.decode_rows == 0 and step.shape.prefill_tokens > 0

@@ -1,4 +1,4 @@
-"""The run came to its end: a result, and an exit with code 0. Always judged, and first: the rest needs its result."""
+"""The run finished: a result, and an exit with code 0. Always judged first: the rest needs its result."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from patchkit.gates.run import Run
 
 @invariant(passes=(), ending=True)
 def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
-    """An exception, a hang, a death or garbage is one line, with the step and the batch shape if there were any."""
+    """One line for an exception, a hang, a crash or garbage, with the step and the batch shape if known."""
     last = run.steps[-1] if run.steps else None
     after = f", after step {last.step} of call {last.call} ({last.shape})" if last else ", before the first step"
     if run.unfit:
         yield Broken(run.unfit)
     elif run.error:
-        yield Broken(tell(run.error), run.error.step, run.error.shape)
+        yield Broken(error_line(run.error), run.error.step, run.error.shape)
     elif run.trouble:
         yield Broken(f"{run.trouble}{after}", last.step if last else None, last.shape if last else None)
     elif run.exit is None or run.exit.code != 0 or run.exit.signal:
@@ -27,7 +27,7 @@ def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         yield Broken(f"the run ended without a result{after}")
 
 
-def tell(error: Error) -> str:
+def error_line(error: Error) -> str:
     """``IndexError: index 7 …, at step 12 of call 0 (5 requests: …), in package/taps.py:61 gather``."""
     message = " ".join(error.message.split())
     if len(message) > 300:
@@ -43,7 +43,7 @@ def tell(error: Error) -> str:
 
 
 def death(exit_: Exit | None) -> str:
-    """How a process ended that did not end well."""
+    """How a failed process ended."""
     if exit_ is None:
         return "the run vanished without an exit"
     if exit_.signal:

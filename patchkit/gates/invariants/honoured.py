@@ -1,6 +1,6 @@
-"""What users ask of vLLM through ``SamplingParams`` is done, with the runtime at work.
+"""Every ``SamplingParams`` feature that a request sets takes effect, with the runtime on.
 
-The requests of a call say what they ask for in ``sampling``; every answer is held against that.
+Every answer is compared with the ``sampling`` of its request.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from patchkit.gates.events import CallResult, Output, Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
-from patchkit.gates.requests import Asked, requests_of
+from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
+from patchkit.gates.requests import PromptRequest, requests_of
 from patchkit.gates.run import Run
 
 FORBIDDEN, FORCED = -100, 100  # logit_bias at which a token cannot be drawn, or no other can
@@ -20,7 +20,7 @@ PENALTIES = ("presence_penalty", "frequency_penalty", "repetition_penalty")
 
 
 class Honoured(Params, frozen=True):
-    """``features``: those of which at least one answer must have been held against what it asked for.
+    """``features``: those that at least one answer must have been checked for.
 
     ``repeats``: how often a token may be in an answer that has a penalty; by default that is not judged.
     """
@@ -41,16 +41,18 @@ def skipped_of(figures: Figures) -> list[str]:
     return [f"skipped {value}" for name, value in figures.items() if name.rpartition(".")[2] == "skipped" and value]
 
 
-@invariant(params=Honoured, tells=(Tell(5, skipped_of), Tell(56, lambda figures: honoured_of(figures))))
+@invariant(
+    params=Honoured, clauses=(SummaryClause(5, skipped_of), SummaryClause(56, lambda figures: honoured_of(figures)))
+)
 def honoured(run: Run, params: Honoured, figures: Figures) -> Iterator[Broken]:
-    """Every answer is as its request asked; a feature that this environment has not is skipped, and said to be."""
+    """Every answer agrees with its request; a feature that the environment lacks is reported as skipped."""
     seen: Counter[str] = Counter()
     skipped: dict[str, str] = {}
     for done in run.passes("patched"):
-        for number, (call, asked) in enumerate(zip(done.calls, map(requests_of, run.part.calls), strict=False)):
+        for number, (call, requests) in enumerate(zip(done.calls, map(requests_of, run.part.calls), strict=False)):
             for group, why in call.skipped.items():
-                skipped.update(dict.fromkeys(asked_features(asked, group), why))
-            for prompt, one in enumerate(asked):
+                skipped.update(dict.fromkeys(skipped_features(requests, group), why))
+            for prompt, one in enumerate(requests):
                 for feature, what in judged(call, prompt, one, params):
                     seen[feature] += 1
                     if what:
@@ -70,39 +72,39 @@ def honoured_of(figures: Figures) -> list[str]:
     return [f"{most:g} of vLLM's features honoured"] if most else []
 
 
-def asked_features(asked: list[Asked], group: int) -> Iterator[str]:
-    """What the skipped group of a call asked for that only it can show."""
-    yield from ("structured" for one in asked if one.group == group and "structured" in one.sampling)
+def skipped_features(requests: list[PromptRequest], group: int) -> Iterator[str]:
+    """The features that only the skipped group of a call could show."""
+    yield from ("structured" for one in requests if one.group == group and "structured" in one.sampling)
 
 
-def judged(call: CallResult, prompt: int, asked: Asked, params: Honoured) -> Iterator[tuple[str, str]]:
-    """Each feature that a prompt asked for, and what is wrong with its answers or nothing."""
+def judged(call: CallResult, prompt: int, request: PromptRequest, params: Honoured) -> Iterator[tuple[str, str]]:
+    """Each feature that a prompt's request sets, and what is wrong with its answers, or an empty string."""
     answers = [output for output in call.outputs if output.prompt == prompt]
-    if asked.n > 1 or not answers:
+    if request.n > 1 or not answers:
         samples = sorted(output.sample for output in answers)
-        yield "n", "" if samples == list(range(asked.n)) else f"{len(samples)} samples of {asked.n}"
+        yield "n", "" if samples == list(range(request.n)) else f"{len(samples)} samples of {request.n}"
     for feature, check in CHECKS.items():
-        if feature in asked.sampling and not (feature == "structured" and asked.group in call.skipped):
-            yield from ((feature, check(output, asked)) for output in answers)
-    if params.repeats is not None and any(name in asked.sampling for name in PENALTIES):
+        if feature in request.sampling and not (feature == "structured" and request.group in call.skipped):
+            yield from ((feature, check(output, request)) for output in answers)
+    if params.repeats is not None and any(name in request.sampling for name in PENALTIES):
         yield from (("penalty", repeated(output, params.repeats)) for output in answers)
 
 
-def allowed(output: Output, asked: Asked) -> str:
+def allowed(output: Output, request: PromptRequest) -> str:
     """Every token is an allowed one."""
-    other = [token for token in output.token_ids if token not in asked.sampling["allowed_token_ids"]]
+    other = [token for token in output.token_ids if token not in request.sampling["allowed_token_ids"]]
     return f"token {other[0]} is not allowed" if other else ""
 
 
-def not_bad(output: Output, asked: Asked) -> str:
+def not_bad(output: Output, request: PromptRequest) -> str:
     """No bad word is in the text."""
-    bad = [word for word in asked.sampling["bad_words"] if word in output.text]
+    bad = [word for word in request.sampling["bad_words"] if word in output.text]
     return f"the text holds {bad[0]!r}" if bad else ""
 
 
-def biased(output: Output, asked: Asked) -> str:
-    """A token that is pushed down all the way is never drawn, one that is pushed up all the way always."""
-    bias = {int(token): value for token, value in asked.sampling["logit_bias"].items()}
+def biased(output: Output, request: PromptRequest) -> str:
+    """A token with the lowest bias is never drawn, one with the highest always."""
+    bias = {int(token): value for token, value in request.sampling["logit_bias"].items()}
     forced = {token for token, value in bias.items() if value >= FORCED}
     for token in output.token_ids:
         if bias.get(token, 0) <= FORBIDDEN:
@@ -112,17 +114,17 @@ def biased(output: Output, asked: Asked) -> str:
     return ""
 
 
-def long_enough(output: Output, asked: Asked) -> str:
-    """No answer stopped before its least length."""
-    least, found = asked.sampling["min_tokens"], len(output.token_ids)
+def long_enough(output: Output, request: PromptRequest) -> str:
+    """No answer stopped before its minimum length."""
+    least, found = request.sampling["min_tokens"], len(output.token_ids)
     return f"{found} tokens of at least {least}" if found < least else ""
 
 
-def stopped(output: Output, asked: Asked) -> str:
+def stopped(output: Output, request: PromptRequest) -> str:
     """A stop string is where the text ends, and nowhere else."""
-    words = asked.sampling["stop"]
+    words = request.sampling["stop"]
     words = [words] if isinstance(words, str) else words
-    kept = asked.sampling.get("include_stop_str_in_output", False)
+    kept = request.sampling.get("include_stop_str_in_output", False)
     body = output.text
     if output.finish == "stop" and isinstance(output.stopped_by, str):
         if kept and not body.endswith(output.stopped_by):
@@ -132,24 +134,24 @@ def stopped(output: Output, asked: Asked) -> str:
     return f"the text goes on behind {inside[0]!r}" if inside else ""
 
 
-def has_logprobs(output: Output, asked: Asked) -> str:
-    """Each token has its log-probability, and those of as many others as were asked for."""
+def has_logprobs(output: Output, request: PromptRequest) -> str:
+    """Each token has its log-probability, and as many others as requested."""
     found = output.logprobs or []
     if len(found) != len(output.token_ids):
         return f"{len(found)} log-probabilities for {len(output.token_ids)} tokens"
     for token, pairs in zip(output.token_ids, found, strict=True):
-        what = not_probable(pairs or [], asked.sampling["logprobs"], token)
+        what = not_probable(pairs or [], request.sampling["logprobs"], token)
         if what:
             return what
     return ""
 
 
-def has_prompt_logprobs(output: Output, asked: Asked) -> str:
-    """Each token of the prompt has them but the first, before which there is nothing."""
+def has_prompt_logprobs(output: Output, request: PromptRequest) -> str:
+    """Each token of the prompt has log-probabilities, except the first."""
     found = output.prompt_logprobs or []
     if len(found) < 2 or found[0] is not None:
         return f"{len(found)} log-probabilities of the prompt, the first {found[0] if found else 'missing'}"
-    return next(filter(None, (not_probable(one or [], asked.sampling["prompt_logprobs"]) for one in found[1:])), "")
+    return next(filter(None, (not_probable(one or [], request.sampling["prompt_logprobs"]) for one in found[1:])), "")
 
 
 def not_probable(pairs: list[tuple[int, float | None]], least: int, token: int | None = None) -> str:
@@ -160,9 +162,9 @@ def not_probable(pairs: list[tuple[int, float | None]], least: int, token: int |
     return f"a log-probability of {wrong[0]}" if wrong else ""
 
 
-def structured(output: Output, asked: Asked) -> str:
-    """The text is what was asked for: the whole regular expression, or one of the choices; or a start of it."""
-    wanted = asked.sampling["structured"]
+def structured(output: Output, request: PromptRequest) -> str:
+    """The text matches the regular expression or one of the choices, or is a prefix of a match."""
+    wanted = request.sampling["structured"]
     if output.finish == "length":
         return ""
     if "choice" in wanted:
@@ -170,8 +172,8 @@ def structured(output: Output, asked: Asked) -> str:
     return "" if re.fullmatch(wanted["regex"], output.text) else f"{output.text!r} does not match"
 
 
-def penalised(output: Output, asked: Asked) -> str:
-    """That it was asked for; whether it was heeded is judged by :func:`repeated`."""
+def penalised(output: Output, request: PromptRequest) -> str:
+    """Only counts that it was set; :func:`repeated` judges whether it took effect."""
     return ""
 
 

@@ -1,19 +1,19 @@
-"""What a row samples from does not depend on who shares its batch."""
+"""The distribution that a row samples from does not depend on the other rows of its batch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
+from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
 from patchkit.gates.run import Run
 
 
 class Independent(Params, frozen=True):
     """``positions``: how many must have been compared; what is allowed is ``tolerance + noise * plain``.
 
-    A batch of another size rounds otherwise, in bfloat16 visibly so. What that does to plain vLLM is measured beside
-    it, in the same run on the same prompts, and the runtime may do ``noise`` times as much: it multiplies logits.
+    A batch of another size rounds differently, in bfloat16 visibly so. Plain vLLM's difference is measured in the same
+    run on the same prompts; the runtime's may be ``noise`` times as large, since it multiplies logits.
     """
 
     positions: int = 8
@@ -34,9 +34,11 @@ def largest(figures: Figures) -> list[str]:
     return [f"total variation ≤ {max(distances):.1g}"] if distances else []
 
 
-@invariant(params=Independent, tells=(Tell(40, largest),), watch="distributions", passes=("plain", "patched"))
+@invariant(
+    params=Independent, clauses=(SummaryClause(40, largest),), watch="distributions", passes=("plain", "patched")
+)
 def independent(run: Run, params: Independent, figures: Figures) -> Iterator[Broken]:
-    """Each watched prompt's distributions agree, alone and in company, over enough positions."""
+    """Each watched prompt's distributions agree, alone and beside other rows, over enough positions."""
     entries = (run.result.independence if run.result else None) or []
     watched = [entry for entry in entries if entry.pass_ == "patched"]
     plain = {entry.prompt: entry.max_total_variation for entry in entries if entry.pass_ == "plain"}

@@ -1,14 +1,14 @@
-"""A runtime that is uninstalled leaves nothing behind, and draws nothing from generators that are not its own."""
+"""A runtime that is uninstalled leaves nothing behind, and draws nothing from global random generators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
-SEVERAL = 3  # differences that are said in one line
+SEVERAL = 3  # differences listed in one line
 MB = 1e6
 
 LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -23,7 +23,7 @@ LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-@invariant(tells=(tell_count(82, "clean_passes", "{} passes left vLLM clean"),))
+@invariant(clauses=(count_clause(82, "clean_passes", "{} passes left vLLM clean"),))
 def left_clean(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """After uninstall() vLLM, its engine, memory and the counters are as before, in every pass with the runtime."""
     done = run.passes("patched")
@@ -31,7 +31,7 @@ def left_clean(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     for one in done:
         at = f" (install {one.install})" if len(run.part.installs()) > 1 else ""
         if one.left is None:
-            yield Broken(f"nobody looked at what uninstall() leaves{at}")
+            yield Broken(f"what uninstall() leaves was not examined{at}")
         elif one.left:
             lines = [LINES[what["what"]](what) for what in one.left[:SEVERAL]]
             more = f", and {len(one.left) - SEVERAL} more" if len(one.left) > SEVERAL else ""

@@ -1,4 +1,4 @@
-"""The invariants that a runtime brings in ``patches/NAME/gates/invariants.py``, imported by path."""
+"""The invariants of a runtime in ``patches/NAME/gates/invariants.py``, imported by path."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import traceback
 from pathlib import Path
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.invariants.base import Table, Tell, knowing
+from patchkit.gates.invariants.base import SummaryClause, Table, knowing
 
-# By file, with its time and size, so that one that was edited is read again.
+# By file, with its time and size, so that an edited file is read again.
 _TABLES: dict[Path, tuple[tuple[int, int], Table]] = {}
 
 
@@ -29,9 +29,9 @@ def own_invariants(folder: Path) -> Table:
     return _TABLES[path][1]
 
 
-def tells_of_runtimes() -> list[Tell]:
-    """How the figures of every runtime read whose invariants were imported."""
-    return [tell for _, table in _TABLES.values() for one in table.values() for tell in one.tells]
+def runtime_clauses() -> list[SummaryClause]:
+    """The summary clauses of every runtime whose invariants were imported."""
+    return [clause for _, table in _TABLES.values() for one in table.values() for clause in one.clauses]
 
 
 def _import(folder: Path, path: Path) -> Table:
@@ -50,10 +50,10 @@ def _import(folder: Path, path: Path) -> Table:
     try:
         with knowing(table):
             spec.loader.exec_module(module)
-    except Exception as error:  # anybody's code, which may break in any way
+    except Exception as error:  # the runtime's code may raise anything
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         at = f":{line}" if line else ""
         what = str(error) or type(error).__name__
-        raise PatchkitError(f"{path}{at}: {type(error).__name__}: {' '.join(what.split())}", "mend it") from None
+        raise PatchkitError(f"{path}{at}: {type(error).__name__}: {' '.join(what.split())}", "fix it") from None
     return table

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
 
-@invariant(watch="poison", tells=(tell_count(80, "poisoned_steps", "poisoned after {} steps"),))
+@invariant(watch="poison", clauses=(count_clause(80, "poisoned_steps", "poisoned after {} steps"),))
 def poisoned(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """The runtime's probe poisoned after every step; what comes of it is for the other invariants to see."""
     if run.runtime is None or run.runtime.probe is None:

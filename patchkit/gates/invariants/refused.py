@@ -1,4 +1,4 @@
-"""The run ends in an error that tells people what is wrong, before a token is returned; stands in for ``finished``."""
+"""The run ends in an error that says what is wrong, before a token is returned; replaces ``finished``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from patchkit.gates.events import Error
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
-from patchkit.gates.invariants.finished import finished, tell
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
+from patchkit.gates.invariants.finished import error_line, finished
 from patchkit.gates.run import Run
 from patchkit.plural import counted
 
@@ -15,8 +15,8 @@ from patchkit.plural import counted
 class Refused(Params, frozen=True):
     """``naming``: a regular expression that the message must match.
 
-    ``by_step``: the step by which it must be known, counted from the fault where that came in in mid-run.
-    ``in_flight``: steps more under asynchronous scheduling, for a fault that the batches in flight do not meet.
+    ``by_step``: the step by which it must be known, counted from the fault if that was injected in mid-run.
+    ``in_flight``: extra steps under asynchronous scheduling, for a fault that batches in flight do not meet.
     """
 
     naming: str
@@ -32,17 +32,17 @@ class Refused(Params, frozen=True):
             raise ValueError(f"naming is no regular expression: {error}") from None
 
 
-REFUSALS = (tell_count(70, "refusals", "{} drifts refused"),)
+REFUSALS = (count_clause(70, "refusals", "{} drifts refused"),)
 
 
-@invariant(params=Refused, ending=True, tells=REFUSALS)
+@invariant(params=Refused, ending=True, clauses=REFUSALS)
 def refused(run: Run, params: Refused, figures: Figures) -> Iterator[Broken]:
-    """An exception of one line that matches, in time; a run that came to its end was not refused."""
+    """An exception of one line that matches, in time; a run that finished was not refused."""
     error = run.error
     if error is not None:
         figures["refusals"], figures["said"] = 1, error.message
         for what in refusal_is_wrong(error, params):
-            yield Broken(f"{what}: {tell(error)}", error.step, error.shape)
+            yield Broken(f"{what}: {error_line(error)}", error.step, error.shape)
     elif run.result is not None and run.result.passes:
         tokens = sum(done.generated_tokens for done in run.passes("patched"))
         with_ = f" with {', '.join(faults_of(run))}" if run.part.faults else ""
@@ -73,5 +73,5 @@ def refusal_is_wrong(error: Error, params: Refused) -> Iterator[str]:
 
 
 def due(error: Error, params: Refused) -> int:
-    """The step by which it must be known."""
+    """The step by which the refusal must come."""
     return params.by_step + (params.in_flight if error.async_scheduling else 0)

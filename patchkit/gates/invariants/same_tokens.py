@@ -1,17 +1,17 @@
-"""A runtime that is off changes nothing: its pass equals plain vLLM's, request by request."""
+"""A runtime that is off changes nothing: its outputs equal plain vLLM's, request by request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from patchkit.gates.events import Logprobs, Output, Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
 Key = tuple[int, int, int]
 
 
-@invariant(passes=("plain", "patched"), tells=(tell_count(52, "compared_tokens", "{} tokens equal plain vLLM's"),))
+@invariant(passes=("plain", "patched"), clauses=(count_clause(52, "compared_tokens", "{} tokens equal plain vLLM's"),))
 def same_tokens(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every pair of passes has the same requests, and every request the same tokens and log-probabilities."""
     pairs = list(run.pairs())

@@ -1,11 +1,11 @@
-"""Every token is the one that was drawn for its row, from the tokens that vLLM's own filters keep."""
+"""Every token is the one that was drawn for its row, among the tokens that vLLM's own filters keep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from patchkit.gates.events import Step
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant, tell_count
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.run import Run
 
 KINDS = ("greedy", "drawn", "lone")
@@ -26,10 +26,10 @@ class Sampled(Params, frozen=True):
         self.at_least(0, *KINDS)
 
 
-@invariant(params=Sampled, tells=(tell_count(54, "sampled_rows", "{} rows got the token drawn for them"),))
+@invariant(params=Sampled, clauses=(count_clause(54, "sampled_rows", "{} rows got the token drawn for them"),))
 def sampled(run: Run, params: Sampled, figures: Figures) -> Iterator[Broken]:
-    """A random row has what vLLM's sampler drew for it, a greedy one its highest logit; with the runtime off, from
-    the very logits that plain vLLM would draw from.
+    """A random row has the token that vLLM's sampler drew for it, a greedy one its highest logit; with the runtime
+    off, from exactly the logits that plain vLLM would draw from.
     """
     totals = dict.fromkeys(KINDS, 0)
     for step in run.patched:

@@ -7,12 +7,12 @@ from statistics import median
 
 from patchkit.evals.paired_ratio import paired_ratio
 from patchkit.gates.events import Pass
-from patchkit.gates.invariants.base import Broken, Figures, Params, Tell, invariant, parts_of
+from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
 from patchkit.gates.run import Run
 
 
 class Throughput(Params, frozen=True):
-    """``warmup``: pairs left aside at the start, which pay for caches and allocations."""
+    """``warmup``: pairs dropped at the start, which include the cost of caches and allocations."""
 
     warmup: int = 1
 
@@ -22,16 +22,16 @@ class Throughput(Params, frozen=True):
 
 def ratios(figures: Figures) -> list[str]:
     """``0.71 x plain vLLM's tokens/s [0.68, 0.74]`` for every paired measurement."""
-    told = []
+    phrases = []
     for part, value in parts_of(figures, "ratio"):
         low, high = (figures.get(f"{part}ratio_{end}") for end in ("low", "high"))
         if isinstance(low, int | float) and isinstance(high, int | float):
             name = f"{part.rstrip('.')} " if part else ""
-            told.append(f"{name}{value:.2f} x plain vLLM's tokens/s [{low:.2f}, {high:.2f}]")
-    return told
+            phrases.append(f"{name}{value:.2f} x plain vLLM's tokens/s [{low:.2f}, {high:.2f}]")
+    return phrases
 
 
-@invariant(params=Throughput, tells=(Tell(20, ratios),), passes=("plain", "patched"))
+@invariant(params=Throughput, clauses=(SummaryClause(20, ratios),), passes=("plain", "patched"))
 def throughput(run: Run, params: Throughput, figures: Figures) -> Iterator[Broken]:
     """Every pair after the warm-up was measured; their ratio, with its interval, goes into the figures."""
     pairs = list(run.pairs())[params.warmup :]

@@ -1,4 +1,4 @@
-"""The runtime's totals agree, where nothing is observed step by step: a timed pass must not be a dead one."""
+"""The runtime's totals agree where steps are not observed: the runtime must be active in a timed pass too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALIKE = ("decode_rows", "decode_steps")
 
 @invariant()
 def totals(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
-    """In every pass all counters of decode rows are as many, and all of decode steps; none of them is zero."""
+    """In every pass all counters of decode rows are equal, and all of decode steps; none is zero."""
     done = run.passes("patched")
     if not done:
         yield Broken("no pass with the runtime")
@@ -29,7 +29,7 @@ def totals(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
 
 
 def disagreement(run: Run, done: Pass) -> str:
-    """What does not agree in one pass, or nothing."""
+    """What does not agree in one pass, or an empty string."""
     counters = done.counters or {}
     for kind in ALIKE:
         found = {name: counters.get(name) for name in run.declared(kind)}

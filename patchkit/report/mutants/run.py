@@ -8,28 +8,28 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from patchkit.console import out
-from patchkit.gates.mutants import FINE, End, Trial, Trials
-from patchkit.gates.mutants_evidence import GateRun, MutantsEvidence
+from patchkit.gates.mutants import MutantTrial, MutantTrials, TrialResult
+from patchkit.gates.mutants_evidence import ACCEPTED_OUTCOMES, GateRun, MutantsEvidence
 from patchkit.plural import counted, shortened
 from patchkit.report.mutants.text import show_found, show_score
 from patchkit.series.mutant import Mutant
 
 
-def found_line(found: GateRun | Trial) -> str:
+def found_line(found: GateRun | MutantTrial) -> str:
     """A gate on the series as it is, or the end of a mutant, as it is known."""
     if isinstance(found, GateRun):
         return f"series on {found.gate}: {'✓' if found.passed else f'✗ {shortened(found.reason)}'}"
-    end = found.end or End("unknown")
+    end = found.result or TrialResult("unknown")
     at = f" at {end.by}: {shortened(end.reason)}" if end.by else ""
-    return f"{'✓' if end.outcome in FINE else '✗'} {found.mutant.name}: {end.outcome}{at}"
+    return f"{'✓' if end.outcome in ACCEPTED_OUTCOMES else '✗'} {found.mutant.name}: {end.outcome}{at}"
 
 
-def progress_line(trials: Trials, wanted: int, seconds: float) -> str:
+def progress_line(trials: MutantTrials, wanted: int, seconds: float) -> str:
     """How far a run is, with how many mutants that did not end as they must."""
-    if not trials.ends:
+    if not trials.results:
         return f"{counted(len(trials.control), 'gate')} on the series without a mutant, {seconds:.0f} s"
-    bad = sum(end.outcome not in FINE for end in trials.ends)
-    return f"{len(trials.ends)} of {counted(wanted, 'mutant')}, {bad} not as they must end, {seconds:.0f} s"
+    bad = sum(end.outcome not in ACCEPTED_OUTCOMES for end in trials.results)
+    return f"{len(trials.results)} of {counted(wanted, 'mutant')}, {bad} not as they must end, {seconds:.0f} s"
 
 
 def show_run(record: MutantsEvidence, where: str) -> None:

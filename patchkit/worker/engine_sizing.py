@@ -1,4 +1,4 @@
-"""How large an engine must be so that a whole draw is in flight at once, and how large it may be."""
+"""Sizes an engine so that a whole draw is in flight at once, within the memory there is."""
 
 import os
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from transformers import AutoConfig
 
 BLOCK = 32  # tokens a block of the cache of keys and values on the CPU
-BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a step that is full
-SHARE = 0.5  # of the memory that is free, for the cache on the CPU
+BUDGET = {"cpu": 2048, "cuda": 16384}  # tokens a step; the CPU's warm-up takes as long as a full step
+SHARE = 0.5  # of free memory, for the cache on the CPU
 MOST_ROWS = 1024  # rows a step on CUDA: their logits alone are half a gigabyte
 
 
@@ -46,18 +46,18 @@ def engine_settings(
     return {**settings, "max_num_seqs": rows, **given}
 
 
-def fit(prompts: list[tuple[int, int]], max_tokens: int, room: int) -> tuple[int, int]:
-    """Rows in flight at once, and the blocks that they need at most, in ``room`` blocks.
+def fit(prompts: list[tuple[int, int]], max_tokens: int, available: int) -> tuple[int, int]:
+    """Rows in flight at once, and the blocks that they need at most, in ``available`` blocks.
 
-    The samples of a prompt share its blocks. Where all rows do not find room, so few are let in that every one does:
+    The samples of a prompt share its blocks. Where they do not all fit, as many rows run as fit at their full length:
     a row that is preempted has its prompt computed again.
     """
     new = -(-max_tokens // BLOCK) + 2
     rows, shared = sum(samples for _, samples in prompts), sum(-(-tokens // BLOCK) for tokens, _ in prompts)
-    if shared + rows * new <= room:
+    if shared + rows * new <= available:
         return rows, shared + rows * new
     each = new + max(-(-tokens // BLOCK) for tokens, _ in prompts)
-    rows = max(1, min(rows, room // each))
+    rows = max(1, min(rows, available // each))
     return rows, rows * each
 
 
@@ -69,7 +69,7 @@ def block_bytes(config: Any, size: int) -> int:
 
 
 def free_memory() -> int:
-    """Bytes that this machine could still give."""
+    """Bytes of memory that this machine has available."""
     with open("/proc/meminfo") as file:  # noqa: PTH123 - as os.sysconf does not count what caches would give back
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else os.sysconf("SC_AVPHYS_PAGES")

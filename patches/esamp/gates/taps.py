@@ -1,4 +1,4 @@
-"""Source and target rows, cut out of the engine by hooks of the gates' own on the tapped layers."""
+"""Source and target rows, read from the engine by the gates' own hooks on the tapped layers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import torch
 
 
-class Cut:
-    """What a tap named by the method sees of one step: a forward hook on the norm module it is about.
+class TapHook:
+    """The rows of one tap in one step: a forward hook on the norm module that the tap names.
 
-    ``output:K``: the residual stream behind block K, which is the sum that the norm after that block makes.
-    ``input_norm:K``: what block K's input norm returns. ``lm_head`` is no tap; the sampler's hidden states are.
+    ``output:K``: the residual stream after block K, which is the sum that the following norm computes.
+    ``input_norm:K``: what block K's input norm returns. ``lm_head`` needs no hook: the sampler has its rows.
     """
 
     def __init__(self, model: Any, tap: str) -> None:
@@ -23,7 +23,7 @@ class Cut:
         self._hook = find_norm(model, kind, int(number)).register_forward_hook(self._keep)
 
     def begin(self, rows: Callable[[], list[int]]) -> None:
-        """A step begins; ``rows()``: packed row numbers of its decode rows, asked for during the forward pass."""
+        """A step begins; ``rows()`` returns packed row numbers of its decode rows, called during the forward pass."""
         self._rows, self._kept = rows, None
 
     def rows(self) -> torch.Tensor | None:
@@ -37,14 +37,14 @@ class Cut:
     def _keep(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         if self._kind == "input_norm":
             tensor = output[0] if isinstance(output, tuple) else output
-        else:  # without a residual to add, the norm's input is the stream itself
+        else:  # without a residual, the norm's input is the stream itself
             tensor = output[1] if isinstance(output, tuple) else inputs[0]
         # Indexing copies: later layers may write into the same memory.
         self._kept = tensor[torch.tensor(self._rows(), dtype=torch.int64, device=tensor.device)]
 
 
 def find_norm(model: Any, kind: str, number: int) -> Any:
-    """The norm module that a tap is about; ``number`` counts blocks, from the end if it is negative."""
+    """The norm module that a tap names; ``number`` counts blocks, from the end if it is negative."""
     name, blocks = find_blocks(model)
     if not -len(blocks) <= number < len(blocks):
         raise ValueError(f"{type(model).__name__} has {len(blocks)} blocks, there is no {kind}:{number}")

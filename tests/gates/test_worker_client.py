@@ -1,4 +1,4 @@
-"""The process boundary: whatever the worker does, a run comes back and says it in one line."""
+"""The process boundary: whatever the worker does, a run is returned, with the reason in one line."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from patchkit.errors import PatchkitError
 from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.run import Run
-from patchkit.gates.server import WorkerServer
 from patchkit.gates.verdict import judge
+from patchkit.gates.worker_client import WorkerClient
 
-Start = Callable[..., WorkerServer]
+Start = Callable[..., WorkerClient]
 
 
-def submit(worker: WorkerServer, act: str, limit: float = 20, alone: bool = False) -> Future[Run]:
+def submit(worker: WorkerClient, act: str, limit: float = 20, alone: bool = False) -> Future[Run]:
     part = make_part("alive", engine={"act": act})
     runtime = make_runtime()
     return worker.submit(part, scenario="made_up", model="m", tree=None, runtime=runtime, limit=limit, alone=alone)
 
 
-def verdict_of(worker: WorkerServer, act: str, limit: float = 20) -> Verdict:
+def verdict_of(worker: WorkerClient, act: str, limit: float = 20) -> Verdict:
     return judge(make_scenario("alive"), [submit(worker, act, limit).result(30)])
 
 
@@ -83,7 +83,7 @@ def test_a_hanging_run_is_cancelled_and_the_next_one_runs(server: Start) -> None
 
 
 def test_a_run_that_does_not_heed_its_cancelling_is_killed(server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patchkit.gates.server.CANCEL_LIMIT", 0.5)
+    monkeypatch.setattr("patchkit.gates.worker_client.CANCEL_LIMIT", 0.5)
     worker = server()
     run = submit(worker, "deaf", limit=0.5).result(30)
     assert run.trouble.startswith("hung:")
@@ -209,9 +209,9 @@ def test_a_worker_ends_when_its_client_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "client.py"
     script.write_text(
         "import sys, time\nfrom pathlib import Path\nfrom types import SimpleNamespace\n"
-        "from patchkit.gates.server import WorkerServer\n"
+        "from patchkit.gates.worker_client import WorkerClient\n"
         "environment = SimpleNamespace(python=Path(sys.executable), variables={})\n"
-        f"server = WorkerServer(environment, worker=Path({str(FAKE_WORKER)!r}))\n"
+        f"server = WorkerClient(environment, worker=Path({str(FAKE_WORKER)!r}))\n"
         "server.wait_ready()\nprint(server._process.pid, flush=True)\ntime.sleep(60)\n"
     )
     client = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
@@ -227,13 +227,13 @@ def test_a_worker_ends_when_its_client_is_killed(tmp_path: Path) -> None:
 
 
 def test_the_worker_is_told_what_the_runtime_declares(server: Start) -> None:
-    part = make_part("alive", engine={"act": "asked"}, off=True, runtime=[{"size": 1}, {"strength": 3}])
+    part = make_part("alive", engine={"act": "echo"}, off=True, runtime=[{"size": 1}, {"strength": 3}])
     run = server().submit(part, scenario="made_up", model="m", tree=None, runtime=make_runtime()).result(30)
     assert run.result is not None
-    told = json.loads(run.result.passes[0].calls[0].outputs[0].text)
-    assert told["part"]["runtime"] == [{"size": 1, "strength": 0}, {"strength": 0}], "what is off goes on top"
-    assert told["counters"]["seen_rows"] == "decode_rows" and told["counters"]["score"] == "any"
-    assert (told["probe"], told["start"], told["defaults"]) == ("/probe", "made_up:install", {"strength": 0.8})
+    sent = json.loads(run.result.passes[0].calls[0].outputs[0].text)
+    assert sent["part"]["runtime"] == [{"size": 1, "strength": 0}, {"strength": 0}], "what is off goes on top"
+    assert sent["counters"]["seen_rows"] == "decode_rows" and sent["counters"]["score"] == "any"
+    assert (sent["probe"], sent["start"], sent["defaults"]) == ("/probe", "made_up:install", {"strength": 0.8})
     assert run.installs == [{"size": 1, "strength": 0}, {"strength": 0}]
     assert run.steps[0].observed == {"rows": 2} and run.steps[0].poisoned
 

@@ -1,6 +1,6 @@
-"""The client of the worker: one warm process that imported vLLM, and the runs it forks, a bounded number at a time.
+"""The client of the worker: one process that has imported vLLM, and forks a bounded number of runs at a time.
 
-Whatever the other side does (die, hang, print garbage), the answer is a :class:`Record` that says so in one line.
+Whatever the worker does (die, hang, print garbage), the result is a :class:`Record` that says so in one line.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import Any, Generic, Protocol, TypeVar
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import AnyEvent, Exit, Ready, RunEvent, Started, read_event
 from patchkit.gates.invariants.finished import signal_name
-from patchkit.gates.run import Declares, Run
+from patchkit.gates.run import Run, RuntimeDeclaration
 from patchkit.gates.scenario import Part
 
 WORKER = Path(__file__).parent.parent / "worker"
 READY_LIMIT = 600.0  # a cold import of vLLM on a slow disk takes minutes
 CANCEL_LIMIT = 10.0
-STARTS = 3  # a worker that was killed is started anew, so often in all
+STARTS = 3  # how often a worker is started in all, if it is killed
 
 
 class Interpreter(Protocol):
-    """What the client needs to know of an environment."""
+    """The fields of an environment that the client needs."""
 
     @property
     def python(self) -> Path: ...
@@ -44,7 +44,7 @@ class Interpreter(Protocol):
 
 
 class Record(Protocol):
-    """What becomes of a run: its events, in order, and what the client itself saw go wrong."""
+    """The events of a run, in order, and what the client itself saw go wrong."""
 
     trouble: str
     seconds: float
@@ -58,7 +58,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 @dataclass
 class Job(Generic[AnyRecord]):
-    """One run that was asked for, from the queue to its end; ``limit`` and ``patience`` are seconds."""
+    """One run, from the queue to its end; ``limit`` and ``patience`` are seconds."""
 
     request: dict[str, Any]
     record: AnyRecord
@@ -73,8 +73,8 @@ class Job(Generic[AnyRecord]):
     pid: int = 0
 
 
-class WorkerServer:
-    """A worker process of one environment. ``submit`` at any time from any thread; one thread of ours does the rest."""
+class WorkerClient:
+    """A worker process of one environment. ``submit`` from any thread; one background thread does the rest."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class WorkerServer:
 
         Args:
             workers: runs at a time.
-            cards: a GPU for each of them, as CUDA names it; none: all see what this process sees.
+            cards: a GPU for each of them, as CUDA names it; empty: all see the GPUs that this process sees.
         """
         self._environment, self._worker, self._ready_limit = environment, worker or WORKER, ready_limit
         self._variables = {**environment.variables, **(variables or {})}
@@ -97,12 +97,12 @@ class WorkerServer:
         self._lock = threading.Lock()
         self._queue: deque[Job[Any]] = deque()
         self._running: dict[str, Job[Any]] = {}
-        self._numbered = 0
+        self._submitted = 0
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the server)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the client)
         self._garbage = ""
-        self._half_a_line = b""
+        self._partial_line = b""
         self._launched = 0.0
         self._closing = False
         self._wake_read, self._wake_write = os.pipe()
@@ -113,7 +113,7 @@ class WorkerServer:
         self._ready_or_not = threading.Event()
         self._failure: PatchkitError | None = None
 
-    # What others call.
+    # Public methods, called from any thread.
 
     def submit(
         self,
@@ -122,14 +122,14 @@ class WorkerServer:
         scenario: str,
         model: str,
         tree: Path | None,
-        runtime: Declares | None = None,
+        runtime: RuntimeDeclaration | None = None,
         device: str = "cpu",
         limit: float = 120.0,
         alone: bool = False,
     ) -> Future[Run]:
         """Queue a part of a scenario, see :meth:`enqueue`."""
         request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
-        request, record = asked_of(part, runtime, request)
+        request, record = request_for(part, runtime, request)
         if record.unfit:
             refused: Future[Run] = Future()
             refused.set_result(record)
@@ -156,8 +156,8 @@ class WorkerServer:
             alone: nothing else may run beside it.
         """
         with self._lock:
-            self._numbered += 1
-            job = Job({**request, "run": f"r{self._numbered}"}, record, limit, patience, alone)
+            self._submitted += 1
+            job = Job({**request, "run": f"r{self._submitted}"}, record, limit, patience, alone)
             if self._failure or self._closing:
                 job.future.set_exception(self._failure or PatchkitError("the worker is closed"))
                 return job.future
@@ -167,7 +167,7 @@ class WorkerServer:
         return job.future
 
     def start(self) -> None:
-        """Start the worker now, so that its import of vLLM overlaps with whatever comes next."""
+        """Start the worker now, so that its import of vLLM overlaps with other work."""
         with self._lock:
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._serve, name="patchkit worker", daemon=True)
@@ -192,41 +192,41 @@ class WorkerServer:
         with contextlib.suppress(OSError):
             os.close(self._wake_write)
             os.close(self._wake_read)
-        self._said.close()
+        self._stderr.close()
 
-    def __enter__(self) -> WorkerServer:
+    def __enter__(self) -> WorkerClient:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # The thread: start, read, watch the clock, end.
+    # The background thread: start, read, check the clock, end.
 
     def _serve(self) -> None:
         try:
             while not self._closing and not self._failure and self._starts < STARTS and self._launch():
-                self._attend()
+                self._serve_process()
                 self._end_process()
-        except Exception as error:  # ours, not the worker's: nobody may wait for ever
+        except Exception as error:  # a defect of this client: no caller may wait for ever
             self._failure = self._failure or PatchkitError(
                 f"the worker's client broke: {type(error).__name__}: {error}"
             )
         finally:
             self._end_process()
-            self._give_up()
+            self._fail_waiting()
 
     def _launch(self) -> bool:
         command = [str(self._environment.python), str(self._worker)]
         self._starts += 1
-        self._said.seek(0)
-        self._said.truncate()
-        self._half_a_line, self._garbage, self._accepting = b"", "", False
+        self._stderr.seek(0)
+        self._stderr.truncate()
+        self._partial_line, self._garbage, self._accepting = b"", "", False
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._stderr,
                 env={**os.environ, **self._variables},
                 start_new_session=True,
             )
@@ -236,7 +236,7 @@ class WorkerServer:
         self._launched = time.monotonic()
         return True
 
-    def _attend(self) -> None:
+    def _serve_process(self) -> None:
         """Serve one worker process until it ends or we close."""
         assert self._process and self._process.stdout
         stdout = self._process.stdout.fileno()
@@ -249,14 +249,14 @@ class WorkerServer:
                     data = os.read(key.fd, 1 << 16)
                     if key.fd == stdout:
                         if not data:
-                            self._died()
+                            self._handle_end()
                             return
                         self._read(data)
                 if not self._check_clock():
                     return
 
     def _dispatch(self) -> None:
-        """Send as many queued runs as may run now; one that must be alone waits for the others, and they for it."""
+        """Send as many queued runs as may run now; one that must run alone waits for the others, and they for it."""
         while self._accepting:
             with self._lock:
                 alone = any(job.alone for job in self._running.values())
@@ -273,7 +273,7 @@ class WorkerServer:
                     job.request["card"] = job.card
                 self._running[job.request["run"]] = job
             if self._garbage:
-                self._spoil(f"the worker printed garbage: {self._garbage!r}")
+                self._mark_running(f"the worker printed garbage: {self._garbage!r}")
                 self._garbage = ""
             self._send(job.request)
 
@@ -284,7 +284,7 @@ class WorkerServer:
             self._process.stdin.flush()
 
     def _read(self, data: bytes) -> None:
-        *lines, self._half_a_line = (self._half_a_line + data).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
         for line in lines:
             text = line.decode(errors="backslashreplace").strip()
             if not text:
@@ -292,29 +292,29 @@ class WorkerServer:
             try:
                 event = read_event(text)
             except (ValueError, RecursionError):
-                self._garbled(text)
+                self._handle_garbage(text)
             else:
-                self._take(event)
+                self._handle_event(event)
 
-    def _garbled(self, text: str) -> None:
-        """Whoever runs is red: what else was lost of their events cannot be known."""
+    def _handle_garbage(self, text: str) -> None:
+        """Every running job is red: which of its events were lost cannot be known."""
         quoted = text if len(text) <= 120 else f"{text[:119]}…"
         if self._running:
-            self._spoil(f"the worker printed garbage: {quoted!r}")
+            self._mark_running(f"the worker printed garbage: {quoted!r}")
         else:
             self._garbage = quoted
 
-    def _spoil(self, trouble: str) -> None:
+    def _mark_running(self, trouble: str) -> None:
         for job in self._running.values():
             job.record.trouble = job.record.trouble or trouble
 
-    def _take(self, event: AnyEvent) -> None:
+    def _handle_event(self, event: AnyEvent) -> None:
         if isinstance(event, Ready):
             self.ready, self._accepting = event, True
             self._ready_or_not.set()
             return
         job = self._running.get(event.run)
-        if job is None:  # late words of a run that was given up
+        if job is None:  # a late event of a run that was dropped
             return
         job.last_event = time.monotonic()
         if isinstance(event, Started):
@@ -332,11 +332,11 @@ class WorkerServer:
         job.future.set_result(job.record)
 
     def _check_clock(self) -> bool:
-        """Cancel runs over their limit, drop those that do not heed it; False if the worker never got ready."""
+        """Cancel runs over their limit, drop those that do not end; False if the worker never got ready."""
         now = time.monotonic()
         if not self._accepting and now - self._launched > self._ready_limit:
             self._failure = PatchkitError(
-                f"the worker was not ready after {self._ready_limit:g} s{self._last_words()}", "see the environment"
+                f"the worker was not ready after {self._ready_limit:g} s{self._last_line()}", "see the environment"
             )
             return False
         for job in list(self._running.values()):
@@ -357,8 +357,8 @@ class WorkerServer:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _died(self) -> None:
-        """The worker closed its output: runs in flight are red; if it never got ready, no other will."""
+    def _handle_end(self) -> None:
+        """The worker closed its output: runs in flight are red; if it never got ready, no restart will help."""
         assert self._process
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)
@@ -366,24 +366,24 @@ class WorkerServer:
         how = f"was killed by {signal_name(code)}" if code and code < 0 else f"ended with exit code {code}"
         if not self._accepting:
             self._failure = PatchkitError(
-                f"the worker {how} before it was ready{self._last_words()}",
+                f"the worker {how} before it was ready{self._last_line()}",
                 f"try `{self._environment.python} -c 'import vllm'`",
             )
-        self._spoil(f"the worker {how}{self._last_words()}")
+        self._mark_running(f"the worker {how}{self._last_line()}")
         for job in list(self._running.values()):
             self._kill(job.pid)
             self._finish(job)
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """The last line that the worker itself wrote to stderr, or what it printed instead of events."""
-        self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, self._said.tell() - 8192))
-        lines = [line for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - 8192))
+        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         words = lines[-1].strip() if lines else self._garbage
         return f": {words[:300]}" if words else ""
 
     def _end_process(self) -> None:
-        """End of input is the polite way; then the whole session of the worker is killed."""
+        """Close its input, wait briefly, then kill the worker's whole process session."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -400,10 +400,10 @@ class WorkerServer:
         assert process.stdout
         process.stdout.close()
 
-    def _give_up(self) -> None:
-        """No worker any more: everyone who waits is told why."""
+    def _fail_waiting(self) -> None:
+        """There is no worker any more: every future still open ends with the reason."""
         if not self._closing and self._failure is None:
-            self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it left on stderr")
+            self._failure = PatchkitError(f"the worker died {self._starts} times", "see what it wrote to stderr")
         with self._lock:
             jobs = [*self._running.values(), *self._queue]
             self._running.clear()
@@ -419,11 +419,11 @@ class WorkerServer:
             os.write(self._wake_write, b".")
 
 
-def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
-    """What the worker is told of a part and a runtime, and the record of it.
+def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
+    """The request for a part on a runtime, and the record of its run.
 
-    The record is unfit, and there is nothing to ask for, where the part wants the runtime off and it does not say
-    how that is done.
+    The record is unfit, and nothing can be run, where the part wants the runtime off and the runtime does not
+    declare how that is done.
     """
     defaults = dict(runtime.defaults) if runtime else {}
     off = dict(runtime.off or {}) if runtime and part.off else {}
@@ -432,7 +432,7 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
     if part.off and (runtime is None or runtime.off is None):
         name = runtime.name if runtime else "the runtime"
         record.unfit = f"{name} does not say how it is off: declare `off`, its settings, in patches/{name}/runtime.yaml"
-    told = {
+    fields = {
         "part": part.for_worker() | {"runtime": given},
         "start": runtime.start if runtime else "",
         "defaults": defaults,
@@ -440,4 +440,4 @@ def asked_of(part: Part, runtime: Declares | None, request: dict[str, Any]) -> t
         "probe": str(runtime.probe) if runtime and runtime.probe else None,
         "gates": str(runtime.gates) if runtime and part.checks else None,
     }
-    return request | told, record
+    return request | fields, record
