@@ -390,7 +390,7 @@ def watch(as_json: bool, **options: Any) -> int:
     """
     from patchkit.verbs import watch
 
-    return watch.watch(watch.Asked(as_json=as_json, **options))
+    return watch.watch(watch.WatchOptions(as_json=as_json, **options))
 
 
 @commands.command()

@@ -24,7 +24,7 @@ from patchkit.drift.index import listing, timeline
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.scan import Recorded, Scanner
 from patchkit.drift.surface import canonical
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.project import find_project
 
 TRUTH = Path(__file__).parent / "ground_truth.yaml"
@@ -101,7 +101,7 @@ def read_truth() -> tuple[list[str], list[Move]]:
 def scanner(releases: Sequence[str]) -> tuple[Score, list[Recorded]]:
     """patchkit's own, over all releases."""
     has = {release.text: release for release in timeline(listing(), releases[0], releases[-1])}
-    sources = [Recorded(Published(has[release])) for release in releases]
+    sources = [Recorded(PublishedSource(has[release])) for release in releases]
     esamp = Scanner.of(find_project(), "esamp")
     list(esamp.drifts(sources))  # once, so that neither tool's seconds hold the network's; what was read of the
     # runtime's code is kept from then on, as it is for a user who scans again

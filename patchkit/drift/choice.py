@@ -29,7 +29,7 @@ ASSUMED = {name: f"{name}: the checkpoint says it, not its class" for name in ("
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class SelectionInputs:
     """What is assumed: "cuda" with Triton, or "cpu" without; all else is at its default."""
 
     architecture: str
@@ -86,7 +86,7 @@ class Candidate:
 
 
 def selected(
-    universe: Universe, inference: Inference, hooked: str, by: str, circumstances: Circumstances
+    universe: Universe, inference: Inference, hooked: str, by: str, circumstances: SelectionInputs
 ) -> Selection | None:
     """The class that ``by`` instantiates in the place of ``hooked``; None if it makes nothing of the kind.
 

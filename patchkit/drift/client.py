@@ -102,8 +102,8 @@ class Client(PyPIClient):
         Raises:
             UnreachableError: no answer, or not one that an index gives.
         """
-        with said_plainly(str(url)):
-            response = patiently(lambda: self._page(str(url), options))
+        with plain_reason(str(url)):
+            response = with_retries(lambda: self._page(str(url), options))
         self.answers.append((response.status_code, _serial(response)))
         return response
 
@@ -129,7 +129,7 @@ class Client(PyPIClient):
         if stream:
             return super().send(request, stream=True, **options)
         try:
-            return patiently(lambda: _calm(super(Client, self).send(request, **options)))
+            return with_retries(lambda: _calm(super(Client, self).send(request, **options)))
         except BusyError as busy:
             return busy.response
 
@@ -166,7 +166,7 @@ class Client(PyPIClient):
             NoPartsError: the server does not say.
             UnreachableError: it does not answer.
         """
-        with said_plainly(url):
+        with plain_reason(url):
             response = self.head(url, headers={"Accept-Encoding": "identity"})
         if response.is_error or not response.headers.get("Content-Length", "").isdigit():
             raise NoPartsError
@@ -185,8 +185,8 @@ class Client(PyPIClient):
                     )
                 return take(response)
 
-        with said_plainly(url):
-            return patiently(once)
+        with plain_reason(url):
+            return with_retries(once)
 
 
 def _refusal(url: str, response: httpx2.Response) -> str:
@@ -222,7 +222,7 @@ class BusyError(Exception):
         self.response = response
 
 
-def patiently(call: Callable[[], Answer]) -> Answer:
+def with_retries(call: Callable[[], Answer]) -> Answer:
     """What ``call`` returns, at the last attempt what it raises."""
     failures = retry_if_exception_type((httpx2.TransportError, BusyError, BadPageError))
     return Retrying(retry=failures, stop=stop_after_attempt(ATTEMPTS), wait=_pause, reraise=True)(call)
@@ -236,7 +236,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 @contextmanager
-def said_plainly(url: str) -> Iterator[None]:
+def plain_reason(url: str) -> Iterator[None]:
     """Turn what the HTTP library raises into :class:`UnreachableError`."""
     try:
         yield

@@ -16,8 +16,8 @@ from rich.text import Text
 from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.client import Client, UnreachableError, client_for, finder, said_plainly
-from patchkit.drift.listed import DISTRIBUTIONS, File, Listing, Release
+from patchkit.drift.client import Client, UnreachableError, client_for, finder, plain_reason
+from patchkit.drift.distributions import DISTRIBUTIONS, File, Listing, Release
 from patchkit.drift.pages import Page, doubt, older
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
@@ -107,7 +107,7 @@ def _pages(name: str, chosen: Settings, client: Client) -> list[tuple[Page, list
     for source in list(finding.sources):
         finding.sources[:] = [source]
         client.answers.clear()
-        with said_plainly("the package index"):
+        with plain_reason("the package index"):
             try:
                 packages = list(finding.find_all_packages(name, allow_yanked=True))
             except ValueError as error:  # a time or an address that is none

@@ -68,7 +68,7 @@ class Model:
 
     def _settled(self, name: str, mark: Trait) -> Trait:
         """A mark, and whether a checkpoint may unsay it: in words that the model's own code has as well."""
-        asked = _asked_of_checkpoint(name, self.universe) if mark.value else None
+        asked = _checkpoint_test(name, self.universe) if mark.value else None
         texts = [module.text for module in self._layers.modules.values()] if asked else []
         if asked and any(asked.field in text and f'"{asked.value}"' in text for text in texts):
             on = f"depends on `{asked.field}` of the checkpoint ({asked.place})"
@@ -209,7 +209,7 @@ def _lost_bases(owner: Definition, universe: Universe) -> Iterator[str]:
             yield ast.unparse(base)
 
 
-class Asked(NamedTuple):
+class CheckpointTest(NamedTuple):
     """A field of the checkpoint's configuration, the value that decides, and where that is asked."""
 
     field: str
@@ -217,7 +217,7 @@ class Asked(NamedTuple):
     place: str
 
 
-def _asked_of_checkpoint(name: str, universe: Universe) -> Asked | None:
+def _checkpoint_test(name: str, universe: Universe) -> CheckpointTest | None:
     """What vLLM's property of a mark's name compares of the checkpoint: ``layer_types`` with "attention"."""
     found = universe.find(f"{SETTLED_BY}.{name}")
     if found is None or not isinstance(found.node, FUNCTIONS):
@@ -226,7 +226,7 @@ def _asked_of_checkpoint(name: str, universe: Universe) -> Asked | None:
     fields = [_text(one.args[1:2]) for one in nodes if isinstance(one, ast.Call) and ast.unparse(one.func) == "getattr"]
     values = [_text(one.comparators) for one in nodes if isinstance(one, ast.Compare)]
     both = next(filter(None, fields), ""), next(filter(None, values), "")
-    return Asked(*both, found.place) if all(both) else None
+    return CheckpointTest(*both, found.place) if all(both) else None
 
 
 def _text(values: list[ast.expr]) -> str:

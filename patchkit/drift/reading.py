@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from patchkit.drift.choice import Circumstances, Selection, selected
+from patchkit.drift.choice import Selection, SelectionInputs, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
@@ -23,7 +23,7 @@ OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
 """Manners for which it matters what a class asks of who constructs it, or derives from it."""
 
 
-class Chosen(NamedTuple):
+class ChosenClass(NamedTuple):
     """Which class must be chosen, where, for which model."""
 
     symbol: str
@@ -56,7 +56,7 @@ class Reading:
     origin: str
     published: bool
     contracts: Mapping[str, Contract]
-    choices: Mapping[Chosen, Choice | None]
+    choices: Mapping[ChosenClass, Choice | None]
     gained: Mapping[str, Contract] = field(default_factory=dict)
 
 
@@ -110,14 +110,14 @@ def name_is_in_file(found: Definition) -> bool:
     return not isinstance(found.node, ast.Module)
 
 
-def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
+def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[ChosenClass, Choice | None]]:
     universe = inference.universe
     for symbol, wanted in surface.selected.items():
         hooked = universe.find(symbol)
         for device, by in wanted.by.items():
             for architecture in wanted.architectures:
-                found = selected(universe, inference, symbol, by, Circumstances(architecture, device))
-                chosen = Chosen(symbol, device, architecture)
+                found = selected(universe, inference, symbol, by, SelectionInputs(architecture, device))
+                chosen = ChosenClass(symbol, device, architecture)
                 yield chosen, _choice(found, hooked, universe) if found and hooked else None
 
 

@@ -11,23 +11,22 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from patchkit.drift import retirement
 from patchkit.drift.absent import absent
+from patchkit.drift.code_cache import read_cached
 from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
-from patchkit.drift.gained import gained
-from patchkit.drift.hinges import settled
+from patchkit.drift.fixes import SymbolChange, with_fix
+from patchkit.drift.gained_methods import gained_methods
 from patchkit.drift.inference import Inference
-from patchkit.drift.kept_code import read_or_kept
-from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.retirement import Retirement, retirements
+from patchkit.drift.retirement import ReleasePair, Retirement, retirements
 from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
 from patchkit.drift.surface import Folder, canonical
 from patchkit.drift.touches import CodeRead, Touch, Unread, read_code
+from patchkit.drift.usage import with_usage
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import version_of
@@ -133,8 +132,8 @@ class Scanner:
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
-        findings += [self._mended(finding, old, new, patched) for finding in gained(new, patched)]
+        findings = [self._with_fix(self._with_usage(finding, old, new, fitted), old, new, patched) for finding in found]
+        findings += [self._with_fix(finding, old, new, patched) for finding in gained_methods(new, patched)]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -159,7 +158,7 @@ class Scanner:
             )
 
         developed_on = Version(self.manifest.developed_on)
-        yield from retirements(self.series, retirement.Step(old, new, developed_on, without, self._base))
+        yield from retirements(self.series, ReleasePair(old, new, developed_on, without, self._base))
 
     def _base(self, symbol: str) -> Contract | None:
         """A symbol in the release that the runtime was developed on; None if it cannot be read now."""
@@ -172,7 +171,7 @@ class Scanner:
     def _developed_on(self) -> Inference:
         return Inference(Universe(Package(source_of(self.manifest.developed_on), "vllm")))
 
-    def _settled(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
+    def _with_usage(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
         """``finding`` by the code that was fitted to the older release; as it is if that cannot be laid out."""
         if finding.hinge is None or version_of(old.release) is None:
             return finding
@@ -180,16 +179,16 @@ class Scanner:
             touches = fitted.on(finding.symbol)
         except PatchkitError as error:
             return replace(finding, guessed=f"{finding.hinge.question}: {error.what}")
-        return settled(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
+        return with_usage(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
 
-    def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
+    def _with_fix(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
         newer = new.contracts.get(finding.symbol) or new.gained.get(finding.symbol)
         if before is None or after is None or newer is None:
             return finding
         contracts = old.contracts.get(finding.symbol, Contract(finding.symbol)), newer
-        step = Step(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
-        return mended(finding, self.series, step, patched)
+        step = SymbolChange(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
+        return with_fix(finding, self.series, step, patched)
 
     def _manners(self, symbol: str) -> frozenset[str]:
         """How a symbol is declared to be touched, or those in front of it."""
@@ -252,7 +251,7 @@ class Patched:
     @cached_property
     def _code(self) -> CodeRead:
         made = made_of(self.project, self.manifest.name, self.release, self.without)
-        return read_or_kept(
+        return read_cached(
             [self.manifest.package, *made], self.vllm.source, self.manifest.surface.types, self._laid_out
         )
 

@@ -62,9 +62,9 @@ def source_of(release: str, listing: Listing | None = None) -> Source:
     """
     from patchkit.drift.index import find
     from patchkit.drift.index import listing as ask
-    from patchkit.drift.wheel import Published
+    from patchkit.drift.wheel import PublishedSource
 
-    return Published(find(listing or ask(), release))
+    return PublishedSource(find(listing or ask(), release))
 
 
 def prefetch(sources: Sequence[Source], paths: Collection[str]) -> None:

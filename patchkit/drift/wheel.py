@@ -61,7 +61,7 @@ class Entry(Struct, frozen=True, array_like=True):
     size: int
 
 
-class Kept:
+class SourceCache:
     """The files of one distribution in the cache: nothing damaged comes out of it, nothing half-written goes in.
 
     ``files.json`` lists them all; those that were read lie beside it. Any number of threads and processes may use it.
@@ -114,7 +114,7 @@ def _entry(content: bytes) -> Entry:
     return Entry(zlib.crc32(content), len(content))
 
 
-class Published:
+class PublishedSource:
     """A release in the package index: a :class:`patchkit.drift.source.Source`, which threads may share."""
 
     published = True
@@ -139,7 +139,7 @@ class Published:
         self.digest = self._file.sha256 or ""
         """Of the distribution, by the index; empty if the index does not say."""
         self._client = client
-        self._kept = Kept(self._file)
+        self._kept = SourceCache(self._file)
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] | None = None
         self._zip: zipfile.ZipFile | None = None

@@ -18,7 +18,7 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
-from patchkit.series.repository import isolated_git, told_in_a_line
+from patchkit.series.repository import isolated_git, one_line_errors
 from patchkit.series.series import Series
 from patchkit.series.stamp import Stamp, digest, read_stamp, write_stamp
 
@@ -32,7 +32,7 @@ def export(folder: Path, tree: Path) -> list[Path]:
     Raises:
         PatchkitError: uncommitted edits, a commit whose message has no proper header, a patch without a commit.
     """
-    with told_in_a_line(f"cannot export {tree}", "name a tree that `patchkit apply` laid out"):
+    with one_line_errors(f"cannot export {tree}", "name a tree that `patchkit apply` laid out"):
         git = isolated_git(tree.absolute())
         if edits := git.status("--porcelain").splitlines():
             raise PatchkitError(f"{tree} has uncommitted edits ({edits[0].strip()})", "commit them first")

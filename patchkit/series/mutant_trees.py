@@ -19,7 +19,7 @@ from git.exc import GitCommandError
 from patchkit.errors import PatchkitError
 from patchkit.series.mutant import Mutant
 from patchkit.series.pin import upstream_files
-from patchkit.series.repository import complaints, isolated_git, told_in_a_line
+from patchkit.series.repository import complaints, isolated_git, one_line_errors
 from patchkit.series.worktree import Tree
 
 Changes = tuple[tuple[str, bytes, int], ...]
@@ -40,7 +40,7 @@ def mutated_trees(tree: Tree, mutants: Sequence[Mutant]) -> Iterator[dict[str, P
     place = tree.path.parent / f"{PREFIX}{os.getpid()}"
     _sweep(tree.path.parent)
     try:
-        with told_in_a_line(f"cannot lay out mutants in {place}"):
+        with one_line_errors(f"cannot lay out mutants in {place}"):
             _copy(tree.path, place / UNCHANGED)
             with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
                 found = list(pool.map(lambda mutant: _lay_out(mutant, place), mutants))

@@ -55,7 +55,7 @@ def last_words(error: GitCommandError) -> str:
 
 
 @contextmanager
-def told_in_a_line(what: str, fix: str = "check free space and permissions there") -> Iterator[None]:
+def one_line_errors(what: str, fix: str = "check free space and permissions there") -> Iterator[None]:
     """Turn what git and the file system complain of while doing ``what`` into a :class:`PatchkitError`."""
     try:
         yield

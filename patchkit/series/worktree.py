@@ -20,7 +20,7 @@ from patchkit.release import release_name
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
-from patchkit.series.repository import complaints, isolated_git, told_in_a_line
+from patchkit.series.repository import complaints, isolated_git, one_line_errors
 from patchkit.series.series import Choice, Series
 from patchkit.series.stamp import Stamp, changes, check_standing, digest, read_stamp, write_stamp
 
@@ -76,7 +76,7 @@ def patched_tree(
     dropped = sorted(f"{series.find(selector).number:04}" for selector in {*without})
     name = "-without-".join([release, *(["-".join(dict.fromkeys(dropped))] if dropped else [])])
     place = into.absolute() if into else project.state / "trees" / runtime / name
-    with told_in_a_line(f"cannot lay out {place}"), _locked(project, runtime):
+    with one_line_errors(f"cannot lay out {place}"), _locked(project, runtime):
         _sweep(place)
         wanted = Stamp(runtime, release, pin, {patch.name: digest(patch.path) for patch in taken})
         stamp = _standing(place)
@@ -103,7 +103,7 @@ def made_of(project: Project, runtime: str, release: str, without: Sequence[str]
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
     """The trees in their default places: path, what they were made of, and what the user changed since."""
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
-    with told_in_a_line(f"cannot read the trees of {runtime}"):
+    with one_line_errors(f"cannot read the trees of {runtime}"):
         found = [(git.parent, read_stamp(git.parent)) for git in folders]
         return [(path, stamp, [*_unlike_its_patches(stamp), *changes(path, stamp)]) for path, stamp in found if stamp]
 
@@ -134,7 +134,7 @@ def _standing(place: Path) -> Stamp | None:
     stamp = read_stamp(place)
     if stamp is None:
         raise PatchkitError(f"{place} exists and is no tree of patchkit's", "name an empty or a new folder (--into)")
-    with told_in_a_line(f"cannot tell whether {place} was edited", "move it away, or pass --into another folder"):
+    with one_line_errors(f"cannot tell whether {place} was edited", "move it away, or pass --into another folder"):
         edits = changes(place, stamp)
     if edits:
         told = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")

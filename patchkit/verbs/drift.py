@@ -17,7 +17,7 @@ from patchkit.drift.package import uncollected
 from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.project import find_project
@@ -109,7 +109,7 @@ def _timeline(since: str, release: str | None) -> list[Source]:
         raise PatchkitError(
             f"there are no two releases from {since} to {release or 'the newest'}", "see `patchkit releases`"
         )
-    return [Published(one) for one in releases]
+    return [PublishedSource(one) for one in releases]
 
 
 def _pair(
@@ -121,8 +121,8 @@ def _pair(
     elif checkout is not None:
         new = Checkout(checkout)
     else:
-        new = Published(find(has, release) if release else _newest(has))
-    old = Published(find(has, start or last_proven(manifest, new.release)))
+        new = PublishedSource(find(has, release) if release else _newest(has))
+    old = PublishedSource(find(has, start or last_proven(manifest, new.release)))
     _check_order(old.release, new.release)
     return [old, new]
 
@@ -187,8 +187,8 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
     newest = str(max(map(Version, manifest.proven), default=Version(manifest.developed_on)))
     tree = patched_tree(project, runtime, newest)
     states = [
-        touched("pin", manifest.upstream_folder, manifest, Published(find(has, manifest.developed_on))),
-        touched("series", tree.path, manifest, Published(find(has, newest))),
+        touched("pin", manifest.upstream_folder, manifest, PublishedSource(find(has, manifest.developed_on))),
+        touched("series", tree.path, manifest, PublishedSource(find(has, newest))),
     ]
     wrong = list(mismatches(manifest.surface, states))
     if as_json:

@@ -22,9 +22,9 @@ from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
-from patchkit.watch.keeping import remove
 from patchkit.watch.proof import shortcoming
-from patchkit.watch.tick import Newcomer, Outcome
+from patchkit.watch.report_files import remove
+from patchkit.watch.tick import NewRelease, Outcome
 
 PATIENCE = 5.0  # seconds that the gates have to end their workers
 
@@ -103,33 +103,33 @@ class Gates:
     limit: float
     folder: Path
 
-    def prove(self, newcomer: Newcomer, release: Release) -> None:
+    def prove(self, new_release: NewRelease, release: Release) -> None:
         """Run them on a new release, and note what came of it: outcome, reason, evidence, lock."""
         try:
             if self.places.python is None and not self.places.locked(release):
-                newcomer.lock = self._lock(release)
+                new_release.lock = self._lock(release)
         except PatchkitError as error:
-            newcomer.outcome, newcomer.why = "unproven", f"not gated: {error.what}"
+            new_release.outcome, new_release.why = "unproven", f"not gated: {error.what}"
             return
         file = self.folder / f"gate-{release.text}-{self.places.device}.json"
         remove(file)
         ran = run(command(self.manifest.name, release.text, self.places, file), file.with_suffix(".log"), self.limit)
         if file.is_file():
-            newcomer.evidence, newcomer.gates = file.name, read_evidence(file)
-        newcomer.outcome, newcomer.why = self._judged(newcomer, ran)
+            new_release.evidence, new_release.gates = file.name, read_evidence(file)
+        new_release.outcome, new_release.why = self._judged(new_release, ran)
 
     def _lock(self, release: Release) -> str:
         lock = make_lock(release.text)
         shutil.copy(lock, self.folder / lock.name)
         return lock.name
 
-    def _judged(self, newcomer: Newcomer, ran: Ran) -> tuple[Outcome, str]:
+    def _judged(self, new_release: NewRelease, ran: Ran) -> tuple[Outcome, str]:
         if ran.code is None:
             return "red", f"the gates did not end within {self.limit:g} minutes"
-        record = newcomer.gates
+        record = new_release.gates
         if record is None:
             return "unproven", f"the gates could not be run: {ran.last_words}"
-        lack = shortcoming(record, self.project, self.manifest, newcomer.release)
+        lack = shortcoming(record, self.project, self.manifest, new_release.release)
         if lack:
             return "unproven" if record.passed else "red", lack
         if ran.code != 0:

@@ -25,7 +25,7 @@ CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
 
 
 @dataclass
-class Newcomer:
+class NewRelease:
     """A release that is newer than the last proven one.
 
     Attributes:
@@ -85,7 +85,7 @@ class Tick:
     pin: str = ""
     last_proven: str = ""
     asked: str | None = None
-    news: list[Newcomer] = field(default_factory=list)
+    news: list[NewRelease] = field(default_factory=list)
     state: State = "unfinished"
     doing: str = "starting"
     why: str = ""

@@ -19,7 +19,7 @@ from patchkit.cli import commands
 from patchkit.drift import scan
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.scan import Scanner
-from patchkit.drift.taken_in import added_statements, taken_in
+from patchkit.drift.upstreamed import added_statements, upstreamed
 from patchkit.project import find_project
 from patchkit.report.drift import markdown
 
@@ -256,4 +256,4 @@ def test_no_text_of_a_patch_stops_the_reading(text: str) -> None:
 
     added = added_statements(Patched(text))  # type: ignore[arg-type]
     assert all(isinstance(one, str) and one for one in added)
-    assert taken_in(Patched(text), Contract("x"), Contract("x")) == ""  # type: ignore[arg-type]
+    assert upstreamed(Patched(text), Contract("x"), Contract("x")) == ""  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from test_findings import M, method, moved
 from patchkit.drift.compare import compare
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.mending import Step, mended, misfits
+from patchkit.drift.fixes import SymbolChange, misfits, with_fix
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.drift.scan import Scanner
@@ -52,8 +52,8 @@ def test_a_patch_does_not_mend_a_drift_of_another_kind(kind: str) -> None:
     finding = Finding(kind, "silent", symbol, "dead")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[symbol]), package).contracts[symbol]
-    step = Step(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
-    assert mended(finding, scanner.series, step, NOTHING_READ).unpatched
+    step = SymbolChange(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
+    assert with_fix(finding, scanner.series, step, NOTHING_READ).unpatched
 
 
 def test_the_default_of_an_environment_variable_is_what_its_lambda_says() -> None:
@@ -127,8 +127,8 @@ def judged(kind: str, before: str, after: str, proven: bool = False) -> Finding:
     scanner = Scanner.of(find_project(), "esamp")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[PREPARE]), package).contracts[PREPARE]
-    step = Step(Version(before), Version(after), proven, contract, contract)
-    return mended(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, code)
+    step = SymbolChange(Version(before), Version(after), proven, contract, contract)
+    return with_fix(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, code)
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,18 @@ from local_index import FOREIGN, HERE, MODULES, Index, archive_of, wheel_of
 from patchkit.drift import wheel
 from patchkit.drift.index import File, find, listing
 from patchkit.drift.source import prefetch, source_of
-from patchkit.drift.wheel import PYTHON_FILE, Entry, Kept, Published
+from patchkit.drift.wheel import PYTHON_FILE, Entry, PublishedSource, SourceCache
 from patchkit.errors import PatchkitError
 from patchkit.project import cache_home
 
 WHEEL = f"vllm-0.12.0-cp38-abi3-{HERE}.whl"
 
 
-def published(release: str = "0.12.0") -> Published:
-    return Published(find(listing(), release))
+def published(release: str = "0.12.0") -> PublishedSource:
+    return PublishedSource(find(listing(), release))
 
 
-def all_of(source: Published) -> dict[str, str | None]:
+def all_of(source: PublishedSource) -> dict[str, str | None]:
     return {path: source.read(path) for path in source.paths()}
 
 
@@ -182,7 +182,7 @@ def test_a_release_without_a_wheel_for_here_is_read_from_its_archive(vllm: Index
     assert source.origin == "vllm-0.14.0.tar.gz"
     assert all_of(source) == MODULES
     vllm.stop()
-    assert all_of(Published(find(listing(), "0.14.0"))) == MODULES
+    assert all_of(PublishedSource(find(listing(), "0.14.0"))) == MODULES
 
 
 def test_an_archive_that_is_another_is_refused_and_nothing_of_it_is_believed(index: Index) -> None:
@@ -280,7 +280,7 @@ def test_the_cache_gives_back_what_it_was_given(
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PATCHKIT_HOME", str(tmp_path_factory.mktemp("cache")))
-        kept = Kept(File("vllm", "x.whl", "https://i/x.whl", hashlib.sha256(repr(files).encode()).hexdigest()))
+        kept = SourceCache(File("vllm", "x.whl", "https://i/x.whl", hashlib.sha256(repr(files).encode()).hexdigest()))
         assert kept.entries() is None
         entries = {path: wheel._entry(content) for path, content in files.items()}
         for path, content in files.items():

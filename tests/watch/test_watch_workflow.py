@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from patchkit.report.watch import markdown
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.tick import NewRelease, Tick
 
 FILE = Path(__file__).parents[2] / ".github" / "workflows" / "new-vllm.yml"
 WORKFLOW: dict[Any, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ class TestTelling:
 
     def tick(self, *outcomes: str) -> Tick:
         tick = Tick("esamp", "cpu", last_proven="0.20.2")
-        tick.news = [Newcomer(f"0.2{at}.0", outcome=outcome) for at, outcome in enumerate(outcomes, 1)]  # type: ignore[arg-type]
+        tick.news = [NewRelease(f"0.2{at}.0", outcome=outcome) for at, outcome in enumerate(outcomes, 1)]  # type: ignore[arg-type]
         tick.finish()
         return tick
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from patchkit.drift.code.frame import Extra, Frame, dotted
-from patchkit.drift.code.known import Asked, Known, Named
+from patchkit.drift.code.known import Known, KnownCall, Named
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import How
 from patchkit.drift.inference import (
@@ -57,7 +57,7 @@ class Calls(Known):
         name = dotted(written.func)
         arguments = [self.value(one.value if isinstance(one, ast.Starred) else one, frame) for one in written.args]
         named = {one.arg: self.value(one.value, frame) for one in written.keywords}
-        known = self.known(Asked(name, written, arguments, named, frame))
+        known = self.known(KnownCall(name, written, arguments, named, frame))
         if known is not None:
             return known[0]
         function = self._callee(written.func, frame)

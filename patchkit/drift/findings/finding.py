@@ -26,7 +26,7 @@ ASKED: dict[Way, str] = {
 
 
 @dataclass(frozen=True)
-class Hinge:
+class UsageCondition:
     """What a break depends on in the runtime's own code: it is one if a parameter is used in this way."""
 
     way: Way
@@ -51,11 +51,11 @@ class Finding:
         sentence: what moved.
         old, new: ``v1/sample/sampler.py:42`` in either release; empty where there is none.
         guessed: what static reading could not follow; empty if it could.
-        mended_by: names of the patches that mend it, or one of the words of :mod:`patchkit.drift.mending`; empty for
+        mended_by: names of the patches that mend it, or one of the words of :mod:`patchkit.drift.fixes`; empty for
             a break means "unpatched".
         perhaps_by: patches that name the symbol but were written for another move of it.
         because: why those patches are thought to mend it, or why not.
-        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.hinges`.
+        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.usage`.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Finding:
     mended_by: tuple[str, ...] = ()
     perhaps_by: tuple[str, ...] = ()
     because: str = ""
-    hinge: Hinge | None = None
+    hinge: UsageCondition | None = None
 
     @property
     def brief(self) -> str:

@@ -1,8 +1,7 @@
-"""What was read of a runtime's code against one published vLLM, kept: the same files read again say the same.
+"""A cache of what was read of a runtime's code against one published vLLM release.
 
-The key holds everything that the reading depends on: what the runtime's files are made of, what the manifest says of
-types, the hash of vLLM's distribution by the index, and the reader itself. A source that may change, such as a
-checkout, is not kept.
+The key covers everything that the result depends on: the runtime's files, the types in the manifest, the hash of
+vLLM's distribution in the index, and the reader itself. A source that may change, such as a checkout, is not cached.
 """
 
 from __future__ import annotations
@@ -22,41 +21,43 @@ from patchkit.files import write_atomically
 from patchkit.project import cache_home
 
 MOST = 200
-"""Readings that are kept; when there are more, the oldest half goes. One of a large runtime is 30 KB."""
+"""Entries in the cache; beyond that the oldest half is deleted. An entry of a large runtime takes 30 KB."""
 
 
-def read_or_kept(made: Sequence[str], vllm: Source, types: Mapping[str, str], read: Callable[[], CodeRead]) -> CodeRead:
-    """What ``read`` says, or said before of the same.
+def read_cached(made: Sequence[str], vllm: Source, types: Mapping[str, str], read: Callable[[], CodeRead]) -> CodeRead:
+    """Return the cached result of ``read`` for the same inputs; call it if there is none.
 
     Args:
         made: what the code is made of: its package, and the hashes of the pin and of the patches.
-        vllm: what it is read against; without a ``digest`` nothing is kept.
+        vllm: what it is read against; without a ``digest`` nothing is cached.
     """
     digest = getattr(vllm, "digest", "")
     if not digest:
         return read()
     path = cache_home() / "code" / f"{_key(made, digest, types)}.json"
-    found = _kept(path)
+    found = _load(path)
     if found is None:
         found = read()
-        _keep(path, found)
+        _store(path, found)
     return found
 
 
 def _key(made: Sequence[str], digest: str, types: Mapping[str, str]) -> str:
-    return hashlib.sha256(msgspec.json.encode((_edition(), digest, list(made), sorted(types.items())))).hexdigest()
+    return hashlib.sha256(
+        msgspec.json.encode((_reader_version(), digest, list(made), sorted(types.items())))
+    ).hexdigest()
 
 
 @functools.cache
-def _edition() -> str:
+def _reader_version() -> str:
     """Changes with the reader: with any of its files, and with the Python that parses."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     hashed = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
     return f"{sys.version} {hashed.hexdigest()}"
 
 
-def _kept(path: Path) -> CodeRead | None:
-    """None if it is not there, or is damaged."""
+def _load(path: Path) -> CodeRead | None:
+    """The entry; None if it is missing or damaged."""
     try:
         digest, _, content = path.read_bytes().partition(b"\n")
         if digest != hashlib.sha256(content).hexdigest().encode():
@@ -66,8 +67,8 @@ def _kept(path: Path) -> CodeRead | None:
         return None
 
 
-def _keep(path: Path, found: CodeRead) -> None:
-    """Keep it where that is possible: a full disk is no reason to fail."""
+def _store(path: Path, found: CodeRead) -> None:
+    """Write the entry if possible: a full disk is no reason to fail."""
     content = msgspec.json.encode(found)
     try:
         write_atomically(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)

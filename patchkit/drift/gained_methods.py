@@ -8,7 +8,7 @@ from typing import Protocol
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import Severity
-from patchkit.drift.mending import misfits
+from patchkit.drift.fixes import misfits
 from patchkit.drift.reading import Reading
 from patchkit.drift.touches import Touch
 from patchkit.errors import PatchkitError
@@ -23,7 +23,7 @@ class Code(Protocol):
         """Its touches on a symbol."""
 
 
-def gained(new: Reading, code: Code) -> Iterator[Finding]:
+def gained_methods(new: Reading, code: Code) -> Iterator[Finding]:
     """One finding for each such method; one that hands on to the base class's own was written for it, and is none."""
     for symbol, contract in new.gained.items():
         try:

@@ -20,7 +20,7 @@ LONGEST = 20
 """Lines of a statement."""
 
 
-def taken_in(patch: Patch, old: Contract, new: Contract) -> str:
+def upstreamed(patch: Patch, old: Contract, new: Contract) -> str:
     """``3 of 3 statements`` if the newer vLLM has most of what the patch adds and the older had not; else empty."""
     added = added_statements(patch)
     if sum(map(len, added)) < LEAST:

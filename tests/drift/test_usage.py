@@ -12,9 +12,9 @@ from toy_runtime import drift, toy
 from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.finding import ASKED, Hinge, Way
-from patchkit.drift.hinges import settled, unmet
+from patchkit.drift.findings.finding import ASKED, UsageCondition, Way
 from patchkit.drift.touches import Call, Touch
+from patchkit.drift.usage import unmet, with_usage
 
 ENGINE = {
     "vllm/__init__.py": "",
@@ -208,8 +208,8 @@ CONTRACTS = st.lists(NAMES, unique=True).map(
 def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     way: Way, name: str, old: Contract, new: Contract, touches: list[Touch]
 ) -> None:
-    finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=Hinge(way, name))
-    found = settled(finding, old, new, touches)
+    finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=UsageCondition(way, name))
+    found = with_usage(finding, old, new, touches)
     list(unmet(finding, old, new, touches))
     standing_in = {"wraps", "replaces"} if way in ("untaken", "misnamed", "unplaced") else {"calls", "constructs"}
     concerned = {"reads"} if way == "plain" else standing_in
@@ -218,7 +218,7 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
         assert found.severity == "loud"
     if found.severity == "harmless":
         assert read and not found.guessed
-    assert settled(finding, old, new, [*touches, *touches]).severity == found.severity
+    assert with_usage(finding, old, new, [*touches, *touches]).severity == found.severity
 
 
 CALLED_ENGINE = """

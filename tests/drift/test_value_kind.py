@@ -8,7 +8,7 @@ import pytest
 from made_up_releases import inference_of
 from toy_runtime import drift, runner, toy
 
-from patchkit.drift.held import held_by
+from patchkit.drift.value_kind import value_kind
 
 PARAMETERS = {
     'mode: Literal["a", "b"]': "str",
@@ -49,14 +49,14 @@ class Holder:
 def test_an_attribute_is_what_the_parameter_is_that_it_is_set_to(parameter: str, kind: str) -> None:
     universe = inference_of({"vllm/__init__.py": "", "vllm/m.py": HOLDER.format(parameter)}).universe
     found = universe.find("vllm.m.Holder.mode")
-    assert found is not None and held_by(found, universe) == kind
+    assert found is not None and value_kind(found, universe) == kind
 
 
 def test_an_attribute_that_is_set_to_something_else_is_not_known() -> None:
     text = HOLDER.format("mode: Mode").replace("self.mode = mode", "self.mode = mode.value")
     universe = inference_of({"vllm/__init__.py": "", "vllm/m.py": text}).universe
     found = universe.find("vllm.m.Holder.mode")
-    assert found is not None and held_by(found, universe) == ""
+    assert found is not None and value_kind(found, universe) == ""
 
 
 READS = "from vllm.m import Holder\ndef ask(one: Holder): return {}\n"

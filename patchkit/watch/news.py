@@ -26,7 +26,7 @@ def last_proven(manifest: Manifest) -> str:
     return max(manifest.proven, key=Version, default=manifest.developed_on)
 
 
-def ask(manifest: Manifest) -> News:
+def fetch_news(manifest: Manifest) -> News:
     """Ask the index, and take nothing else for its answer; every package answers for itself.
 
     Raises:

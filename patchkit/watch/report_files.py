@@ -22,11 +22,11 @@ DIGEST = "<!-- patchkit digest:"
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-class Ended(SystemExit):
+class Interrupted(SystemExit):
     """A signal ended the tick; the exit code is the one that shells give it."""
 
 
-class Keeper:
+class ReportFiles:
     """Keeps ``report.json`` and ``report.md`` of a tick in a folder, as they are at any moment."""
 
     def __init__(self, folder: Path, tick: Tick, render: Callable[[Tick], str], known: Path | None = None) -> None:
@@ -77,7 +77,7 @@ class Keeper:
             try:
                 yield
             except BaseException as error:
-                if not isinstance(error, Ended):
+                if not isinstance(error, Interrupted):
                     self._tick.break_off(_told(error))
                 self.save()
                 raise
@@ -100,7 +100,7 @@ class Keeper:
         self._tick.break_off(f"it was ended by {signal.Signals(number).name}")
         self.save()
         err.print(f"patchkit: {self._tick.verdict}", markup=False)
-        raise Ended(128 + number)
+        raise Interrupted(128 + number)
 
 
 def known_digest(file: Path) -> str | None:

@@ -10,15 +10,15 @@ from packaging.version import Version
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.hinges import unmet
 from patchkit.drift.touches import Call, Touch, Unread
+from patchkit.drift.usage import unmet
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
 UPSTREAM, GATES = "upstream", "gates"
 """Stand where a patch's name would: the pin's own code copes as it is; every gate is green without a patch for it."""
-TOLD_BY_CODE = (
+DECIDED_BY_CODE = (
     "parameter-added",
     "parameter-removed",
     "parameter-renamed",
@@ -28,7 +28,14 @@ TOLD_BY_CODE = (
     "value-changed",
     "abstract-added",
 )
-TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed", "read-only", "text-moved")
+DECIDED_BY_HEADER = (
+    "returns-changed",
+    "side-effect-added",
+    "side-effect-gone",
+    "kind-changed",
+    "read-only",
+    "text-moved",
+)
 TOUCHING = ({"wraps", "replaces"}, {"calls"}, {"constructs"}, {"derives"})
 """Manners whose place in the code must be read before its fit can be told; wrapped or replaced, it is hooked."""
 SHOWN = 3
@@ -51,7 +58,7 @@ class Code(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
+class SymbolChange:
     """From one release to another, for one symbol.
 
     Attributes:
@@ -67,7 +74,7 @@ class Step:
     manners: frozenset[str] = frozenset()
 
 
-def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
+def with_fix(finding: Finding, series: Series, step: SymbolChange, code: Code) -> Finding:
     """``finding`` with what mends it in the new release of ``step``.
 
     Nothing mends a break of a symbol whose touch was not read. A header is taken at its word only for the step in which
@@ -79,9 +86,9 @@ def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
     if not finding.breaks or finding.mended_by:
         return finding
     named = [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(step.after)]
-    if finding.kind in TOLD_BY_CODE:
+    if finding.kind in DECIDED_BY_CODE:
         found = _by_code(finding, named, step, code)
-    elif finding.kind in TOLD_BY_HEADER:
+    elif finding.kind in DECIDED_BY_HEADER:
         found = _by_header(finding, [one for one in named if one.kind == finding.severity], step)
         found = _if_read(found, finding, step, code) if found.mended_by else found
     else:
@@ -91,7 +98,7 @@ def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
     return found
 
 
-def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -> Finding:
+def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code: Code) -> Finding:
     try:
         theirs = code.on(finding.symbol)
         lacking = _lacking(theirs, step)
@@ -114,7 +121,7 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -
     return replace(finding, mended_by=names, because="its code takes what vLLM gives, and gives what it takes")
 
 
-def _if_read(found: Finding, finding: Finding, step: Step, code: Code) -> Finding:
+def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: Code) -> Finding:
     """What a header says is taken only of a symbol whose touch was read, in the patched code or in the pin's."""
     try:
         if code.on(finding.symbol) or (not code.unread and code.dropped(finding.symbol)):
@@ -124,7 +131,7 @@ def _if_read(found: Finding, finding: Finding, step: Step, code: Code) -> Findin
     return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.mended_by)
 
 
-def _lacking(theirs: Sequence[Touch], step: Step) -> list[str]:
+def _lacking(theirs: Sequence[Touch], step: SymbolChange) -> list[str]:
     """The declared manners of which no touch was read; any will do where none is declared."""
     seen = {touch.manner for touch in theirs} - {"imports"}
     declared = [group for group in TOUCHING if group & step.manners]
@@ -142,7 +149,7 @@ def _not_read(manners: Sequence[str], unread: Sequence[Unread]) -> str:
     return f"{said}; not followed: {places}{more}"
 
 
-def _undefined(finding: Finding, step: Step, code: Code) -> Iterator[str]:
+def _undefined(finding: Finding, step: SymbolChange, code: Code) -> Iterator[str]:
     """Abstract methods that no class of the runtime's own defines."""
     if finding.kind == "abstract-added":
         for name in sorted(step.new.abstract - step.old.abstract):
@@ -150,7 +157,7 @@ def _undefined(finding: Finding, step: Step, code: Code) -> Iterator[str]:
                 yield f"nothing that was read defines `{name}`"
 
 
-def _by_header(finding: Finding, named: Sequence[Patch], step: Step) -> Finding:
+def _by_header(finding: Finding, named: Sequence[Patch], step: SymbolChange) -> Finding:
     begins = tuple(patch.name for patch in named if not patch.needed_on(step.before))
     if begins:
         because = "it begins here, and its header names the symbol; only the gates prove it"
