@@ -1,8 +1,8 @@
-"""Which class vLLM instantiates for a model, by its own rule: read and followed, never run.
+"""Which class vLLM instantiates for a model, by its own code: read and followed, never run.
 
-The places that may instantiate it are found first; then only the conditions that tell them apart are worked out, for an
-unquantised checkpoint that generates text, with every setting at its default. What the model is, its classes say. What
-is not known counts as off, and is listed as guessed.
+The places that may instantiate it are found first; then only the conditions that distinguish them are evaluated, for
+an unquantised checkpoint that generates text, with every setting at its default. The model's classes say what it is.
+What is not known counts as off, and is listed as guessed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
 DEEPEST = 4
 """Methods that hand over to one another before the class is made."""
 MOST_TRIED = 4
-"""Traits that are not known and of which every combination is tried."""
+"""Unknown traits, tried in every combination."""
 ASSUMED = {name: f"{name}: the checkpoint says it, not its class" for name in ("is_quantized", "is_diffusion")}
 """What no class of a model shows: taken as off, and listed once it is asked for."""
 
@@ -56,7 +56,7 @@ class Selection:
     """What is instantiated.
 
     Attributes:
-        chosen: full names of the classes; one, unless no rule could be found that tells them apart.
+        chosen: full names of the classes; one, unless no rule could be found that distinguishes them.
         place: ``v1/worker/gpu_worker.py:302``, where the (first) one is made.
         rule: what decided, with places.
         guessed: what the rule asks and is not known: taken as off.

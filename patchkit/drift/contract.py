@@ -510,7 +510,7 @@ def _digest(text: str) -> str:
 
 
 def words_of(node: ast.AST, bare: ast.AST | None = None) -> frozenset[int]:
-    """Hashes of the lines of a function, to tell how much of it is in another; ``bare`` as for :func:`body_hash`."""
+    """Hashes of the lines of a function, to measure how much of it is in another; ``bare`` as for :func:`body_hash`."""
     if not isinstance(node, FUNCTIONS):
         return frozenset()
     lines = ast.unparse(bare or _bare(node)).splitlines()[1:]

@@ -50,7 +50,7 @@ OFF = Off()
 
 @dataclass(frozen=True)
 class Thing:
-    """An object, class, module or function of which only the type is known."""
+    """An object, class, module or function; only its type is known."""
 
     kind: Type
 
@@ -93,12 +93,12 @@ class Evaluator:
     _under_way: set[str] = field(default_factory=set)
 
     def test(self, written: ast.expr, frame: Frame) -> bool:
-        """Whether a condition holds; told in the rule."""
+        """Whether a condition holds; and records why."""
         outcome = bool(self.value(written, frame))
-        self._tell(f"{ast.unparse(written)} is {str(outcome).lower()}", frame, written)
+        self._record(f"{ast.unparse(written)} is {str(outcome).lower()}", frame, written)
         return outcome
 
-    def _tell(self, said: str, frame: Frame, node: ast.AST) -> None:
+    def _record(self, said: str, frame: Frame, node: ast.AST) -> None:
         line = f"{said} ({frame.place(node)})"
         if line not in self.rule:
             self.rule.append(line)
@@ -287,7 +287,7 @@ class Evaluator:
             if isinstance(statement, ast.Return):
                 value = self.value(statement.value, frame, depth)
                 if statement.value is not None and not isinstance(statement.value, (ast.Constant, ast.Name)):
-                    self._tell(f"{ast.unparse(statement.value)} is {_said(value)}", frame, statement)
+                    self._record(f"{ast.unparse(statement.value)} is {_said(value)}", frame, statement)
                 return (value,)
             if isinstance(statement, ast.Raise):
                 return (OFF,)
@@ -295,7 +295,7 @@ class Evaluator:
                 taken = bool(self.value(statement.test, frame, depth))
                 outcome = self._run(statement.body if taken else statement.orelse, frame, depth)
                 if outcome or "arch" in ast.unparse(statement.test):  # what is said of the model's own name decides too
-                    self._tell(f"{ast.unparse(statement.test)} is {_said(taken)}", frame, statement)
+                    self._record(f"{ast.unparse(statement.test)} is {_said(taken)}", frame, statement)
                 if outcome:
                     return outcome
             elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

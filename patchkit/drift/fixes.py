@@ -1,4 +1,4 @@
-"""Which patch mends a finding: by its header, and where the code can tell, by the code that it leaves."""
+"""Which patch fixes a finding: by the patched code where that can decide it, else by the patch's header."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from packaging.version import Version
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.touches import Call, Touch, Unread
-from patchkit.drift.usage import unmet
+from patchkit.drift.usage import remaining
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
 UPSTREAM, GATES = "upstream", "gates"
-"""Stand where a patch's name would: the pin's own code copes as it is; every gate is green without a patch for it."""
+"""In place of a patch's name: the pin's own code works unchanged; every gate is green without a patch for it."""
 DECIDED_BY_CODE = (
     "parameter-added",
     "parameter-removed",
@@ -37,13 +37,13 @@ DECIDED_BY_HEADER = (
     "text-moved",
 )
 TOUCHING = ({"wraps", "replaces"}, {"calls"}, {"constructs"}, {"derives"})
-"""Manners whose place in the code must be read before its fit can be told; wrapped or replaced, it is hooked."""
+"""Manners whose line in the code must be read before its fit can be judged; "wraps" and "replaces" are both hooks."""
 SHOWN = 3
 UNSEEN_BY_GATES = ("selection-changed", "setting-changed")
 """Kinds that may show on another device or model than the gates ran with."""
 
 
-class Code(Protocol):
+class PatchedCode(Protocol):
     """The runtime's code, patched for the new release; read when first asked."""
 
     def on(self, symbol: str) -> Sequence[Touch]:
@@ -59,7 +59,7 @@ class Code(Protocol):
 
 @dataclass(frozen=True)
 class SymbolChange:
-    """From one release to another, for one symbol.
+    """How one symbol changed from one release to another.
 
     Attributes:
         proven: every gate is green on the new one.
@@ -74,11 +74,11 @@ class SymbolChange:
     manners: frozenset[str] = frozenset()
 
 
-def with_fix(finding: Finding, series: Series, step: SymbolChange, code: Code) -> Finding:
-    """``finding`` with what mends it in the new release of ``step``.
+def with_fix(finding: Finding, series: Series, step: SymbolChange, code: PatchedCode) -> Finding:
+    """``finding`` with what fixes it in the new release of ``step``.
 
-    Nothing mends a break of a symbol whose touch was not read. A header is taken at its word only for the step in which
-    its patch begins: for a later move of the same symbol it was not written.
+    Nothing fixes a break of a symbol whose touch was not read. A header counts only for the step in which its patch
+    begins: it was not written for a later change of the same symbol.
 
     Args:
         code: what the runtime, patched for that release, does.
@@ -98,7 +98,7 @@ def with_fix(finding: Finding, series: Series, step: SymbolChange, code: Code) -
     return found
 
 
-def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code: Code) -> Finding:
+def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code: PatchedCode) -> Finding:
     try:
         theirs = code.on(finding.symbol)
         lacking = _lacking(theirs, step)
@@ -109,7 +109,7 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code:
         return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
     complaints += _undefined(finding, step, code)
-    complaints += unmet(finding, step.old, step.new, theirs)
+    complaints += remaining(finding, step.old, step.new, theirs)
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
     if lacking:
@@ -121,8 +121,8 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code:
     return replace(finding, mended_by=names, because="its code takes what vLLM gives, and gives what it takes")
 
 
-def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: Code) -> Finding:
-    """What a header says is taken only of a symbol whose touch was read, in the patched code or in the pin's."""
+def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: PatchedCode) -> Finding:
+    """A header counts only for a symbol whose touch was read, in the patched code or in the pin's."""
     try:
         if code.on(finding.symbol) or (not code.unread and code.dropped(finding.symbol)):
             return found
@@ -132,7 +132,7 @@ def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: Code) -
 
 
 def _lacking(theirs: Sequence[Touch], step: SymbolChange) -> list[str]:
-    """The declared manners of which no touch was read; any will do where none is declared."""
+    """The declared manners without a touch that was read; if none is declared, any touch will do."""
     seen = {touch.manner for touch in theirs} - {"imports"}
     declared = [group for group in TOUCHING if group & step.manners]
     if not declared:
@@ -149,7 +149,7 @@ def _not_read(manners: Sequence[str], unread: Sequence[Unread]) -> str:
     return f"{said}; not followed: {places}{more}"
 
 
-def _undefined(finding: Finding, step: SymbolChange, code: Code) -> Iterator[str]:
+def _undefined(finding: Finding, step: SymbolChange, code: PatchedCode) -> Iterator[str]:
     """Abstract methods that no class of the runtime's own defines."""
     if finding.kind == "abstract-added":
         for name in sorted(step.new.abstract - step.old.abstract):
@@ -163,7 +163,7 @@ def _by_header(finding: Finding, named: Sequence[Patch], step: SymbolChange) -> 
         because = "it begins here, and its header names the symbol; only the gates prove it"
         return replace(finding, mended_by=begins, because=because)
     stands = tuple(patch.name for patch in named)
-    because = "it was written for an earlier move of the same symbol; only the gates tell" if stands else ""
+    because = "it was written for an earlier change of the same symbol; only the gates can show more" if stands else ""
     return replace(finding, perhaps_by=stands, because=because)
 
 

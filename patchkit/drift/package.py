@@ -37,7 +37,7 @@ def uncollected() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One parsed file: its text, what it binds at its top level, and the modules of which it takes all (``stars``).
+    """One parsed file: its text, what it binds at its top level, and the modules it imports ``*`` from (``stars``).
 
     ``earlier``: what a name was bound to before a statement that binds it again to something made of itself.
     """
@@ -156,7 +156,7 @@ class Package:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             raise PatchkitError(
                 f"{path}{line} of {self.source.origin} cannot be parsed by Python {ours}: {error}",
-                "run patchkit with a newer Python, or mend the file if it is yours",
+                "run patchkit with a newer Python, or fix the file if it is yours",
             ) from error
 
     def loaded(self, folder: str) -> list[Module]:

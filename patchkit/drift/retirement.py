@@ -1,4 +1,4 @@
-"""When upstream took a change in: signs in vLLM's sources that a release no longer needs a patch, and its header.
+"""Signs in vLLM's sources that a release no longer needs a patch, and what its header should say then.
 
 Sources show a part of it only. The knock-out proves the rest: `patchkit knockout --vllm RELEASE`.
 """
@@ -87,7 +87,7 @@ def retirements(series: Series, step: ReleasePair) -> Iterator[Retirement]:
 
 
 def _symbols(patch: Patch, step: ReleasePair) -> list[str]:
-    """The vLLM symbols in a patch's header that both releases have and whose code moved."""
+    """The vLLM symbols in a patch's header that both releases have and whose code changed."""
     named = [one.strip() for one in patch.symbol.split(",")]
     contracts = [(name, step.old.contracts.get(name), step.new.contracts.get(name)) for name in named]
     return [name for name, old, new in contracts if old and new and old.there and new.there and old != new]

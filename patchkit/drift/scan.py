@@ -81,10 +81,10 @@ class Scanner:
         return cls(project, manifest, Series.load(manifest.folder))
 
     def drifts(self, sources: Sequence[Source], progress: Callable[[str], None] = lambda _: None) -> Iterator[Drift]:
-        """What moved from each source to the next.
+        """What changed from each source to the next.
 
         Args:
-            progress: told the release that is read next.
+            progress: called with the release that is read next.
 
         Raises:
             PatchkitError: a source cannot be read, or the manifest declares no surface.

@@ -44,7 +44,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class Prefetched(Protocol):
-    """A source that is faster when it is told beforehand what will be read."""
+    """A source that is faster when it knows beforehand what will be read."""
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Get these files at once; those that the release does not have are passed over."""

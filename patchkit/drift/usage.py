@@ -1,4 +1,4 @@
-"""Whether a break that depends on how the runtime uses a parameter is one: by the lines of its code that were read."""
+"""Decides breaks that depend on how the runtime uses a parameter, by the lines of its code that were read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CALLING, STANDING_IN, READING = ("calls", "constructs"), ("wraps", "replaces"), 
 TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")
 """Ways that concern what stands in the place of a symbol; the others concern who calls it."""
 SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted", "plain")
-"""Ways of which holding what a call gives against the contract says nothing."""
+"""Ways that comparing a call with the contract cannot show."""
 SHOWN = 3
 
 
@@ -39,7 +39,7 @@ def with_usage(finding: Finding, old: Contract, new: Contract, touches: Sequence
     return replace(finding, severity="harmless", guessed="")
 
 
-def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
+def remaining(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
     """Lines of the code for the newer release that still use the parameter in the way that breaks, or may."""
     if finding.hinge is None:
         return

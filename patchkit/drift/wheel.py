@@ -1,4 +1,4 @@
-"""The Python files of a release out of its remote wheel, by ranges, or out of its source archive; kept by content."""
+"""The Python files of a release out of its remote wheel, by ranges, or out of its source archive; cached by content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GAP = 1 << 17
 """Bytes between two files that are rather read through than skipped with another request."""
 
 
-WORTH_TELLING = 20_000_000
+WORTH_REPORTING = 20_000_000
 """Bytes of a download from which on its progress is shown."""
 AT_ONCE = 4
 """Parts of one wheel fetched at once."""
@@ -55,7 +55,7 @@ DAMAGE = (
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """What a file in the cache must be: its CRC-32, and its bytes."""
+    """The expected content of a cached file: its CRC-32, and its size in bytes."""
 
     crc: int
     size: int
@@ -72,7 +72,7 @@ class SourceCache:
         self._list = self.folder / "files.json"
 
     def entries(self) -> dict[str, Entry] | None:
-        """Path → entry of every Python file; None if the list is not kept."""
+        """Path → entry of every Python file; None if the list is not cached."""
         try:
             digest, _, content = self._list.read_bytes().partition(b"\n")
             if digest != hashlib.sha256(content).hexdigest().encode():
@@ -81,13 +81,13 @@ class SourceCache:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def keep_entries(self, entries: dict[str, Entry]) -> None:
+    def put_entries(self, entries: dict[str, Entry]) -> None:
         """Keep the list: from now on its files are looked for."""
         content = msgspec.json.encode(entries)
         write_atomically(self._list, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
 
     def get(self, path: str, entry: Entry) -> bytes | None:
-        """The content of a file; None if it is not kept, or is not what it must be."""
+        """The content of a file; None if it is not cached, or damaged."""
         try:
             content = (self.folder / path).read_bytes()
         except OSError:
@@ -139,7 +139,7 @@ class PublishedSource:
         self.digest = self._file.sha256 or ""
         """Of the distribution, by the index; empty if the index does not say."""
         self._client = client
-        self._kept = SourceCache(self._file)
+        self._cache = SourceCache(self._file)
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] | None = None
         self._zip: zipfile.ZipFile | None = None
@@ -153,12 +153,12 @@ class PublishedSource:
         """See :class:`patchkit.drift.source.Source`.
 
         Raises:
-            PatchkitError: it is not kept, and the index cannot be reached.
+            PatchkitError: it is not cached, and the index cannot be reached.
         """
         entry = self._listed().get(path)
         if entry is None:
             return None
-        content = self._kept.get(path, entry)
+        content = self._cache.get(path, entry)
         if content is None:
             content = self._fetch([path])[path]
         return content.decode("utf-8", errors="replace")
@@ -171,13 +171,13 @@ class PublishedSource:
         """
         entries = self._listed()
         wanted = [path for path in dict.fromkeys(paths) if path in entries]
-        missing = [path for path in wanted if self._kept.get(path, entries[path]) is None]
+        missing = [path for path in wanted if self._cache.get(path, entries[path]) is None]
         if missing:
             self._fetch(missing)
         self.close()
 
     def close(self) -> None:
-        """Forget what only reading on needs; reading on opens it anew."""
+        """Release what only further reads need; a further read opens it again."""
         with self._lock:
             if self._zip is not None:
                 self._zip.close()
@@ -186,7 +186,7 @@ class PublishedSource:
     def _listed(self) -> dict[str, Entry]:
         with self._lock:
             if self._entries is None:
-                self._entries = self._kept.entries()
+                self._entries = self._cache.entries()
             if self._entries is None:
                 with self._explained():
                     self._entries = self._list()
@@ -202,7 +202,7 @@ class PublishedSource:
             for info in opened.infolist()
             if PYTHON_FILE.fullmatch(info.filename)
         }
-        self._kept.keep_entries(entries)
+        self._cache.put_entries(entries)
         return entries
 
     def _fetch(self, paths: Collection[str]) -> dict[str, bytes]:
@@ -213,13 +213,13 @@ class PublishedSource:
             if opened is None:
                 self._entries = self._fetch_all()
                 for path in paths:
-                    found[path] = self._kept.get(path, self._entries[path]) or b""
+                    found[path] = self._cache.get(path, self._entries[path]) or b""
                 return found
             if self._parts is not None:
                 self._parts.fetch_ahead(_spans(opened, paths))
             for path in paths:
                 found[path] = opened.read(path)
-                self._kept.put(path, found[path])
+                self._cache.put(path, found[path])
             if self._parts is not None:
                 self._parts.forget()
         return found
@@ -233,7 +233,7 @@ class PublishedSource:
             self._zip = zipfile.ZipFile(where)
             return self._zip
         for from_end in (True, False):
-            parts = Parts(self._file.url, self._connected(), self._kept.folder / "end", from_end)
+            parts = Parts(self._file.url, self._connected(), self._cache.folder / "end", from_end)
             try:
                 self._zip, self._parts = parts.open(), parts
                 return self._zip
@@ -248,23 +248,23 @@ class PublishedSource:
 
     def _fetch_all(self, wanted: Collection[str] = ()) -> dict[str, Entry]:
         """Get every Python file, reading the distribution from end to end, unless another process just did."""
-        self._kept.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._kept.folder / ".lock"):
-            entries = self._kept.entries()
-            if entries is not None and all(self._kept.get(path, entries[path]) is not None for path in wanted):
+        self._cache.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._cache.folder / ".lock"):
+            entries = self._cache.entries()
+            if entries is not None and all(self._cache.get(path, entries[path]) is not None for path in wanted):
                 return entries
             why = "its server sends no parts" if self._file.wheel else "there is no wheel for this platform"
             console.err.print(f"reading all of {self._file.filename}, for {why} …", style="dim", markup=False)
             entries = self._connected().whole(self._file.url, self._unpack)
-            self._kept.keep_entries(entries)
+            self._cache.put_entries(entries)
             return entries
 
     def _unpack(self, chunks: Iterator[bytes], size: int | None) -> dict[str, Entry]:
         """Keep every Python file of the distribution that comes in ``chunks``, and check that it is the one listed."""
         stream = Hashed(chunks, self._file.filename, size)
         entries: dict[str, Entry] = {}
-        for path, content in _in_wheel(stream, self._kept.folder) if self._file.wheel else _in_archive(stream):
-            self._kept.put(path, content)
+        for path, content in _in_wheel(stream, self._cache.folder) if self._file.wheel else _in_archive(stream):
+            self._cache.put(path, content)
             entries[path] = _entry(content)
         stream.drain()
         if self._file.sha256 and stream.digest.hexdigest() != self._file.sha256:
@@ -279,10 +279,10 @@ class PublishedSource:
             yield
         except UnreachableError as error:
             raise PatchkitError(
-                f"{what}: {error}", "check the network and run it again: what was read is kept"
+                f"{what}: {error}", "check the network and run it again: what was read is cached"
             ) from error
         except OSError as error:
-            raise PatchkitError(f"{what}: {error.strerror or error}", "mend that and run it again") from error
+            raise PatchkitError(f"{what}: {error.strerror or error}", "fix that and run it again") from error
         except DAMAGE as error:
             raise PatchkitError(
                 f"{what}: it is damaged, or came so: {error}", "run it again, or get it from another index"
@@ -290,7 +290,7 @@ class PublishedSource:
 
 
 class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
-    """Parts of a remote file by ranges; its end is kept in a file, and what was fetched ahead is held in memory."""
+    """Parts of a remote file by ranges; its end is cached in a file, and what was fetched ahead is held in memory."""
 
     def __init__(self, url: str, client: Client, end: Path, from_end: bool) -> None:
         """Nothing is fetched yet.
@@ -309,14 +309,14 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
             NoPartsError: the server sends no such parts.
             UnreachableError: it does not answer.
         """
-        kept = self._kept_end()
-        if kept is not None:
-            self._blocks.append(kept)
+        cached = self._cached_end()
+        if cached is not None:
+            self._blocks.append(cached)
         opened: zipfile.ZipFile = RemoteZip(self._url, TAIL, fetcher=lambda *_, **__: self)
-        if kept is None and self._blocks:
+        if cached is None and self._blocks:
             start, content = self._blocks[0]
             needed = max(opened.start_dir - start, 0)
-            self._keep_end(start + needed, content[needed:])
+            self._cache_end(start + needed, content[needed:])
         return opened
 
     def fetch_ahead(self, spans: Iterable[tuple[int, int]]) -> None:
@@ -330,7 +330,7 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
                 self._blocks.append((start, content))
 
     def forget(self) -> None:
-        """Let go of what is held."""
+        """Drop what is held."""
         self._blocks.clear()
 
     def fetch(self, data_range: tuple[int, int | None], stream: bool = False) -> PartialBuffer:
@@ -367,15 +367,15 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
                 return content[first - start : end - start]
         return None
 
-    def _kept_end(self) -> tuple[int, bytes] | None:
-        """Where the end begins, and the end; None if it is not kept whole."""
+    def _cached_end(self) -> tuple[int, bytes] | None:
+        """Where the end begins, and the end; None if it is not cached whole."""
         try:
             digest, start, content = self._end.read_bytes().split(b"\n", 2)
         except (OSError, ValueError):
             return None
         return (int(start), content) if digest == _digest(start, content) else None
 
-    def _keep_end(self, start: int, content: bytes) -> None:
+    def _cache_end(self, start: int, content: bytes) -> None:
         offset = str(start).encode()
         write_atomically(self._end, b"\n".join([_digest(offset, content), offset, content]))
 
@@ -385,7 +385,7 @@ def _digest(start: bytes, content: bytes) -> bytes:
 
 
 def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, int]]:
-    """From where to where in a wheel files lie, those that are near each other together."""
+    """Byte ranges of files in a wheel; ranges that are near each other are merged."""
     starts = sorted([*(info.header_offset for info in opened.infolist()), opened.start_dir])
     spans: list[tuple[int, int]] = []
     for start in sorted(opened.getinfo(path).header_offset for path in paths):
@@ -398,7 +398,7 @@ def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, i
 
 
 class Hashed(io.RawIOBase):
-    """A stream of what comes in chunks, whose hash is worked out on the way; at each quarter it is said on stderr."""
+    """A stream of what comes in chunks, hashed on the way; progress is printed to stderr at each quarter."""
 
     def __init__(self, chunks: Iterator[bytes], name: str, size: int | None) -> None:
         """Nothing is read yet."""
@@ -415,14 +415,14 @@ class Hashed(io.RawIOBase):
         if not self._rest:
             self._rest = next(self._chunks, b"")
             self.digest.update(self._rest)
-            self._tell(len(self._rest))
+            self._report(len(self._rest))
         taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(taken)] = taken
         return len(taken)
 
-    def _tell(self, count: int) -> None:
+    def _report(self, count: int) -> None:
         self._count += count
-        if self._size is not None and self._size > WORTH_TELLING and 4 * self._count >= (self._said + 1) * self._size:
+        if self._size is not None and self._size > WORTH_REPORTING and 4 * self._count >= (self._said + 1) * self._size:
             self._said = 4 * self._count // self._size
             note = f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB"
             console.err.print(note, style="dim", markup=False)

@@ -85,13 +85,13 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
         backend = ["--torch-backend", "cpu"] if cpu == "index" else []
         arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
         uv(arguments, what, log, progress=progress)
-        mended = apply_quirks(site_packages(folder), release)
+        applied = apply_quirks(site_packages(folder), release)
         facts = {
             "release": release,
             "lock": digest(lock, release),
             "patchkit": __version__,
             "torch": "cpu" if cpu else "with CUDA libraries",
-            "quirks": mended,
+            "quirks": applied,
             "bytes": size(folder),
             "seconds": round(time.monotonic() - began, 1),
             "built": time.time(),

@@ -80,13 +80,13 @@ def requirements(lock: Path) -> list[Requirement]:
         try:
             requirement = Requirement(text)
         except ValueError as error:
-            raise PatchkitError(f"{lock}:{number}: not a requirement: {text}", "make the lock anew") from error
+            raise PatchkitError(f"{lock}:{number}: not a requirement: {text}", "make the lock again") from error
         if (
             requirement.url
             or [s.operator for s in requirement.specifier] != ["=="]
             or "*" in str(requirement.specifier)
         ):
-            raise PatchkitError(f"{lock}:{number}: not an exact version: {text}", "make the lock anew")
+            raise PatchkitError(f"{lock}:{number}: not an exact version: {text}", "make the lock again")
         found.append(requirement)
     return found
 

@@ -46,7 +46,7 @@ REASONS = (
         "install Python 3.11 (`uv python install 3.11` does), or use --python",
     ),
 )
-"""(pattern in uv's output, the reason in plain words, what to do), most telling first."""
+"""(pattern in uv's output, the reason in plain words, what to do), most specific first."""
 
 
 def pip_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -89,7 +89,7 @@ def _read_pip_file(file: Path) -> dict[str, str]:
 def environment_for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables for a uv process: the user's own, plus pip's settings under uv's names where uv's are not set.
 
-    Several indexes together mean under pip that the best version of all of them wins; uv is told to do so too.
+    Several indexes together mean under pip that the best version of all of them wins; uv is configured to do the same.
     """
     variables = {key: value for key, value in environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     for key, value in pip_settings(environ).items():
@@ -158,7 +158,7 @@ def uv(
 
 
 def _append(log: Path, text: str) -> None:
-    """Add ``text`` to ``log`` if there is room: a log that cannot be written must not hide the reason it would hold."""
+    """Append ``text`` to ``log`` if possible: a log that cannot be written must not hide the reason it would hold."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:
@@ -174,6 +174,6 @@ def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
         if re.search(pattern, output, re.IGNORECASE):
             return PatchkitError(f"{what}: {reason}{where}", f"{fix}, then run it again: what was fetched is kept")
     lines = [re.sub(r"^\W+|^\W*(cause|error|Caused by): ", "", line) for line in output.splitlines() if line.strip()]
-    telling = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
-    reason = (telling or lines or ["uv gave no reason"])[0].rstrip(".:")
-    return PatchkitError(f"{what}: {reason[:300]}{where}", "mend that and run it again: what was fetched is kept")
+    specific = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
+    reason = (specific or lines or ["uv gave no reason"])[0].rstrip(".:")
+    return PatchkitError(f"{what}: {reason[:300]}{where}", "fix that and run it again: what was fetched is kept")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from patchkit.series.manifest import Manifest, load_manifest
     from patchkit.series.patch import Catch, Patch
-    from patchkit.series.series import Choice, Series
+    from patchkit.series.series import PatchChoice, Series
     from patchkit.series.worktree import Tree, patched_tree
 
-__all__ = ["Catch", "Choice", "Manifest", "Patch", "Series", "Tree", "load_manifest", "patched_tree"]
+__all__ = ["Catch", "Manifest", "Patch", "PatchChoice", "Series", "Tree", "load_manifest", "patched_tree"]
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython must not raise at import where git is missing
 

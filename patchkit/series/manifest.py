@@ -110,8 +110,8 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         must_be: ``decode_rows``: at every step as many as the worker counted. ``decode_steps``: one in a step with
             decode rows, else none. ``steps``: one in each step that runs the model. ``zero``: never anything else.
-            ``positive``: above zero, summed over the decode steps. ``any``: nothing is asked of it, and it is told as
-            it stands instead of as a difference over the step.
+            ``positive``: above zero, summed over the decode steps. ``any``: not checked, and reported as it
+            is instead of as a difference over the step.
         means: what it counts, in a few words.
     """
 
@@ -119,7 +119,7 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
     means: str
 
 
-class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
     """A figure of ``bench accuracy`` without which a verdict says little.
 
     Attributes:
@@ -135,7 +135,7 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
-class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``.
 
     Attributes:
@@ -154,11 +154,11 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     defaults: dict[str, Any] = {}
     off: dict[str, Any] | None = None
     counters: dict[str, Counter] = {}
-    figures: list[Wanted] = []
+    figures: list[FigureMinimum] = []
     surface: Surface = Surface()
 
 
-class Manifest(Declared, frozen=True, kw_only=True):
+class Manifest(ManifestFields, frozen=True, kw_only=True):
     """A runtime's manifest, and the folder it lies in."""
 
     folder: Path
@@ -171,6 +171,11 @@ class Manifest(Declared, frozen=True, kw_only=True):
     @property
     def upstream_folder(self) -> Path:
         return self.folder / (self.upstream.path or "upstream")
+
+    def last_proven(self, before: Version | None = None) -> str:
+        """The newest proven release, below ``before`` if given; else the release that it was developed on."""
+        proven = [one for one in self.proven if before is None or Version(one) < before]
+        return max(proven, key=Version, default=self.developed_on)
 
     @property
     def gates(self) -> Path:
@@ -204,24 +209,24 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: holds a {type(document).__name__}", "write `key: value` lines, as other runtimes do"
         )
     try:
-        declared = msgspec.convert(document, Declared)
+        declared = msgspec.convert(document, ManifestFields)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
         key = place.strip("`.") or (re.findall("`([^`]+)`", what) or ["?"])[0]
         hint = ' (quote releases: "0.20.0")' if "got `float`" in what else ""
-        raise PatchkitError(f"{path}: {key}: {what}", f"mend `{key}`{hint}") from error
+        raise PatchkitError(f"{path}: {key}: {what}", f"correct `{key}`{hint}") from error
     _check(declared, path)
     return Manifest(folder=folder, **{key: getattr(declared, key) for key in declared.__struct_fields__})
 
 
-def _check(declared: Declared, path: Path) -> None:
+def _check(declared: ManifestFields, path: Path) -> None:
     """What types alone cannot say."""
     upstream = declared.upstream
     for key, text in _texts(declared):
         form = PATTERNS[key.rpartition(".")[2]]
         if not re.fullmatch(form, text):
             key = key.removesuffix(".symbol")
-            raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"mend `{key}`")
+            raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"correct `{key}`")
     if declared.name != path.parent.name:
         raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
     given = {key for key in upstream.__struct_fields__ if getattr(upstream, key) is not None}
@@ -253,7 +258,7 @@ def _check(declared: Declared, path: Path) -> None:
             )
 
 
-def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
+def _texts(declared: ManifestFields) -> Iterator[tuple[str, str]]:
     """Every text that has a form, with its key."""
     upstream = declared.upstream
     yield from (("name", declared.name), ("package", declared.package), ("start", declared.start))

@@ -43,7 +43,7 @@ FORM = Form(
 class Mutant:
     """A wrong patch on top of a whole series: what is wrong, its family, which gate must catch it, and the diff.
 
-    ``equivalent`` is the reason why no gate can tell it from the runtime as it is; then it has no ``caught_by``.
+    ``equivalent`` says why no gate can distinguish it from the unchanged runtime; then it has no ``caught_by``.
     ``depends`` are patches of the series whose code it changes: a release that does not take them does not take it.
     """
 

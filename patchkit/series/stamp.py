@@ -1,4 +1,4 @@
-"""What a tree was made of, and whether it is still that: asked of its files and commits each time, not of a note."""
+"""What a tree was made from, and whether it is still unmodified: checked against its files and commits each time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_stamp(place: Path, stamp: Stamp) -> None:
 def changes(place: Path, stamp: Stamp) -> list[str]:
     """What the user changed in a tree since it was laid out, or exported: own commits, then edited files.
 
-    Files are compared by content: git's own answer can be told to leave some out.
+    Files are compared by content: git's own answer can be configured to leave some out.
     """
     git = isolated_git(place)
     head = git.rev_parse("HEAD")

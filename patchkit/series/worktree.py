@@ -21,7 +21,7 @@ from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
 from patchkit.series.repository import complaints, isolated_git, one_line_errors
-from patchkit.series.series import Choice, Series
+from patchkit.series.series import PatchChoice, Series
 from patchkit.series.stamp import Stamp, changes, check_standing, digest, read_stamp, write_stamp
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
@@ -42,7 +42,7 @@ class Tree:
     path: Path
     runtime: Manifest
     release: str
-    choices: tuple[Choice, ...]
+    choices: tuple[PatchChoice, ...]
     pin: str
     head: str
     hash: str
@@ -65,7 +65,7 @@ def patched_tree(
 
     Raises:
         PatchkitError: bad input, an edited upstream, a patch that does not apply, a tree that the user has edited,
-            or no room; what was in the place before is still there.
+            or a full disk; what was in the place before is still there.
     """
     manifest = load_manifest(project, runtime)
     release = release_name(release)
@@ -79,7 +79,7 @@ def patched_tree(
     with one_line_errors(f"cannot lay out {place}"), _locked(project, runtime):
         _sweep(place)
         wanted = Stamp(runtime, release, pin, {patch.name: digest(patch.path) for patch in taken})
-        stamp = _standing(place)
+        stamp = _existing(place)
         if stamp is not None and stamp.made_like(wanted):
             check_standing(place, stamp)
         fresh = stamp is None or not stamp.made_like(wanted)
@@ -127,19 +127,19 @@ def _locked(project: Project, runtime: str) -> Iterator[None]:
         raise PatchkitError(f"another patchkit holds {path}", "wait for it, or end it") from error
 
 
-def _standing(place: Path) -> Stamp | None:
+def _existing(place: Path) -> Stamp | None:
     """The stamp of the unmodified tree in ``place``; None if there is nothing. Anything else is refused."""
     if not place.exists() or not any(place.iterdir()):
         return None
     stamp = read_stamp(place)
     if stamp is None:
         raise PatchkitError(f"{place} exists and is no tree of patchkit's", "name an empty or a new folder (--into)")
-    with one_line_errors(f"cannot tell whether {place} was edited", "move it away, or pass --into another folder"):
+    with one_line_errors(f"cannot determine whether {place} was edited", "move it away, or pass --into another folder"):
         edits = changes(place, stamp)
     if edits:
-        told = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
+        shown = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
         fix = "export your commits (`patchkit export`), move the tree, or pass --into another folder"
-        raise PatchkitError(f"{place} was edited since it was laid out ({told})", fix)
+        raise PatchkitError(f"{place} was edited since it was laid out ({shown})", fix)
     return stamp
 
 
@@ -154,7 +154,7 @@ def _build(
         git = isolated_git(new)
         root = _commit_upstream(git, new, manifest)
         if len(taken) < len(all_patches):
-            _lend_blobs(git, root, all_patches)
+            _add_blobs(git, root, all_patches)
         _apply(git, new, taken)
         commits = tuple(git.rev_list("--reverse", f"{root}..HEAD").split())
         _check_commits(git, commits, taken)
@@ -210,7 +210,7 @@ def _fetch(git: Git, url: str, commit: str) -> None:
     git.read_tree("--reset", "-u", commit)
 
 
-def _lend_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
+def _add_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
     """Put the blobs that the whole series passes through into the repository, for three-way merges of a part of it."""
     try:
         _am(git, patches)

@@ -18,11 +18,11 @@ from patchkit.report.mutants.run import found_line, progress_line, show_able, sh
 from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
-from patchkit.series.mutants import Chosen, check_gates, load_mutants, meant_for
+from patchkit.series.mutants import MutantSelection, check_gates, load_mutants, meant_for
 from patchkit.verbs.request import Request
 
 
-def mutants(request: Request, chosen: Chosen, check: bool) -> int:
+def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
     """Run the mutants; 0 only if each is killed as its header says. With ``check``, only see that they can be run.
 
     Raises:

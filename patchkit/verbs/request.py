@@ -71,9 +71,9 @@ class Request:
                 yield verdict
 
     def leave(
-        self, record: Circumstances, rig: Rig, name: str, tell: Callable[[str], None], keep: bool = False
+        self, record: Circumstances, rig: Rig, name: str, report: Callable[[str], None], keep: bool = False
     ) -> None:
-        """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is.
+        """Write the evidence where the user chose, or under ``name``; print it, or ``report`` the file that holds it.
 
         Args:
             keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
@@ -86,4 +86,4 @@ class Request:
         if self.as_json:
             print(to_json(record), end="")
         else:
-            tell(shortest(path))
+            report(shortest(path))

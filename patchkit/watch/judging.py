@@ -58,7 +58,7 @@ class Judge:
         return news
 
     def _read(self, news: News) -> None:
-        """What moved, release by release; a break that no patch mends is left over for all that follow."""
+        """What changed, release by release; a break that no patch fixes counts for all later releases too."""
         sources = [PublishedSource(release) for release in (news.last, *news.new)]
         drifts = self.scanner.drifts(sources, lambda release: self.files.doing(f"reading vLLM {release}"))
         left = 0

@@ -21,11 +21,6 @@ class News:
     new: tuple[Release, ...]
 
 
-def last_proven(manifest: Manifest) -> str:
-    """The newest release that the runtime is proven on, else the one that it was developed on."""
-    return max(manifest.proven, key=Version, default=manifest.developed_on)
-
-
 def fetch_news(manifest: Manifest) -> News:
     """Ask the index, and take nothing else for its answer; every package answers for itself.
 
@@ -44,7 +39,7 @@ def fetch_news(manifest: Manifest) -> News:
             f"the package index could not be asked for every package ({'; '.join(has.unseen)})",
             "watch again later, or take that place out of pip's or uv's settings",
         )
-    release = last_proven(manifest)
+    release = manifest.last_proven()
     check_reach(has, DISTRIBUTIONS[0], release, "the last proven release")
     last = find(has, release)
     newer = tuple(release for release in timeline(has, last.text) if release.version > last.version)

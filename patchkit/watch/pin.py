@@ -57,24 +57,24 @@ class PinUpdate:
 
 
 def pin_updates(folder: Path) -> tuple[str, list[PinUpdate]]:
-    """The runtime, and what there is to move by the report in a folder.
+    """The runtime, and the pin updates that the report in a folder allows.
 
     Raises:
         PatchkitError: there is no report, it is unfinished or of a dry run, or it names files elsewhere.
     """
     path = folder / "report.json"
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=WatchReport)
+        report = msgspec.json.decode(path.read_bytes(), type=WatchReport)
     except OSError as error:
         raise PatchkitError(f"cannot read {path}: {error.strerror or error}", "run `patchkit watch` first") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PatchkitError(f"{path} is no report of `patchkit watch`: {error}") from error
-    if kept.state == "unfinished" or kept.dry_run:
-        why = "is of a dry run" if kept.dry_run else "is unfinished"
+    if report.state == "unfinished" or report.dry_run:
+        why = "is of a dry run" if report.dry_run else "is unfinished"
         raise PatchkitError(f"{path} {why}; the pin was left alone", "run `patchkit watch` to its end")
-    return kept.runtime, [
+    return report.runtime, [
         PinUpdate(one.release, _beside(path, one.evidence), _beside(path, one.lock) if one.lock else None)
-        for one in kept.releases
+        for one in report.releases
         if one.outcome == "proven"
     ]
 

@@ -18,7 +18,7 @@ from patchkit.files import write_atomically
 from patchkit.watch.tick import Tick
 
 DIGEST = "<!-- patchkit digest:"
-"""Before the digest in a report: by it is seen whether there is something new to tell."""
+"""Stands before the digest in a report, which shows whether there is something new to report."""
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -34,7 +34,7 @@ class ReportFiles:
 
         Args:
             render: makes the report for people.
-            known: a file with the last report that was told, such as an issue's text; else the folder's own counts.
+            known: a file with the last published report, such as an issue's text; default: the one in the folder.
 
         Raises:
             PatchkitError: the folder cannot be written.
@@ -55,7 +55,7 @@ class ReportFiles:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to tell that was not told before."""
+        """Whether there is something new to report."""
         return self._known != self._tick.digest
 
     def doing(self, what: str) -> None:
@@ -78,7 +78,7 @@ class ReportFiles:
                 yield
             except BaseException as error:
                 if not isinstance(error, Interrupted):
-                    self._tick.break_off(_told(error))
+                    self._tick.break_off(_reason(error))
                 self.save()
                 raise
         self.save()
@@ -104,7 +104,7 @@ class ReportFiles:
 
 
 def known_digest(file: Path) -> str | None:
-    """The digest of a report that was told; None if there is none."""
+    """The digest in a published report; None if there is none."""
     try:
         found = re.search(rf"{DIGEST} ([0-9a-f]+)", file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -124,7 +124,7 @@ def remove(file: Path) -> None:
         raise PatchkitError(f"cannot delete {file}: {error.strerror or error}", "choose another --out") from error
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, PatchkitError):
         return error.what
     said = f": {error}" if str(error) else ""

@@ -1,4 +1,4 @@
-"""What one tick found: the thing that is printed, kept, and acted upon."""
+"""The result of one tick: data that is printed, stored and acted upon."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class NewRelease:
 
     Attributes:
         uploaded: the day it was released, if the index says.
-        drift: what moved since the release before it; None until it was read.
-        left_over: breaks of this release, and of those since the last proven one, that no patch mends.
+        drift: what changed since the release before it; None until it was read.
+        left_over: breaks of this release, and of those since the last proven one, that no patch fixes.
         refusal: why the series does not go on; empty if it does.
         outcome: None until it is known.
         why: one clause that explains the outcome.
@@ -102,7 +102,7 @@ class Tick:
 
     @property
     def unpatched(self) -> list[Finding]:
-        """Breaks of all new releases that no patch mends."""
+        """Breaks of all new releases that no patch fixes."""
         return [finding for one in self.news for finding in one.unpatched]
 
     def finish(self) -> None:
@@ -134,9 +134,9 @@ class Tick:
         left = self.unpatched
         silent = sum(finding.severity == "silent" for finding in left)
         if left:
-            told = f", {silent} of them silent" if 0 < silent < len(left) else ""
+            silent_part = f", {silent} of them silent" if 0 < silent < len(left) else ""
             kind = " silent" if silent == len(left) else ""
-            yield f"{counted(len(left), f'unpatched{kind} break')}{told}"
+            yield f"{counted(len(left), f'unpatched{kind} break')}{silent_part}"
 
     @property
     def title(self) -> str:

@@ -170,16 +170,16 @@ def lone(taken: str, call: str = "") -> dict[str, str]:
 )
 def test_where_no_certain_call_was_seen_it_is_guessed_never_harmless(tmp_path: Path, call: str, said: str) -> None:
     project = toy(tmp_path, HOOK.format(OLD_STEP), REPLACES)
-    (told,) = drift(project, lone(OLD_STEP), lone(NEW_STEP, call))
-    (found,) = told.unpatched
+    (result,) = drift(project, lone(OLD_STEP), lone(NEW_STEP, call))
+    (found,) = result.unpatched
     assert found.severity == "loud" and found.guessed.startswith(said)
 
 
 @pytest.mark.parametrize("takes", [NEW_STEP, "self, batch, **named", "self, batch, *, stale=0"])
 def test_a_replacement_that_takes_it_is_fine_whoever_calls(tmp_path: Path, takes: str) -> None:
     project = toy(tmp_path, HOOK.format(takes), REPLACES)
-    (told,) = drift(project, lone(OLD_STEP), lone(NEW_STEP))
-    assert told.unpatched == []
+    (result,) = drift(project, lone(OLD_STEP), lone(NEW_STEP))
+    assert result.unpatched == []
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

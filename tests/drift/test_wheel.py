@@ -227,8 +227,8 @@ def test_a_local_wheel(nothing_set: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", (folder).as_uri())
     assert all_of(published()) == all_of(published("0.13.0")) == MODULES
-    (folder / WHEEL).write_bytes(wheel_of({"vllm/new.py": "built = 'anew'\n"}))
-    assert all_of(published()) == {"vllm/new.py": "built = 'anew'\n"}
+    (folder / WHEEL).write_bytes(wheel_of({"vllm/new.py": "built = 'again'\n"}))
+    assert all_of(published()) == {"vllm/new.py": "built = 'again'\n"}
 
 
 def test_credentials_are_used_for_files_too(small: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +286,7 @@ def test_the_cache_gives_back_what_it_was_given(
         for path, content in files.items():
             assert kept.get(path, entries[path]) is None
             kept.put(path, content)
-        kept.keep_entries(entries)
+        kept.put_entries(entries)
         assert kept.entries() == entries
         assert {path: kept.get(path, entry) for path, entry in entries.items()} == files
         assert all(kept.get(path, Entry(entry.crc ^ 1, entry.size)) is None for path, entry in entries.items())

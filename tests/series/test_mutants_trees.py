@@ -129,7 +129,7 @@ def test_only_those_of_this_release_are_meant(project: Project, make: Maker) -> 
     diff = make.diff("def tap_5", "def tap_55")
     make.write(1, diff)
     make.write(2, diff, "Applies-To: vllm >=0.20.0\n")
-    make.write(3, diff, "Depends: 0003-Mend-tap-10\n")
+    make.write(3, diff, "Depends: 0003-Fix-tap-10\n")
     every = load_mutants(make.folder)
     for release, numbers in {"0.20.0": [1, 2, 3], "0.14.1": [1, 3], "0.10.1.1": [1]}.items():
         found = meant_for(every, patched_tree(project, "toy", release))

@@ -1,4 +1,4 @@
-"""The pin is what git says, and an edited upstream is told apart."""
+"""The pin is what git says, and an edited upstream is recognised."""
 
 from __future__ import annotations
 

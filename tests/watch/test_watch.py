@@ -103,7 +103,7 @@ def test_a_release_that_the_series_does_not_go_on_for(watched: Watched) -> None:
     assert result.return_value == 1
     first, second = watched.report["releases"]
     assert (first["outcome"], second["outcome"], second["applies"]) == ("proven", "refused", False)
-    assert "0002-Mend-unused-2 depends on 0001-Mend-unused-1, which is left out" in second["why"]
+    assert "0002-Fix-unused-2 depends on 0001-Fix-unused-1, which is left out" in second["why"]
     (finding,) = second["drift"]["findings"]
     assert finding["mended_by"] == [] and finding["because"].startswith("the series does not go on: 0002")
     assert second["evidence"] is None

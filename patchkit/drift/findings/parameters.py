@@ -81,11 +81,11 @@ def _added(case: Case, parameter: Parameter) -> Finding:
     shifted = [one for one in behind if before[one]]
     said = f"may be given `{name}` as well" + (f" (default {parameter.default})" if parameter.default else "")
     if parameter.kind == "positional" and shifted:
-        return case.finding("parameter-added", "silent", f"{said}, before `{shifted[0]}`: what follows has moved")
+        return case.finding("parameter-added", "silent", f"{said}, before `{shifted[0]}`: what follows has shifted")
     if parameter.kind == "positional" and behind and not case.hooked:
         hinge = UsageCondition("shifted", behind[0])
-        moved = case.finding("parameter-added", "silent", f"{said}, before `{behind[0]}`", hinge.question)
-        return replace(moved, hinge=hinge)
+        added = case.finding("parameter-added", "silent", f"{said}, before `{behind[0]}`", hinge.question)
+        return replace(added, hinge=hinge)
     if not case.hooked or parameter.kind in ("rest", "named"):
         return case.finding("parameter-added", "harmless", said)
     return _given_by_vllm(case, "parameter-added", UsageCondition("untaken", name), place, said)
@@ -111,7 +111,7 @@ def _passed_by(sites: Sequence[CallSite], name: str, place: int) -> str:
 
 
 def _if_it(case: Case, kind: str, way: Way, name: str, sentence: str) -> Finding:
-    """A break if the runtime calls it that way, which only its code tells."""
+    """A break if the runtime calls it that way, which only its code shows."""
     hinge = UsageCondition(way, name)
     return replace(case.finding(kind, "loud", sentence, hinge.question), hinge=hinge)
 
