@@ -137,7 +137,7 @@ def _mattering(same: Function[[Facts], bool], facts: Facts) -> list[str]:
         subsets = {frozenset(some) for size in range(len(names)) for some in combinations(names, size + 1)} - tried
         if not subsets:
             return []
-        if not all(same(facts.taking_otherwise(some)) for some in subsets):
+        if not all(same(facts.inverting(some)) for some in subsets):
             break
         tried |= subsets
     return facts.guessed_traits

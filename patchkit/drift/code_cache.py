@@ -17,7 +17,7 @@ import msgspec
 from patchkit.drift.source import Source
 from patchkit.drift.touches import CodeRead
 from patchkit.errors import PatchkitError
-from patchkit.files import write_atomically
+from patchkit.files import read_checked, write_checked
 from patchkit.project import cache_home
 
 MOST = 200
@@ -59,19 +59,16 @@ def _reader_version() -> str:
 def _load(path: Path) -> CodeRead | None:
     """The entry; None if it is missing or damaged."""
     try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-        if digest != hashlib.sha256(content).hexdigest().encode():
-            return None
-        return msgspec.json.decode(content, type=CodeRead)
-    except (OSError, msgspec.DecodeError):
+        content = read_checked(path)
+        return msgspec.json.decode(content, type=CodeRead) if content is not None else None
+    except msgspec.DecodeError:
         return None
 
 
 def _store(path: Path, found: CodeRead) -> None:
     """Write the entry if possible: a full disk is no reason to fail."""
-    content = msgspec.json.encode(found)
     try:
-        write_atomically(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        write_checked(path, msgspec.json.encode(found))
         _sweep(path.parent)
     except (OSError, PatchkitError):
         return

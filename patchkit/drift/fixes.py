@@ -103,8 +103,8 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code:
         theirs = code.on(finding.symbol)
         lacking = _lacking(theirs, step)
         dropped = code.dropped(finding.symbol) if lacking and named and not code.unread else ""
-    except PatchkitError as error:  # the series does not go on
-        return replace(finding, because=f"the series does not go on: {error.what}")
+    except PatchkitError as error:  # the series does not apply
+        return replace(finding, because=f"the series does not apply: {error.what}")
     if lacking and not dropped:
         return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
@@ -127,7 +127,7 @@ def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: Patched
         if code.on(finding.symbol) or (not code.unread and code.dropped(finding.symbol)):
             return found
     except PatchkitError as error:
-        return replace(finding, because=f"the series does not go on: {error.what}")
+        return replace(finding, because=f"the series does not apply: {error.what}")
     return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.mended_by)
 
 

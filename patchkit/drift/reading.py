@@ -1,4 +1,4 @@
-"""One release, read: the contract of every symbol of a surface, and which classes vLLM chooses."""
+"""Reads one release: the contract of every symbol of a surface, and which classes vLLM chooses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALIKE = 0.6
 
 
 OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
-"""Manners for which it matters what a class asks of who constructs it, or derives from it."""
+"""Manners for which the constructor and the abstract methods of a class matter."""
 
 
 class ChosenClass(NamedTuple):
@@ -33,7 +33,7 @@ class ChosenClass(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen there; ``hooked``: it is the class that must be chosen, or derives from it, for certain."""
+    """What is chosen there; ``hooked``: it certainly is the required class, or derives from it."""
 
     chosen: tuple[str, ...]
     hooked: bool
@@ -47,9 +47,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a surface looks like in one release; light enough to keep many of them, without ``package``.
+    """A surface in one release, without the parsed sources, so that many can be kept.
 
-    ``gained``: methods that the base classes of the surface have, which they had not in the release before.
+    ``gained``: methods of the surface's base classes that are new in this release.
     """
 
     release: str
@@ -65,7 +65,7 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     """Read every symbol of ``surface`` in one release.
 
     Args:
-        before: an earlier release; a symbol that it has and this one has not is looked for under other names.
+        before: an earlier release; a symbol that only the earlier one has is looked for under other names.
     """
     universe = Universe(package)
     inference = Inference(universe, {name: kind for name, kind in surface.types.items() if name.startswith("vllm.")})
@@ -134,7 +134,7 @@ def _choice(found: Selection, hooked: Definition, universe: Universe) -> Choice:
 def _gained(
     surface: Surface, contracts: Mapping[str, Contract], before: Reading, inference: Inference
 ) -> Iterator[tuple[str, Contract]]:
-    """Methods that a base class has and had not before; not those that it asks for, nor those of the surface."""
+    """New methods of a base class, without abstract ones and those of the surface."""
     for base in surface.derives:
         old, new = before.contracts[base], contracts[base]
         for name in sorted(new.methods - old.methods - new.abstract - {"__init__"} if old.there else ()):
@@ -146,7 +146,7 @@ def _gained(
 
 
 def _elsewhere(old: Contract, package: Package, universe: Universe) -> str:
-    """The full name under which a symbol seems to live on; empty if it is nowhere near."""
+    """The full name that a symbol seems to have now; empty if none is found."""
     holder = old.defined.rpartition(".")[0]
     found = universe.find(holder)
     if found and isinstance(found.node, (ast.ClassDef, ast.Module)):

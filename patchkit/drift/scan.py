@@ -1,4 +1,4 @@
-"""From releases to drifts: sources are fetched ahead while earlier ones are compared."""
+"""Turns releases into drifts; sources are prefetched while earlier ones are compared."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from patchkit.series.series import Series
 from patchkit.series.worktree import made_of, patched_tree
 
 
-class Recorded:
-    """A source that remembers which files were wanted: much the same are wanted of the next release."""
+class RecordingSource:
+    """A source that records which files were read: the next release needs mostly the same."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -69,7 +69,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Scanner:
-    """Holds what is the same for every pair of releases: the runtime, its surface and its series."""
+    """Compares releases for one runtime: its surface and its series."""
 
     project: Project
     manifest: Manifest
@@ -108,8 +108,8 @@ class Scanner:
             before = reading
 
     def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
-        """The sources in order; while one is read, the files that it needed are fetched of the next ones."""
-        recorded = [Recorded(source) for source in sources]
+        """The sources in order; while one is read, the same files of the next ones are prefetched."""
+        recorded = [RecordingSource(source) for source in sources]
         wanted = likely_paths(self.manifest)
         asked: list[set[str]] = [set() for _ in sources]
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -127,8 +127,8 @@ class Scanner:
 
     def _drift(self, old: Reading, new: Reading, packages: tuple[Package, Package], seen: set[str]) -> Drift:
         release, package = version_of(new.release), packages[1]
-        fitted = Patched(self.project, self.manifest, old.release, packages[0])
-        patched = Patched(self.project, self.manifest, new.release, package, like=fitted)
+        fitted = PatchedTouches(self.project, self.manifest, old.release, packages[0])
+        patched = PatchedTouches(self.project, self.manifest, new.release, package, like=fitted)
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
@@ -147,15 +147,15 @@ class Scanner:
             tuple(self._retired(old, new, patched)),
         )
 
-    def _retired(self, old: Reading, new: Reading, patched: Patched) -> Iterator[Retirement]:
-        """Patches that the newer release shows no need of; nothing of a source that does not say which it is."""
+    def _retired(self, old: Reading, new: Reading, patched: PatchedTouches) -> Iterator[Retirement]:
+        """Patches that the newer release no longer needs; none for a source that does not say its release."""
         if version_of(old.release) is None or version_of(new.release) is None:
             return
 
         def without(patch: Patch, symbol: str) -> Sequence[Touch]:
-            return Patched(self.project, self.manifest, old.release, patched.vllm, (patch.name,), like=patched).on(
-                symbol
-            )
+            return PatchedTouches(
+                self.project, self.manifest, old.release, patched.vllm, (patch.name,), like=patched
+            ).on(symbol)
 
         developed_on = Version(self.manifest.developed_on)
         yield from retirements(self.series, ReleasePair(old, new, developed_on, without, self._base))
@@ -171,7 +171,7 @@ class Scanner:
     def _developed_on(self) -> Inference:
         return Inference(Universe(Package(source_of(self.manifest.developed_on), "vllm")))
 
-    def _with_usage(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
+    def _with_usage(self, finding: Finding, old: Reading, new: Reading, fitted: PatchedTouches) -> Finding:
         """``finding`` by the code that was fitted to the older release; as it is if that cannot be laid out."""
         if finding.hinge is None or version_of(old.release) is None:
             return finding
@@ -181,7 +181,7 @@ class Scanner:
             return replace(finding, guessed=f"{finding.hinge.question}: {error.what}")
         return with_usage(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
 
-    def _with_fix(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
+    def _with_fix(self, finding: Finding, old: Reading, new: Reading, patched: PatchedTouches) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
         newer = new.contracts.get(finding.symbol) or new.gained.get(finding.symbol)
         if before is None or after is None or newer is None:
@@ -197,7 +197,7 @@ class Scanner:
         return frozenset(manner for name in names for manner in surface.manners().get(name, ()))
 
     def _read(self, reading: Reading) -> Read:
-        """What was proven is a published release: a changed checkout of it is not."""
+        """Only a published release counts as proven, not a changed checkout of it."""
         release = version_of(reading.release)
         proven = [Version(one) for one in self.manifest.proven]
         return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
@@ -211,11 +211,11 @@ def dead(new: Reading) -> Iterator[str]:
 
 
 @dataclass
-class Patched:
-    """What the runtime, patched for a release, touches of it; laid out and read only if it is asked.
+class PatchedTouches:
+    """The touches of the runtime as patched for a release; laid out and read on first use.
 
     Attributes:
-        like: another state of the same code; the files that are the same there are not parsed again.
+        like: another state of the same code; unchanged files are not parsed again.
     """
 
     project: Project
@@ -223,7 +223,7 @@ class Patched:
     release: str
     vllm: Package
     without: tuple[str, ...] = ()
-    like: Patched | None = None
+    like: PatchedTouches | None = None
     _parsed: Package | None = None
 
     def on(self, symbol: str) -> Sequence[Touch]:

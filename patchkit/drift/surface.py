@@ -1,4 +1,4 @@
-"""The surface as the manifest declares it, held against what the runtime's code touches."""
+"""Compares the surface that the manifest declares with what the runtime's code touches."""
 
 from __future__ import annotations
 

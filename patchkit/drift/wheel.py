@@ -1,4 +1,4 @@
-"""The Python files of a release out of its remote wheel, by ranges, or out of its source archive; cached by content."""
+"""The Python files of a release, read from its remote wheel by ranges or from its source archive; cached by content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from patchkit import console
 from patchkit.drift.client import Client, NoPartsError, UnreachableError, client_for
 from patchkit.drift.index import File, Release
 from patchkit.errors import PatchkitError
-from patchkit.files import write_atomically
+from patchkit.files import read_checked, write_atomically, write_checked
 from patchkit.packages import host, local, settings
 from patchkit.project import cache_home
 
@@ -35,7 +35,7 @@ PYTHON_FILE = re.compile(r"(?!.*/\.\.?/)vllm/[^\\\0\r\n]+\.py")
 TAIL = 1 << 20
 """Bytes read first: the list of files of a vLLM wheel takes up to 0.7 MB at its end."""
 GAP = 1 << 17
-"""Bytes between two files that are rather read through than skipped with another request."""
+"""Largest gap in bytes between two files that is read through instead of skipped with another request."""
 
 
 WORTH_REPORTING = 20_000_000
@@ -62,9 +62,9 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class SourceCache:
-    """The files of one distribution in the cache: nothing damaged comes out of it, nothing half-written goes in.
+    """The cached files of one distribution; damaged ones are ignored, and files are written atomically.
 
-    ``files.json`` lists them all; those that were read lie beside it. Any number of threads and processes may use it.
+    ``files.json`` lists them all; those that were read are beside it. Safe for threads and processes.
     """
 
     def __init__(self, file: File) -> None:
@@ -74,17 +74,14 @@ class SourceCache:
     def entries(self) -> dict[str, Entry] | None:
         """Path → entry of every Python file; None if the list is not cached."""
         try:
-            digest, _, content = self._list.read_bytes().partition(b"\n")
-            if digest != hashlib.sha256(content).hexdigest().encode():
-                return None
-            return msgspec.json.decode(content, type=dict[str, Entry])
-        except (OSError, msgspec.DecodeError):
+            content = read_checked(self._list)
+            return msgspec.json.decode(content, type=dict[str, Entry]) if content is not None else None
+        except msgspec.DecodeError:
             return None
 
     def put_entries(self, entries: dict[str, Entry]) -> None:
-        """Keep the list: from now on its files are looked for."""
-        content = msgspec.json.encode(entries)
-        write_atomically(self._list, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+        """Store the list of files."""
+        write_checked(self._list, msgspec.json.encode(entries))
 
     def get(self, path: str, entry: Entry) -> bytes | None:
         """The content of a file; None if it is not cached, or damaged."""
@@ -95,12 +92,12 @@ class SourceCache:
         return content if entry == _entry(content) else None
 
     def put(self, path: str, content: bytes) -> None:
-        """Keep the content of a file."""
+        """Store the content of a file."""
         write_atomically(self.folder / path, content)
 
 
 def _key(file: File) -> str:
-    """A name for the content: its hash; where the index has none, of its address, of a local file also of its state."""
+    """The cache key: the hash in the index; else one of the address, and of the size and time of a local file."""
     if file.sha256:
         return file.sha256
     where, state = local(file.url), ""
@@ -143,7 +140,7 @@ class PublishedSource:
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] | None = None
         self._zip: zipfile.ZipFile | None = None
-        self._parts: Parts | None = None
+        self._parts: RemoteParts | None = None
 
     def paths(self) -> Collection[str]:
         """See :class:`patchkit.drift.source.Source`."""
@@ -206,7 +203,7 @@ class PublishedSource:
         return entries
 
     def _fetch(self, paths: Collection[str]) -> dict[str, bytes]:
-        """Get files that the release has, and keep them."""
+        """Get files of the release, and cache them."""
         found: dict[str, bytes] = {}
         with self._lock, self._explained():
             opened = self._opened()
@@ -233,7 +230,7 @@ class PublishedSource:
             self._zip = zipfile.ZipFile(where)
             return self._zip
         for from_end in (True, False):
-            parts = Parts(self._file.url, self._connected(), self._cache.folder / "end", from_end)
+            parts = RemoteParts(self._file.url, self._connected(), self._cache.folder / "end", from_end)
             try:
                 self._zip, self._parts = parts.open(), parts
                 return self._zip
@@ -260,8 +257,8 @@ class PublishedSource:
             return entries
 
     def _unpack(self, chunks: Iterator[bytes], size: int | None) -> dict[str, Entry]:
-        """Keep every Python file of the distribution that comes in ``chunks``, and check that it is the one listed."""
-        stream = Hashed(chunks, self._file.filename, size)
+        """Cache every Python file of the distribution in ``chunks``, and check its hash against the index."""
+        stream = HashedStream(chunks, self._file.filename, size)
         entries: dict[str, Entry] = {}
         for path, content in _in_wheel(stream, self._cache.folder) if self._file.wheel else _in_archive(stream):
             self._cache.put(path, content)
@@ -273,7 +270,7 @@ class PublishedSource:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what can go wrong with a distribution into one line."""
+        """Turn errors of reading a distribution into one line."""
         what = f"cannot read vLLM {self.release} ({self._file.filename})"
         try:
             yield
@@ -289,7 +286,7 @@ class PublishedSource:
             ) from error
 
 
-class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
+class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
     """Parts of a remote file by ranges; its end is cached in a file, and what was fetched ahead is held in memory."""
 
     def __init__(self, url: str, client: Client, end: Path, from_end: bool) -> None:
@@ -369,19 +366,14 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
 
     def _cached_end(self) -> tuple[int, bytes] | None:
         """Where the end begins, and the end; None if it is not cached whole."""
-        try:
-            digest, start, content = self._end.read_bytes().split(b"\n", 2)
-        except (OSError, ValueError):
+        checked = read_checked(self._end)
+        if checked is None:
             return None
-        return (int(start), content) if digest == _digest(start, content) else None
+        start, _, content = checked.partition(b"\n")
+        return int(start), content
 
     def _cache_end(self, start: int, content: bytes) -> None:
-        offset = str(start).encode()
-        write_atomically(self._end, b"\n".join([_digest(offset, content), offset, content]))
-
-
-def _digest(start: bytes, content: bytes) -> bytes:
-    return hashlib.sha256(start + b"\n" + content).hexdigest().encode()
+        write_checked(self._end, str(start).encode() + b"\n" + content)
 
 
 def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, int]]:
@@ -397,7 +389,7 @@ def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, i
     return spans
 
 
-class Hashed(io.RawIOBase):
+class HashedStream(io.RawIOBase):
     """A stream of what comes in chunks, hashed on the way; progress is printed to stderr at each quarter."""
 
     def __init__(self, chunks: Iterator[bytes], name: str, size: int | None) -> None:
@@ -433,8 +425,8 @@ class Hashed(io.RawIOBase):
             pass
 
 
-def _in_wheel(stream: Hashed, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Python files of a wheel, which must lie on disk to be read: it is put in ``folder`` for as long as that takes."""
+def _in_wheel(stream: HashedStream, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Python files of a wheel, which is stored in ``folder`` meanwhile: reading it needs random access."""
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
             shutil.copyfileobj(stream, file, 1 << 20)
@@ -446,8 +438,8 @@ def _in_wheel(stream: Hashed, folder: Path) -> Iterator[tuple[str, bytes]]:
                     yield path, opened.read(path)
 
 
-def _in_archive(stream: Hashed) -> Iterator[tuple[str, bytes]]:
-    """Python files of a source archive, without its one top folder, as they come by."""
+def _in_archive(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
+    """Python files of a source archive in order, paths without its top folder."""
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|*") as archive:
         for member in archive:
             path = member.name.removeprefix("./").partition("/")[2]

@@ -1,4 +1,4 @@
-"""What single vLLM releases need beyond their packages; each quirk says for which, and why.
+"""Workarounds for single vLLM releases; each quirk names its releases and the reason.
 
 A quirk is a function of the environment's ``site-packages`` folder that returns whether it changed something, and is
 safe to apply twice.

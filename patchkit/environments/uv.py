@@ -24,7 +24,7 @@ PIP_TO_UV = {
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
-"""pip's setting → the environment variable through which uv hears the same."""
+"""pip's setting → the environment variable for the same setting of uv."""
 
 REASONS = (
     (r"No space left on device|os error 28|Disk quota exceeded", "the disk is full", "free some room"),
@@ -50,7 +50,7 @@ REASONS = (
 
 
 def pip_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The user's pip settings: its files in pip's own order, then ``PIP_*`` variables, the later the stronger."""
+    """The user's pip settings: its files in pip's own order, then ``PIP_*`` variables, later ones override."""
     files = [
         Path("/etc/pip.conf"),
         Path("~/.pip/pip.conf").expanduser(),
@@ -73,7 +73,7 @@ def pip_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def _read_pip_file(file: Path) -> dict[str, str]:
-    """What one pip.conf says under ``[global]`` and ``[install]``; an absent or broken file says nothing."""
+    """The settings of one pip.conf under ``[global]`` and ``[install]``; none for an absent or broken file."""
     parser = configparser.RawConfigParser()
     try:
         parser.read(file)
@@ -120,7 +120,7 @@ def uv(
     environ: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> str:
-    """Run ``uv arguments`` and return what it said.
+    """Run ``uv arguments`` and return its output.
 
     Args:
         what: what is being done, in words; begins the error line.
@@ -168,7 +168,7 @@ def _append(log: Path, text: str) -> None:
 
 
 def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
-    """The one line a user sees instead of all that uv said."""
+    """The one-line error for the user instead of uv's whole output."""
     where = f" (uv's own words: {log})" if log is not None else ""
     for pattern, reason, fix in REASONS:
         if re.search(pattern, output, re.IGNORECASE):

@@ -16,7 +16,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # GitPython must not raise
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name's module when it is asked for, so that a look at one does not cost the import of git."""
+    """Import a name's module on first use, so that reading a manifest does not import git."""
     for module in ("patch", "manifest", "series", "worktree") if name in __all__ else ():
         found = importlib.import_module(f"{__name__}.{module}")
         if hasattr(found, name):

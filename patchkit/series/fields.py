@@ -1,4 +1,4 @@
-"""What the header fields mean that every kind of patch has: for which vLLM, caught by which gate, on top of what."""
+"""Parses the header fields shared by all kinds of patches: Applies-To, Caught-By, Depends."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ PATTERNS = {
 
 
 MANNERS = ("wraps", "replaces", "calls", "unpacks", "reads", "constructs", "derives", "writes", "text", "settings")
-"""Keys of a surface that name symbols by what is done with them."""
+"""Keys of a surface: how the runtime touches the symbols listed there."""
 
 
 class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,24 +54,24 @@ class Selected(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Surface(Struct, frozen=True, forbid_unknown_fields=True):
-    """Every vLLM symbol that the runtime touches, by how it does, each under the name that the runtime knows it by.
+    """Every vLLM symbol that the runtime touches, by manner, under the name that the runtime uses.
 
     Attributes:
-        wraps: replaced by a function that calls the original and hands on what it returns.
+        wraps: replaced by a function that calls the original and returns its result.
         replaces: replaced by a function that may return a value of its own.
-        calls, reads: what the words say.
+        calls, reads: as named.
         unpacks: takes values out of what it returns, by their place.
         settings: attribute or variable whose default matters -> the defaults under which the runtime is known to work.
         keeps: method -> what it must leave as it is, such as ``request.request_id``.
         selected: class -> by what, and for which models, it must be chosen.
-        called_from: modules in which vLLM calls what is wrapped, beside the symbol's own.
+        called_from: modules besides the symbol's own in which vLLM calls what is wrapped.
         constructs: a class of which the runtime makes objects: its constructor, or a dataclass's fields.
         derives: a base class of the runtime's own classes; a method overridden stands under `wraps` or `replaces`.
         writes: an attribute that it sets.
         text: function, class or module whose source text it changes -> anchors, each of which must stand there once.
         only_in: symbol that not every release has -> those that do, such as ``>=0.13``.
         types: what the code does not say: attribute or function -> annotation of its value, with full names.
-        behind: method that hands over to others in a way that static reading cannot follow -> those others.
+        behind: method that calls others in a way that static reading cannot follow -> those others.
     """
 
     wraps: list[str] = []
@@ -120,13 +120,13 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure of ``bench accuracy`` without which a verdict says little.
+    """A minimum for a figure of ``bench accuracy``; below it a verdict means little.
 
     Attributes:
-        figure: its name among what the runtime's probe figures out of a draw.
-        above: what it must be above.
+        figure: its name in the figures that the runtime's probe computes.
+        above: the minimum (exclusive).
         means: what it is, in a few words.
-        otherwise: one sentence of advice for when it is not.
+        otherwise: one sentence of advice if it is not reached.
     """
 
     figure: str
@@ -142,7 +142,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         defaults: settings that every run gets, under its own.
         off: settings with which the runtime must change nothing; None if it does not say.
         counters: what ``counters()`` returns, by name.
-        figures: what ``bench accuracy`` needs to see of it.
+        figures: minimums for figures of ``bench accuracy``.
     """
 
     name: str
@@ -159,7 +159,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Manifest(ManifestFields, frozen=True, kw_only=True):
-    """A runtime's manifest, and the folder it lies in."""
+    """A runtime's manifest, and its folder."""
 
     folder: Path
 
@@ -228,7 +228,7 @@ def _check(declared: ManifestFields, path: Path) -> None:
             key = key.removesuffix(".symbol")
             raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"correct `{key}`")
     if declared.name != path.parent.name:
-        raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
+        raise PatchkitError(f"{path}: name: `{declared.name}` is in {path.parent.name}/", "give both the same name")
     given = {key for key in upstream.__struct_fields__ if getattr(upstream, key) is not None}
     if given not in ({"path", "tree"}, {"url", "commit"}):
         raise PatchkitError(

@@ -1,4 +1,4 @@
-"""Patch files read: bytes in, a :class:`Patch` or one clear line out."""
+"""Parses patch files into :class:`Patch`; errors are one line."""
 
 from __future__ import annotations
 

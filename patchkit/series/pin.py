@@ -1,4 +1,4 @@
-"""The pin: the git tree hash of the upstream's files as they lie on disk, with or without a repository around them."""
+"""The pin: the git tree hash of the upstream's files on disk, with or without a repository around them."""
 
 from __future__ import annotations
 

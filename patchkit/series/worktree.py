@@ -1,4 +1,4 @@
-"""Patched trees: the pin and the patches that a vLLM release needs, laid out as a git repository, a commit a patch."""
+"""Patched trees: the pin and the patches that a vLLM release needs, as a git repository with one commit per patch."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Tree:
 def patched_tree(
     project: Project, runtime: str, release: str, without: Sequence[str] = (), into: Path | None = None
 ) -> Tree:
-    """The tree of ``runtime`` for vLLM ``release``; laid out unless an unmodified one of the same patches is there.
+    """The tree of ``runtime`` for vLLM ``release``; laid out unless an unmodified one of the same patches exists.
 
     Raises:
         PatchkitError: bad input, an edited upstream, a patch that does not apply, a tree that the user has edited,
@@ -101,7 +101,7 @@ def made_of(project: Project, runtime: str, release: str, without: Sequence[str]
 
 
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
-    """The trees in their default places: path, what they were made of, and what the user changed since."""
+    """The trees in their default places: path, stamp, and what the user changed since."""
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
     with one_line_errors(f"cannot read the trees of {runtime}"):
         found = [(git.parent, read_stamp(git.parent)) for git in folders]
@@ -109,7 +109,7 @@ def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, lis
 
 
 def _unlike_its_patches(stamp: Stamp) -> list[str]:
-    """Why the next apply lays a tree out again, whatever the series says."""
+    """Why the next apply lays a tree out again even if the series is unchanged."""
     if stamp.exported:
         return ["exported commits of your own"]
     return [] if stamp.tree else ["laid out by an older patchkit"]
@@ -128,7 +128,7 @@ def _locked(project: Project, runtime: str) -> Iterator[None]:
 
 
 def _existing(place: Path) -> Stamp | None:
-    """The stamp of the unmodified tree in ``place``; None if there is nothing. Anything else is refused."""
+    """The stamp of the unmodified tree in ``place``; None if the place is empty or missing; else an error."""
     if not place.exists() or not any(place.iterdir()):
         return None
     stamp = read_stamp(place)
@@ -172,7 +172,7 @@ def _build(
 
 
 def _sweep(place: Path) -> None:
-    """Clear what a killed run left beside ``place``."""
+    """Delete what a killed run left beside ``place``."""
     if place.parent.is_dir():
         for path in place.parent.iterdir():
             if path.name.startswith((f".{place.name}.new-", f".{place.name}.old-")):
@@ -211,7 +211,7 @@ def _fetch(git: Git, url: str, commit: str) -> None:
 
 
 def _add_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
-    """Put the blobs that the whole series passes through into the repository, for three-way merges of a part of it."""
+    """Add the blobs of the whole series to the repository: three-way merges of a part of the series need them."""
     try:
         _am(git, patches)
     except GitCommandError:
@@ -262,7 +262,7 @@ def _failed_hunk(git: Git, patch: Patch) -> str:
 
 
 def _check_commits(git: Git, commits: Sequence[str], patches: Sequence[Patch]) -> None:
-    """Every patch made a commit; git skips, in silence, one whose change is already there."""
+    """Check that every patch made a commit: git silently skips one whose change is already there."""
     if len(commits) == len(patches):
         return
     subjects = git.log("--format=%s", "--reverse", f"-{len(commits)}").splitlines() if commits else []

@@ -1,4 +1,4 @@
-"""What every verb that runs scenarios is asked for beside its settings, and what all of them do with it."""
+"""The options and steps shared by all verbs that run scenarios."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def _unproven(tree: Tree) -> list[str]:
 
 
 def _unlisted(series: Series) -> list[str]:
-    return [f"{name} lies in {series.path.parent} but is not in its series" for name in series.unlisted]
+    return [f"{name} is in {series.path.parent} but not in its series" for name in series.unlisted]
 
 
 def _warn(warnings: Sequence[str]) -> None:

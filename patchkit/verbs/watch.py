@@ -12,7 +12,7 @@ from patchkit.console import err
 from patchkit.drift.scan import Scanner
 from patchkit.project import find_project
 from patchkit.report.watch import github, markdown, text
-from patchkit.watch.gating import Gates, Places
+from patchkit.watch.gating import Gates, GateTarget
 from patchkit.watch.judging import Judge, Wanted
 from patchkit.watch.pin import PinUpdate, update_pin
 from patchkit.watch.report_files import ReportFiles
@@ -65,7 +65,7 @@ def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     project = find_project()
     scanner = Scanner.of(project, options.runtime)
     tick.pin = scanner.manifest.pin
-    places = Places.of(options.device, options.python, options.lock)
+    places = GateTarget.of(options.device, options.python, options.lock)
     gates = Gates(project, scanner.manifest, places, options.limit, files.folder)
     Judge(tick, files, scanner, gates, options.gate).judge()
     if options.move_pin and tick.proven and not options.dry_run:

@@ -1,4 +1,4 @@
-"""A tick, step by step: ask, read the drift of every new release, lay the series out, run the gates."""
+"""The steps of a tick: ask the index, read the drift of every new release, lay out the series, run the gates."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Judge:
     _refusals: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def judge(self) -> News:
-        """Everything; what was asked of the index is returned.
+        """Run all steps; returns the news from the index.
 
         Raises:
             PatchkitError: the index cannot be asked, or a release cannot be read.
@@ -74,7 +74,7 @@ class Judge:
                 new_release.outcome, new_release.why = "refused", new_release.refusal
 
     def _refusal(self, release: str) -> str:
-        """Why the series does not go on for a release; tried once for each choice of patches."""
+        """Why the series does not apply for a release; tried once for each set of patches."""
         patches = [patch for patch in self.scanner.series.patches if patch.needed_on(Version(release))]
         names = tuple(patch.name for patch in patches)
         if names not in self._refusals:
@@ -115,7 +115,7 @@ class Judge:
 
     @staticmethod
     def _doubt(new_release: NewRelease) -> None:
-        """Gates that are green see one device and a few models: what the sources say may lie outside."""
+        """Green gates cover one device and a few models: an unpatched break may be outside of that."""
         if new_release.outcome == "proven" and new_release.left_over:
             left = counted(new_release.left_over, "unpatched break")
             new_release.outcome = "doubtful"

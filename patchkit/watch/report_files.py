@@ -27,10 +27,10 @@ class Interrupted(SystemExit):
 
 
 class ReportFiles:
-    """Keeps ``report.json`` and ``report.md`` of a tick in a folder, as they are at any moment."""
+    """Writes ``report.json`` and ``report.md`` of a tick into a folder, always up to date."""
 
     def __init__(self, folder: Path, tick: Tick, render: Callable[[Tick], str], known: Path | None = None) -> None:
-        """What an earlier tick left is gone at once, so that it is never read as this one's.
+        """Deletes the files of an earlier tick, so that they are never taken for this one's.
 
         Args:
             render: makes the report for people.
@@ -96,7 +96,7 @@ class ReportFiles:
                 signal.signal(getattr(signal, name), handler)
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        """Say so before anything is tidied up, which may take longer than the sender waits."""
+        """Write the report before any clean-up, which may take longer than the sender waits."""
         self._tick.break_off(f"it was ended by {signal.Signals(number).name}")
         self.save()
         err.print(f"patchkit: {self._tick.verdict}", markup=False)

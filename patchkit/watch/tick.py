@@ -17,7 +17,7 @@ from patchkit.plural import counted
 
 Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
 """Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
-gate was run to its end; the series does not go on."""
+gate was run to its end; the series does not apply."""
 
 State = Literal["unfinished", "green", "attention"]
 CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
@@ -32,7 +32,7 @@ class NewRelease:
         uploaded: the day it was released, if the index says.
         drift: what changed since the release before it; None until it was read.
         left_over: breaks of this release, and of those since the last proven one, that no patch fixes.
-        refusal: why the series does not go on; empty if it does.
+        refusal: why the series does not apply; empty if it does.
         outcome: None until it is known.
         why: one clause that explains the outcome.
         gates: what the gates found.
@@ -111,7 +111,7 @@ class Tick:
         self.doing = self.why = ""
 
     def break_off(self, why: str) -> None:
-        """It ends here, whatever was found."""
+        """The tick ends early."""
         self.state, self.why = "unfinished", f"{why}, while {self.doing}" if self.doing else why
 
     @property

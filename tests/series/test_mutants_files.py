@@ -90,7 +90,7 @@ def test_malformed_files_are_refused(old: str, new: str, said: str) -> None:
 def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(PatchkitError, match=r"not the name of a mutant; call it NNN-what-is-wrong\.patch"):
         parse_mutant(TEXT.encode(), Path("0017-four-digits.patch"))
-    with pytest.raises(PatchkitError, match="Family: `rows`, but the mutant lies in slot/"):
+    with pytest.raises(PatchkitError, match="Family: `rows`, but the mutant is in slot/"):
         parse_mutant(TEXT.encode(), Path("mutants/slot/017-x.patch"))
     with pytest.raises(PatchkitError, match="cannot read"):
         read_mutant(tmp_path / PATH.name)

@@ -116,7 +116,7 @@ def test_the_manifest_is_read(project: Project) -> None:
     [
         ("name: toy", "name: [toy", r"runtime.yaml: line \d+: expected .*; write it as YAML"),
         ("name: toy", "name: 2001-13-45", "not YAML"),
-        ("name: toy", "name: toys", "name: `toys` lies in toy/"),
+        ("name: toy", "name: toys", "name: `toys` is in toy/"),
         ("name: toy\n", "", "name: Object missing required field `name`"),
         ("name: toy", "name: toy\nnmae: x", "nmae: Object contains unknown field"),
         ("package: toy", "package: [1]", "package: Expected `str`, got `array`"),

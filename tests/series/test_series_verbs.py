@@ -59,7 +59,7 @@ def test_a_release_that_was_never_proven_is_warned_of(patchkit: Run) -> None:
 def test_a_patch_outside_the_series_is_warned_of(patchkit: Run, toy: Path) -> None:
     edit(toy / "series", "0004-Fix-tap-7.patch", "#")
     for verb in ((*APPLY, "0.20.0"), STATUS):
-        assert "warning: 0004-Fix-tap-7.patch lies in" in patchkit(*verb).stderr
+        assert "warning: 0004-Fix-tap-7.patch is in" in patchkit(*verb).stderr
 
 
 def test_status(patchkit: Run, toy: Path, place: Path) -> None:

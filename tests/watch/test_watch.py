@@ -105,7 +105,7 @@ def test_a_release_that_the_series_does_not_go_on_for(watched: Watched) -> None:
     assert (first["outcome"], second["outcome"], second["applies"]) == ("proven", "refused", False)
     assert "0002-Fix-unused-2 depends on 0001-Fix-unused-1, which is left out" in second["why"]
     (finding,) = second["drift"]["findings"]
-    assert finding["mended_by"] == [] and finding["because"].startswith("the series does not go on: 0002")
+    assert finding["mended_by"] == [] and finding["because"].startswith("the series does not apply: 0002")
     assert second["evidence"] is None
     assert "1 proven, 1 refused" in result.stdout
 
