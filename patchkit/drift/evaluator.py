@@ -57,7 +57,7 @@ class Thing:
 
 @dataclass(eq=False)
 class Frame:
-    """Where an expression stands: its module, the types of its names, and the values of those that have one."""
+    """The context of an expression: its module, the types of its names, and the values of those that have one."""
 
     definition: Definition
     types: Mapping[str, Type]
@@ -78,12 +78,12 @@ class Frame:
 
 @dataclass
 class Evaluator:
-    """Works out conditions under some facts, and keeps what decided them.
+    """Evaluates conditions under some facts, and records what decided them.
 
     Attributes:
-        facts: what attributes and functions of these names say, whatever has them.
-        rule: tests and returns that decided and were no mere constants, with places.
-        guessed: what was asked and is not known.
+        facts: the values of attributes and functions by name, on any object.
+        rule: tests and returns that decided, other than constants, with places.
+        guessed: what was used and is not known.
     """
 
     inference: Inference
@@ -93,7 +93,7 @@ class Evaluator:
     _under_way: set[str] = field(default_factory=set)
 
     def test(self, written: ast.expr, frame: Frame) -> bool:
-        """Whether a condition holds; and records why."""
+        """Whether a condition holds; records it as a reason."""
         outcome = bool(self.value(written, frame))
         self._record(f"{ast.unparse(written)} is {str(outcome).lower()}", frame, written)
         return outcome

@@ -47,7 +47,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Items:
-    """Something that holds objects of one type."""
+    """A container of objects of one type."""
 
     of: Type
 
@@ -77,14 +77,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Missing:
-    """What code asks of vLLM under this full name, and this release does not have."""
+    """A vLLM name that code uses and this release does not have."""
 
     symbol: str
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """Something of a package that is not read, such as torch."""
+    """An object of a package that is not read, such as torch."""
 
 
 Type = Instance | Class | Callable | Namespace | Items | Row | Text | Table | Missing | Foreign
@@ -106,7 +106,7 @@ class Inference:
     _under_way: set[ast.AST] = field(default_factory=set)
 
     def learn(self, name: str, kind: Type | None) -> bool:
-        """Keep what the value behind a full name was seen to be; whether that is news."""
+        """Record the type seen for a full name; returns whether that is new."""
         if kind is None or name in self.learned:
             return False
         self.learned[name] = kind
@@ -254,7 +254,7 @@ class Inference:
         return None
 
     def callables(self, instance: Instance) -> tuple[str, list[Callable]]:
-        """What runs when an object is called: ``__call__``, or torch's way ``forward``, and every method it may be."""
+        """What runs when an object is called: ``__call__`` or, as in torch, ``forward``; every method it may be."""
         for name in ("__call__", "forward"):
             methods = self.methods_behind(instance.of, name)
             if methods:

@@ -25,7 +25,7 @@ MOST_HOPS = 8
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Python's garbage collector held off: among so many syntax trees its searches take longer than all the rest."""
+    """Disable the garbage collector: with so many syntax trees it takes longer than everything else."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -206,7 +206,7 @@ class Universe:
         return package.module(name) if package else None
 
     def find(self, name: str) -> Definition | None:
-        """The definition behind a full dotted name: a module, or what one of them binds, and members of classes."""
+        """The definition of a full dotted name: a module, a top-level name, or a member of a class."""
         parts = name.split(".")
         for cut in range(len(parts), 0, -1):
             module = self.module(".".join(parts[:cut]))

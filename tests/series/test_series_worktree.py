@@ -110,7 +110,7 @@ def test_an_edited_tree_is_refused_and_kept(project: Project, place: Path) -> No
         apply(project)
     assert (place / "notes.txt").read_text() == "mine"
     shutil.rmtree(place / ".git" / "refs")
-    with pytest.raises(PatchkitError, match="cannot tell whether"):
+    with pytest.raises(PatchkitError, match="cannot determine whether"):
         apply(project)
 
 

@@ -63,7 +63,7 @@ def _open_ended(case: Case, parameter: Parameter, sentence: str) -> Finding:
 
 
 def _renamed_one(case: Case, before: Parameter, after: Parameter) -> Finding:
-    """A parameter has another name: it matters to whoever gives it by name."""
+    """A renamed parameter: matters to callers that give it by name."""
     kind, sentence = "parameter-renamed", f"`{before.name}` is called `{after.name}` now"
     if before.kind == "keyword":
         return case.finding(kind, "loud", sentence)
@@ -117,7 +117,7 @@ def _if_it(case: Case, kind: str, way: Way, name: str, sentence: str) -> Finding
 
 
 def _renamed(old: Sequence[Parameter], new: Sequence[Parameter]) -> Iterator[tuple[str, str]]:
-    """Parameters that went and came at the same place, with the same neighbours' names and the same annotation."""
+    """Parameters that were replaced at the same place, with the same neighbours' names and the same annotation."""
     theirs = {one.name for one in new}
     ours = {one.name for one in old}
     for before, after in zip(old, new, strict=False):

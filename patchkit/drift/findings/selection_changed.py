@@ -65,10 +65,10 @@ def _severity(before: Choice, after: Choice) -> Severity:
 
 
 def _without_places(choice: Choice) -> list[str]:
-    """The rule and what it guessed, whatever the line."""
+    """The reasons and guesses, without line numbers."""
     return [re.sub(r" \([\w/]+\.py:\d+\)$", "", line) for line in (*choice.rule, *choice.guessed)]
 
 
 def _why(choice: Choice) -> str:
-    """The last things that decided; the whole rule is in the reading."""
+    """The last reasons; all of them are in the reading."""
     return "; ".join(choice.rule[-DECIDING:]) or "no rule was found"
