@@ -70,7 +70,7 @@ class Request:
                     progress.print(verdict_line(verdict, width))
                 yield verdict
 
-    def leave(
+    def save(
         self, record: Circumstances, rig: Rig, name: str, report: Callable[[str], None], keep: bool = False
     ) -> None:
         """Write the evidence where the user chose, or under ``name``; print it, or ``report`` the file that holds it.

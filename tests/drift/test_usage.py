@@ -12,7 +12,7 @@ from toy_runtime import drift, toy
 from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.finding import ASKED, UsageCondition, Way
+from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
 from patchkit.drift.touches import Call, Touch
 from patchkit.drift.usage import unmet, with_usage
 
@@ -204,7 +204,7 @@ CONTRACTS = st.lists(NAMES, unique=True).map(
 )
 
 
-@given(st.sampled_from([*ASKED]), NAMES, CONTRACTS, CONTRACTS, st.lists(TOUCHES, max_size=4))
+@given(st.sampled_from([*QUESTIONS]), NAMES, CONTRACTS, CONTRACTS, st.lists(TOUCHES, max_size=4))
 def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     way: Way, name: str, old: Contract, new: Contract, touches: list[Touch]
 ) -> None:

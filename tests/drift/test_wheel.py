@@ -74,7 +74,7 @@ def test_what_was_read_once_is_there_offline(small: Index) -> None:
     again = source_of("0.12.0", has)
     assert again.read("vllm/engine/core.py") == MODULES["vllm/engine/core.py"]
     assert sorted(again.paths()) == sorted(MODULES)
-    with pytest.raises(PatchkitError, match=r"cannot read vLLM 0\.12\.0 \(vllm-0.12.0.*what was read is kept"):
+    with pytest.raises(PatchkitError, match=r"cannot read vLLM 0\.12\.0 \(vllm-0.12.0.*what was read is cached"):
         again.read("vllm/layers/norm.py")
 
 
