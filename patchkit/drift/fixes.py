@@ -11,7 +11,7 @@ from packaging.version import Version
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.touches import Call, Touch, Unread
-from patchkit.drift.usage import remaining
+from patchkit.drift.usage import remaining_breaks
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
@@ -109,7 +109,7 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code:
         return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
     complaints += _undefined(finding, step, code)
-    complaints += remaining(finding, step.old, step.new, theirs)
+    complaints += remaining_breaks(finding, step.old, step.new, theirs)
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
     if lacking:

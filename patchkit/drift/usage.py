@@ -39,7 +39,7 @@ def with_usage(finding: Finding, old: Contract, new: Contract, touches: Sequence
     return replace(finding, severity="harmless", guessed="")
 
 
-def remaining(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
+def remaining_breaks(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
     """Lines of the code for the newer release that still use the parameter in the way that breaks, or may."""
     if finding.hinge is None:
         return

@@ -14,7 +14,7 @@ from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
 from patchkit.drift.touches import Call, Touch
-from patchkit.drift.usage import unmet, with_usage
+from patchkit.drift.usage import remaining_breaks, with_usage
 
 ENGINE = {
     "vllm/__init__.py": "",
@@ -210,7 +210,7 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
 ) -> None:
     finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=UsageCondition(way, name))
     found = with_usage(finding, old, new, touches)
-    list(unmet(finding, old, new, touches))
+    list(remaining_breaks(finding, old, new, touches))
     standing_in = {"wraps", "replaces"} if way in ("untaken", "misnamed", "unplaced") else {"calls", "constructs"}
     concerned = {"reads"} if way == "plain" else standing_in
     read = [touch for touch in touches if touch.manner in concerned]
