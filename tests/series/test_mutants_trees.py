@@ -109,7 +109,7 @@ def test_what_changes_nothing_is_refused(tree: Tree, make: Maker) -> None:
 
 
 def test_what_is_no_python_is_refused(tree: Tree, make: Maker) -> None:
-    assert "toy/tap.py is no Python any more" in refused(tree, make.write(1, make.diff("rows[5]", "rows[5")))
+    assert "toy/tap.py is not valid Python any more" in refused(tree, make.write(1, make.diff("rows[5]", "rows[5")))
 
 
 def test_twins_are_refused(tree: Tree, make: Maker) -> None:
