@@ -1,4 +1,4 @@
-"""The command line: a verb per command, no logic. Each verb imports its own room, so that ``--help`` stays instant."""
+"""The command line: a verb per command, no logic. Verbs import their modules late, so that ``--help`` stays instant."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def init(name: str, release: str | None) -> int:
 
 @commands.command()
 @click.argument("tree", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--runtime", help="Runtime under patches/; as a rule the tree says which.")
+@click.option("--runtime", help="Runtime under patches/; by default the only one there.")
 def export(tree: Path, runtime: str | None) -> int:
     """Turn the commits of an applied tree into patches.
 
@@ -198,10 +198,12 @@ def mutants(
 
     Exit code 0 only if a gate kills every mutant.
     """
-    from patchkit.series.mutants import Chosen
+    from patchkit.series.mutants import MutantSelection
     from patchkit.verbs import mutants, request
 
-    return mutants.mutants(request.Request.of(as_json=as_json, **options), Chosen(names, families, sample, seed), check)
+    return mutants.mutants(
+        request.Request.of(as_json=as_json, **options), MutantSelection(names, families, sample, seed), check
+    )
 
 
 def measured(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -325,7 +327,7 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 @json_option
 def drift(as_json: bool, form: str, **options: Any) -> int:
-    """Find what moved under the runtime in a vLLM release.
+    """Find what changed under the runtime in a vLLM release.
 
     Reads vLLM's files, installs nothing. Exit code 1 if a break is unpatched, 2 if a declared symbol was in neither
     release.
@@ -377,7 +379,7 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 @click.option(
     "--known",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The last report that was told, to tell whether anything changed.",
+    help="The last published report, to see whether anything changed.",
 )
 @click.option("--move-pin", is_flag=True, help="Add what is proven to `proven` in runtime.yaml, and its evidence.")
 @click.option("--annotations", is_flag=True, help="Print GitHub's annotations, as in its own workflows.")
@@ -390,7 +392,7 @@ def watch(as_json: bool, **options: Any) -> int:
     """
     from patchkit.verbs import watch
 
-    return watch.watch(watch.Asked(as_json=as_json, **options))
+    return watch.watch(watch.WatchOptions(as_json=as_json, **options))
 
 
 @commands.command()
@@ -425,7 +427,7 @@ def main() -> None:
     """Run a verb; bad input is one line and exit code 2, Ctrl-C is 130."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # where there is no ✓, \u2713 tells it from ✗
+            stream.reconfigure(errors="backslashreplace")  # without ✓ in the encoding, \u2713 still differs from ✗
     try:
         code = commands.main(prog_name="patchkit", standalone_mode=False)
         if sys.stdout:

@@ -39,15 +39,15 @@ class Progress:
     """How far something is, in one line that changes, on a terminal's stderr; nothing elsewhere, or if ``quiet``.
 
     Args:
-        tell: what the line says now; asked several times a second, from another thread.
+        text: returns what the line says now; called several times a second, from another thread.
     """
 
-    def __init__(self, tell: Callable[[], str], quiet: bool = False) -> None:
-        self._tell = tell
+    def __init__(self, text: Callable[[], str], quiet: bool = False) -> None:
+        self._text = text
         self._status = err.status(self) if err.is_terminal and not quiet else None
 
     def __rich__(self) -> Text:
-        return Text(self._tell())
+        return Text(self._text())
 
     def __enter__(self) -> Progress:
         if self._status:
@@ -66,7 +66,7 @@ class Progress:
             err.print(text, markup=False)
 
     def print(self, text: str) -> None:
-        """A result on stdout; the line is taken away meanwhile, or the result would go on behind it."""
+        """A result on stdout; the status line is removed meanwhile, or the result would be appended to it."""
         self.__exit__(None, None, None)
         out.print(text)
         self.__enter__()

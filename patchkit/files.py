@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def check_place(path: Path) -> None:
-    """Refuse a path that could not be written, before minutes of work are done for it."""
+    """Refuse a path that cannot be written, before minutes of work."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
@@ -46,8 +47,22 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def write_checked(path: Path, content: bytes) -> None:
+    """Write a cache file: the SHA-256 of the content in the first line, then the content; see :func:`read_checked`."""
+    write_atomically(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def read_checked(path: Path) -> bytes | None:
+    """The content of a file by :func:`write_checked`; None if it is missing or damaged."""
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if digest == hashlib.sha256(content).hexdigest().encode() else None
+
+
 def read_as(kind: type[Record], path: Path, what: str) -> Record:
-    """A JSON file as a record; one that is none is one line, which says ``what`` it is not."""
+    """A JSON file as a record; an invalid one is a one-line error that says ``what`` was expected."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
@@ -59,7 +74,7 @@ def read_as(kind: type[Record], path: Path, what: str) -> Record:
 
 
 def shortest(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """The path relative to the current folder if it is below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Words that every room needs for its sentences."""
+"""Wording helpers shared by all packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of this checkout as a stranger would have it, and the commands that its documents tell people to type."""
+"""A copy of this checkout as a stranger would have it, and the commands that its documents show."""
 
 from __future__ import annotations
 

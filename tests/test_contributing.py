@@ -67,6 +67,7 @@ def test_the_route_of_a_patch(tmp_path: Path) -> None:
     checkout = without_set_up(fresh_checkout(tmp_path / "checkout"))
     route = section("CONTRIBUTING.md", "A patch")
     script, header = blocks(route)[:2]
+    subject = header.splitlines()[0]
     (tmp_path / "header").write_text(header)
     assert script.count("# edit, then commit") == 1
     script = script.replace("# edit, then commit", "&& echo '# more' >> esamp/__init__.py # edit, then commit")
@@ -78,9 +79,9 @@ def test_the_route_of_a_patch(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-eu", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     wrote = [Path(line).name for line in done.stdout.splitlines() if line.startswith("wrote ")]
-    assert len(wrote) == 2 and wrote[0].endswith("-Fix-what-changed.patch") and wrote[1] == "series"
+    assert len(wrote) == 2 and wrote[0].endswith(f"-{subject.replace(' ', '-')}.patch") and wrote[1] == "series"
     status = subprocess.run(["./go", "status"], cwd=checkout, capture_output=True, text=True)
-    assert status.returncode == 0 and "Fix what changed" in status.stdout, status.stderr
+    assert status.returncode == 0 and subject in status.stdout, status.stderr
 
 
 def test_the_scenario_that_is_shown_is_one(tmp_path: Path) -> None:
@@ -115,9 +116,9 @@ def test_the_route_of_a_kind_of_finding(tmp_path: Path) -> None:
     )
     (findings / "__init__.py").write_text(listed)
     case = "from test_findings import *\n\n\ndef test_it() -> None:\n" + (
-        '    found = moved(Surface(calls=[M]), method(), method("self, b"))\n'
+        '    found = changes(Surface(calls=[M]), method(), method("self, b"))\n'
         '    assert "made-up" in [one.kind for one in found]\n'
-        '    assert "made-up" not in [one.kind for one in moved(Surface(wraps=[M]), method(), method("self, b"))]\n'
+        '    assert "made-up" not in [one.kind for one in changes(Surface(wraps=[M]), method(), method("self, b"))]\n'
     )
     (checkout / "tests" / "drift" / "test_made_up.py").write_text(case)
     command = [

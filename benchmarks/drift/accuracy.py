@@ -22,9 +22,9 @@ import yaml
 
 from patchkit.drift.index import listing, timeline
 from patchkit.drift.package import Package, Universe
-from patchkit.drift.scan import Recorded, Scanner
+from patchkit.drift.scan import RecordingSource, Scanner
 from patchkit.drift.surface import canonical
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.project import find_project
 
 TRUTH = Path(__file__).parent / "ground_truth.yaml"
@@ -98,10 +98,10 @@ def read_truth() -> tuple[list[str], list[Move]]:
     return document["releases"], rows
 
 
-def scanner(releases: Sequence[str]) -> tuple[Score, list[Recorded]]:
+def scanner(releases: Sequence[str]) -> tuple[Score, list[RecordingSource]]:
     """patchkit's own, over all releases."""
     has = {release.text: release for release in timeline(listing(), releases[0], releases[-1])}
-    sources = [Recorded(Published(has[release])) for release in releases]
+    sources = [RecordingSource(PublishedSource(has[release])) for release in releases]
     esamp = Scanner.of(find_project(), "esamp")
     list(esamp.drifts(sources))  # once, so that neither tool's seconds hold the network's; what was read of the
     # runtime's code is kept from then on, as it is for a user who scans again
@@ -115,7 +115,7 @@ def scanner(releases: Sequence[str]) -> tuple[Score, list[Recorded]]:
     return Score("patchkit drift", told, 0, time.perf_counter() - began), sources
 
 
-def by_griffe(sources: Sequence[Recorded], surface: Iterable[str]) -> Score:
+def by_griffe(sources: Sequence[RecordingSource], surface: Iterable[str]) -> Score:
     """griffe on the same files, written out as the package that they are."""
     score = Score("griffe")
     names = {known_as(symbol) for symbol in surface}
@@ -135,7 +135,7 @@ def by_griffe(sources: Sequence[Recorded], surface: Iterable[str]) -> Score:
     return score
 
 
-def _loaded(source: Recorded) -> Any:
+def _loaded(source: RecordingSource) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         for path in sorted(source.wanted):
             text = source.read(path)
@@ -203,7 +203,7 @@ def main() -> None:
         print("\n".join(told_in_lines(score, moves, by_kind)) or "  missed nothing, no false alarm")
 
 
-def find_surface(source: Recorded) -> set[str]:
+def find_surface(source: RecordingSource) -> set[str]:
     """Every symbol of the surface, by its declared and by its defined name."""
     surface = Scanner.of(find_project(), "esamp").manifest.surface
     universe = Universe(Package(source, "vllm"))

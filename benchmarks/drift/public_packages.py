@@ -24,13 +24,13 @@ from packaging.version import Version
 from patchkit.drift.compare import compare
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
+from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.index import find, listing
-from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.surface import Folder, canonical
 from patchkit.drift.touches import Call, CodeRead, Touch, Unread, read_code
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.series.manifest import Surface
 from patchkit.series.series import Series
 
@@ -64,7 +64,7 @@ def measured(name: str, checkout: Path, row: dict[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     has = listing()
     folder = Folder(checkout / row["folder"], name)
-    old, new = (Package(Published(find(has, release)), "vllm") for release in row["releases"])
+    old, new = (Package(PublishedSource(find(has, release)), "vllm") for release in row["releases"])
     read_old = read_code(Package(folder, row["package"]), old, {})
     seconds = time.perf_counter() - began
     surface = surface_of(read_old)
@@ -104,10 +104,10 @@ def judged(surface: Surface, old: Reading, new: Reading, code: Code) -> list[Fin
     """What moved, and whether the code copes."""
     versions = Version(old.release), Version(new.release)
     return [
-        mended(
+        with_fix(
             finding,
             NO_PATCHES,
-            Step(
+            SymbolChange(
                 *versions,
                 False,
                 old.contracts[finding.symbol],

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from patchkit.drift.choice import Circumstances, selected
+from patchkit.drift.choice import SelectionInputs, selected
 from patchkit.drift.findings import Finding
 from patchkit.drift.index import listing
 from patchkit.drift.inference import Inference
@@ -108,7 +108,7 @@ def chosen_runners(truth: dict[str, Any], has: Any) -> Iterator[tuple[str, str, 
         universe = Universe(Package(source_of(release, has), "vllm"))
         inference = Inference(universe, {})
         for architecture in truth["architectures"]:
-            found = selected(universe, inference, truth["hooked"], truth["by"], Circumstances(architecture, "cuda"))
+            found = selected(universe, inference, truth["hooked"], truth["by"], SelectionInputs(architecture, "cuda"))
             first = found is not None and found.chosen == (truth["hooked"],)
             second = found is not None and truth["hooked"] not in found.chosen
             guessed = found is None or any(f" of {architecture}" in line for line in found.guessed)

@@ -1,1 +1,1 @@
-"""What moved under a runtime between two vLLM releases, read from their sources without installing either."""
+"""What changed under a runtime between two vLLM releases, read from their sources without installing either."""

@@ -20,7 +20,7 @@ NEAREST = 3
 
 
 def absent(surface: Surface, old: Reading, new: Reading, seen: set[str], package: Package) -> Iterator[Finding]:
-    """One finding for each declared symbol of which neither release shows anything.
+    """One finding for each declared symbol that neither release has.
 
     Args:
         seen: symbols that an earlier release of the same run had: that they went was said there.

@@ -1,8 +1,8 @@
-"""Which class vLLM instantiates for a model, by its own rule: read and followed, never run.
+"""Which class vLLM instantiates for a model, by its own code: read and followed, never run.
 
-The places that may instantiate it are found first; then only the conditions that tell them apart are worked out, for an
-unquantised checkpoint that generates text, with every setting at its default. What the model is, its classes say. What
-is not known counts as off, and is listed as guessed.
+The places that may instantiate it are found first; then only the conditions that distinguish them are evaluated, for
+an unquantised checkpoint that generates text, with every setting at its default. The model's classes say what it is.
+What is not known counts as off, and is listed as guessed.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
 DEEPEST = 4
 """Methods that hand over to one another before the class is made."""
 MOST_TRIED = 4
-"""Traits that are not known and of which every combination is tried."""
+"""Unknown traits, tried in every combination."""
 ASSUMED = {name: f"{name}: the checkpoint says it, not its class" for name in ("is_quantized", "is_diffusion")}
-"""What no class of a model shows: taken as off, and listed once it is asked for."""
+"""Facts that no class of a model shows: assumed off, and listed when used."""
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class SelectionInputs:
     """What is assumed: "cuda" with Triton, or "cpu" without; all else is at its default."""
 
     architecture: str
     device: str
 
     def facts(self, universe: Universe) -> Facts:
-        """What attributes and functions of these names say, whatever has them."""
+        """The values of attributes and functions by name, on any object."""
         cuda = self.device == "cuda"
         off = ("is_mm_encoder_only", "is_rocm", "is_tpu", "is_xpu", "is_unspecified", *ASSUMED)
         given = dict.fromkeys(off, False) | {
@@ -56,10 +56,10 @@ class Selection:
     """What is instantiated.
 
     Attributes:
-        chosen: full names of the classes; one, unless no rule could be found that tells them apart.
+        chosen: full names of the classes; one, unless nothing was found that distinguishes them.
         place: ``v1/worker/gpu_worker.py:302``, where the (first) one is made.
-        rule: what decided, with places.
-        guessed: what the rule asks and is not known: taken as off.
+        rule: the conditions that decided, with places.
+        guessed: what is not known and was assumed off.
     """
 
     chosen: tuple[str, ...]
@@ -78,7 +78,7 @@ class Condition(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A class that may be made, and the conditions above that place."""
+    """A class that may be instantiated, and the conditions that lead there."""
 
     made: Definition
     place: str
@@ -86,7 +86,7 @@ class Candidate:
 
 
 def selected(
-    universe: Universe, inference: Inference, hooked: str, by: str, circumstances: Circumstances
+    universe: Universe, inference: Inference, hooked: str, by: str, inputs: SelectionInputs
 ) -> Selection | None:
     """The class that ``by`` instantiates in the place of ``hooked``; None if it makes nothing of the kind.
 
@@ -101,7 +101,7 @@ def selected(
     if not found:
         return None
     common = [one for one in found[0].conditions if all(one in each.conditions for each in found)]
-    facts = circumstances.facts(universe)
+    facts = inputs.facts(universe)
     evaluator = Evaluator(inference, facts)
     chosen = _chosen(found, common, evaluator)
 
@@ -118,7 +118,7 @@ def _chosen(found: Sequence[Candidate], common: Sequence[Condition], evaluator: 
     try:
         return [one for one in found if _holds(one, common, evaluator)] or found
     except RecursionError:
-        evaluator.guessed.append("the rule is nested too deep to be followed")
+        evaluator.guessed.append("the code is nested too deep to be followed")
         return found
 
 
@@ -127,9 +127,9 @@ def _names(chosen: Sequence[Candidate]) -> tuple[str, ...]:
 
 
 def _mattering(same: Function[[Facts], bool], facts: Facts) -> list[str]:
-    """The guessed traits that matter: all of them, unless the choice is the same whatever they are.
+    """The guessed traits that matter: all of them, unless the choice is the same for every combination.
 
-    Those that are asked for only where another is otherwise are tried as well.
+    Traits that are used only if another is inverted are tried too.
     """
     tried = set[frozenset[str]]()
     while len(facts.guessed_traits) <= MOST_TRIED:
@@ -137,7 +137,7 @@ def _mattering(same: Function[[Facts], bool], facts: Facts) -> list[str]:
         subsets = {frozenset(some) for size in range(len(names)) for some in combinations(names, size + 1)} - tried
         if not subsets:
             return []
-        if not all(same(facts.taking_otherwise(some)) for some in subsets):
+        if not all(same(facts.inverting(some)) for some in subsets):
             break
         tried |= subsets
     return facts.guessed_traits

@@ -1,4 +1,4 @@
-"""An HTTP client for package indexes that honours the user's settings, tries again, and says plainly what failed."""
+"""An HTTP client for package indexes that honours the user's settings, retries, and explains failures in one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PAUSE = wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3)  # seconds
 LONGEST_PAUSE = 20.0  # seconds, when a server asks for one
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 WHOLE = 4.0
-"""How many times as long a whole page may take as the user's patience for a single answer."""
+"""A whole page may take this many times the user's timeout for a single response."""
 
 Answer = TypeVar("Answer")
 
@@ -47,15 +47,15 @@ logging.getLogger("unearth").addHandler(logging.NullHandler())  # what matters o
 
 
 class UnreachableError(Exception):
-    """A package index, or a file in it, cannot be had now; the text is a clause for people."""
+    """A package index, or a file in it, cannot be reached; the text is a clause for a message."""
 
 
 class NoPartsError(Exception):
-    """The server sends a file whole or not at all."""
+    """The server does not support range requests."""
 
 
 class Client(PyPIClient):
-    """Requests with the user's certificate, proxy, credentials and patience; what fails in passing is tried again.
+    """Requests with the user's certificate, proxy, credentials and timeout; transient failures are retried.
 
     One client serves many threads.
     """
@@ -64,7 +64,7 @@ class Client(PyPIClient):
         """A client for ``chosen`` settings.
 
         Raises:
-            PatchkitError: a certificate, a proxy or a host among them is none.
+            PatchkitError: a certificate, a proxy or a host among them is invalid.
         """
         try:
             proxy: dict[str, Any] = {"proxy": chosen.proxy} if chosen.proxy else {}
@@ -95,15 +95,15 @@ class Client(PyPIClient):
             yield ("http", parts.hostname or "", str(parts.port or "*"))
 
     def get(self, url: Any, **options: Any) -> httpx2.Response:
-        """A whole page of an index; one that is absent is returned as such, any other failure is loud.
+        """A whole page of an index; an absent one is returned as such, any other failure raises.
 
-        What broke off is asked for again, as is what failed in passing.
+        Truncated pages and transient failures are retried.
 
         Raises:
             UnreachableError: no answer, or not one that an index gives.
         """
-        with said_plainly(str(url)):
-            response = patiently(lambda: self._page(str(url), options))
+        with plain_reason(str(url)):
+            response = with_retries(lambda: self._page(str(url), options))
         self.answers.append((response.status_code, _serial(response)))
         return response
 
@@ -112,7 +112,7 @@ class Client(PyPIClient):
             if response.status_code in BUSY:
                 raise BusyError(response)
             if isinstance(response.stream, httpx2.SyncByteStream):
-                response.stream = InTime(response.stream, self._page_limit)
+                response.stream = DeadlineStream(response.stream, self._page_limit)
             content = response.read()
         if response.status_code in ABSENT:
             return response
@@ -125,23 +125,23 @@ class Client(PyPIClient):
         return response
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
-        """Send, and send again what failed in passing; a stream is its reader's to repeat."""
+        """Send, with retries; a stream is retried by its reader."""
         if stream:
             return super().send(request, stream=True, **options)
         try:
-            return patiently(lambda: _calm(super(Client, self).send(request, **options)))
+            return with_retries(lambda: _unless_busy(super(Client, self).send(request, **options)))
         except BusyError as busy:
             return busy.response
 
     def part(self, url: str, wanted: str) -> tuple[bytes, int]:
-        """A part of a file, and at which byte it begins.
+        """A part of a file, and the offset of its first byte.
 
         Args:
             wanted: the ``Range``, such as ``bytes=0-99``.
 
         Raises:
             NoPartsError: the server does not send parts, or not such ones.
-            UnreachableError: it cannot be had.
+            UnreachableError: it cannot be reached.
         """
         headers = {"Range": wanted, "Accept-Encoding": "identity"}
         return self._read(url, headers, _whole_part)
@@ -150,7 +150,7 @@ class Client(PyPIClient):
         """What ``take`` makes of all the bytes of a file and their number, if that is known; it may be called again.
 
         Raises:
-            UnreachableError: it cannot be had.
+            UnreachableError: it cannot be reached.
         """
 
         def taken(response: httpx2.Response) -> Answer:
@@ -166,14 +166,14 @@ class Client(PyPIClient):
             NoPartsError: the server does not say.
             UnreachableError: it does not answer.
         """
-        with said_plainly(url):
+        with plain_reason(url):
             response = self.head(url, headers={"Accept-Encoding": "identity"})
         if response.is_error or not response.headers.get("Content-Length", "").isdigit():
             raise NoPartsError
         return int(response.headers["Content-Length"])
 
     def _read(self, url: str, headers: dict[str, str], take: Callable[[httpx2.Response], Answer]) -> Answer:
-        def once() -> Answer:
+        def attempt() -> Answer:
             with self.stream("GET", url, headers=headers) as response:
                 if response.status_code in BUSY and response.status_code != 501:
                     raise BusyError(response)
@@ -185,8 +185,8 @@ class Client(PyPIClient):
                     )
                 return take(response)
 
-        with said_plainly(url):
-            return patiently(once)
+        with plain_reason(url):
+            return with_retries(attempt)
 
 
 def _refusal(url: str, response: httpx2.Response) -> str:
@@ -198,8 +198,8 @@ def _serial(response: httpx2.Response) -> int | None:
     return int(said) if said.isascii() and said.isdigit() else None
 
 
-class InTime(httpx2.SyncByteStream):
-    """A body that must have come whole within some seconds; a server that drips never lets a read time out."""
+class DeadlineStream(httpx2.SyncByteStream):
+    """A body that must be complete within ``limit`` seconds; a slow trickle would never hit the read timeout."""
 
     def __init__(self, body: httpx2.SyncByteStream, limit: float) -> None:
         self._body, self._until = body, time.monotonic() + limit
@@ -215,15 +215,15 @@ class InTime(httpx2.SyncByteStream):
 
 
 class BusyError(Exception):
-    """An answer that may be better the next time."""
+    """A response that may succeed when retried."""
 
     def __init__(self, response: httpx2.Response) -> None:
         super().__init__(f"{response.status_code} {response.reason_phrase}".rstrip())
         self.response = response
 
 
-def patiently(call: Callable[[], Answer]) -> Answer:
-    """What ``call`` returns, at the last attempt what it raises."""
+def with_retries(call: Callable[[], Answer]) -> Answer:
+    """The result of ``call``, retried on transient failures; raises what the last attempt raises."""
     failures = retry_if_exception_type((httpx2.TransportError, BusyError, BadPageError))
     return Retrying(retry=failures, stop=stop_after_attempt(ATTEMPTS), wait=_pause, reraise=True)(call)
 
@@ -236,7 +236,7 @@ def _pause(state: RetryCallState) -> float:
 
 
 @contextmanager
-def said_plainly(url: str) -> Iterator[None]:
+def plain_reason(url: str) -> Iterator[None]:
     """Turn what the HTTP library raises into :class:`UnreachableError`."""
     try:
         yield
@@ -250,7 +250,7 @@ def said_plainly(url: str) -> Iterator[None]:
         raise UnreachableError(f"{host(url)}: {str(error) or type(error).__name__}") from error
 
 
-def _calm(response: httpx2.Response) -> httpx2.Response:
+def _unless_busy(response: httpx2.Response) -> httpx2.Response:
     if response.status_code in BUSY:
         raise BusyError(response)
     return response
@@ -285,7 +285,7 @@ def client_for(chosen: Settings) -> Client:
 
 
 def finder(chosen: Settings, client: Client) -> PackageFinder:
-    """Finds every file of a package, whatever platform it is for.
+    """Finds every file of a package, for any platform.
 
     Raises:
         UnreachableError: a place that unearth would pass over, for it is neither encrypted nor trusted.

@@ -13,7 +13,7 @@ WORST_FIRST = ("silent", "loud", "look", "harmless")
 
 
 def compare(surface: Surface, old: Reading, new: Reading) -> list[Finding]:
-    """Everything that moved about a surface from one release to the other, the worst first, then by symbol."""
+    """Everything that changed in a surface from one release to the other, the worst first, then by symbol."""
     found = [finding for case in _cases(surface, old, new) for finding in findings_of(case)]
     found += selection_changed.find(old, new)
     return worst_first(found)

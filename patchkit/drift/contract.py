@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only, methods_of
-from patchkit.drift.held import held_by
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Universe, positional, statements, targets
+from patchkit.drift.value_kind import value_kind
 
 NO_CONSTRUCTOR = "its constructor is in none of vLLM's files"
 FOLLOWED = 3
@@ -79,7 +79,7 @@ class Contract:
         callers: where vLLM calls it, among the files that were read.
         perhaps_called: calls of the same name on objects whose type is not known, in the same files.
         overriders: what stands in its place: subclasses beside its class with a method of their own, assignments.
-        holds: of an attribute, the kind of value; see :mod:`patchkit.drift.held`.
+        holds: of an attribute, the kind of value; see :mod:`patchkit.drift.value_kind`.
         made: what an attribute is set to: the name of a class, "None"; empty if that does not show.
         unset: of an environment's variable, what it is where it is not set.
         body: hash of the code without docstrings and annotations.
@@ -163,7 +163,7 @@ def _of_definition(symbol: str, found: Definition, inference: Inference) -> Cont
     seen = replace(seen, read_only=is_read_only(found))
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         seen = replace(seen, made=_made(found, inference), unset=unset_default(found))
-        seen = replace(seen, holds=held_by(found, inference.universe) if found.owner else "")
+        seen = replace(seen, holds=value_kind(found, inference.universe) if found.owner else "")
     if isinstance(node, ast.AnnAssign):
         return replace(seen, annotation=spelled(node.annotation), value=default_of(node.value))
     return replace(seen, value=default_of(node.value)) if isinstance(node, ast.Assign) else seen
@@ -510,7 +510,7 @@ def _digest(text: str) -> str:
 
 
 def words_of(node: ast.AST, bare: ast.AST | None = None) -> frozenset[int]:
-    """Hashes of the lines of a function, to tell how much of it is in another; ``bare`` as for :func:`body_hash`."""
+    """Hashes of the lines of a function, to measure how much of it is in another; ``bare`` as for :func:`body_hash`."""
     if not isinstance(node, FUNCTIONS):
         return frozenset()
     lines = ast.unparse(bare or _bare(node)).splitlines()[1:]

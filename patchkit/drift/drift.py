@@ -1,4 +1,4 @@
-"""What moved between two releases, and how the series stands to it: the thing that is printed, kept and acted upon."""
+"""What changed between two releases, and what the series fixes of it: data that is printed, stored and acted upon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Drift:
-    """Everything that moved from ``old`` to ``new``.
+    """Everything that changed from ``old`` to ``new``.
 
     Attributes:
         runtime, pin: whose surface it is.
@@ -52,7 +52,7 @@ class Drift:
 
     @property
     def unpatched(self) -> list[Finding]:
-        """Breaks that no patch mends."""
+        """Breaks that no patch fixes."""
         return [finding for finding in self.findings if finding.unpatched]
 
     @property
@@ -70,13 +70,13 @@ def document(drifts: Sequence[Drift]) -> list[dict[str, Any]]:
 
 
 def verdict(drift: Drift) -> str:
-    """One sentence: ``2 silent and 1 loud break, all mended by the series``."""
+    """One sentence: ``2 silent and 1 loud break, fixed by the series``."""
     silent, loud = drift.counts["silent"], drift.counts["loud"]
     if not silent and not loud:
-        return "nothing that the runtime leans on has moved"
+        return "nothing that the runtime depends on has changed"
     kinds = f"{silent} silent and {loud} loud"
     one_kind = counted(silent or loud, f"{'silent' if silent else 'loud'} break")
     breaks, left = (f"{silent + loud} breaks ({kinds})" if silent and loud else one_kind), len(drift.unpatched)
     if not left:
-        return f"{breaks}, mended by the series as far as sources can tell"
+        return f"{breaks}, fixed by the series as far as the sources show"
     return f"{breaks}, {'unpatched' if left == silent + loud else f'{left} of them unpatched'}"

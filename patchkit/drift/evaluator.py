@@ -50,14 +50,14 @@ OFF = Off()
 
 @dataclass(frozen=True)
 class Thing:
-    """An object, class, module or function of which only the type is known."""
+    """An object, class, module or function; only its type is known."""
 
     kind: Type
 
 
 @dataclass(eq=False)
 class Frame:
-    """Where an expression stands: its module, the types of its names, and the values of those that have one."""
+    """The context of an expression: its module, the types of its names, and the values of those that have one."""
 
     definition: Definition
     types: Mapping[str, Type]
@@ -78,12 +78,12 @@ class Frame:
 
 @dataclass
 class Evaluator:
-    """Works out conditions under some facts, and keeps what decided them.
+    """Evaluates conditions under some facts, and records what decided them.
 
     Attributes:
-        facts: what attributes and functions of these names say, whatever has them.
-        rule: tests and returns that decided and were no mere constants, with places.
-        guessed: what was asked and is not known.
+        facts: the values of attributes and functions by name, on any object.
+        rule: tests and returns that decided, other than constants, with places.
+        guessed: what was used and is not known.
     """
 
     inference: Inference
@@ -93,12 +93,12 @@ class Evaluator:
     _under_way: set[str] = field(default_factory=set)
 
     def test(self, written: ast.expr, frame: Frame) -> bool:
-        """Whether a condition holds; told in the rule."""
+        """Whether a condition holds; records it as a reason."""
         outcome = bool(self.value(written, frame))
-        self._tell(f"{ast.unparse(written)} is {str(outcome).lower()}", frame, written)
+        self._record(f"{ast.unparse(written)} is {str(outcome).lower()}", frame, written)
         return outcome
 
-    def _tell(self, said: str, frame: Frame, node: ast.AST) -> None:
+    def _record(self, said: str, frame: Frame, node: ast.AST) -> None:
         line = f"{said} ({frame.place(node)})"
         if line not in self.rule:
             self.rule.append(line)
@@ -287,7 +287,7 @@ class Evaluator:
             if isinstance(statement, ast.Return):
                 value = self.value(statement.value, frame, depth)
                 if statement.value is not None and not isinstance(statement.value, (ast.Constant, ast.Name)):
-                    self._tell(f"{ast.unparse(statement.value)} is {_said(value)}", frame, statement)
+                    self._record(f"{ast.unparse(statement.value)} is {_said(value)}", frame, statement)
                 return (value,)
             if isinstance(statement, ast.Raise):
                 return (OFF,)
@@ -295,7 +295,7 @@ class Evaluator:
                 taken = bool(self.value(statement.test, frame, depth))
                 outcome = self._run(statement.body if taken else statement.orelse, frame, depth)
                 if outcome or "arch" in ast.unparse(statement.test):  # what is said of the model's own name decides too
-                    self._tell(f"{ast.unparse(statement.test)} is {_said(taken)}", frame, statement)
+                    self._record(f"{ast.unparse(statement.test)} is {_said(taken)}", frame, statement)
                 if outcome:
                     return outcome
             elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

@@ -1,4 +1,4 @@
-"""What the package index has of vLLM, kept for when it cannot be reached."""
+"""The releases of vLLM in the package index, cached for when it cannot be reached."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rich.text import Text
 from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.client import Client, UnreachableError, client_for, finder, said_plainly
-from patchkit.drift.listed import DISTRIBUTIONS, File, Listing, Release
+from patchkit.drift.client import Client, UnreachableError, client_for, finder, plain_reason
+from patchkit.drift.distributions import DISTRIBUTIONS, File, Listing, Release
 from patchkit.drift.pages import Page, doubt, older
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
@@ -39,48 +39,48 @@ def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: Settings | Non
     """Ask the index; where it does not answer for every package, take what it had when it last did, and say so.
 
     Raises:
-        PatchkitError: it cannot be reached and nothing is kept, or it has no vLLM.
+        PatchkitError: it cannot be reached and nothing is cached, or it has no vLLM.
     """
     chosen = chosen or settings()
-    file = _kept_at(distributions, chosen)
-    kept = _kept(file)
+    file = _cache_file(distributions, chosen)
+    cached = _load(file)
     try:
-        asked = _ask(distributions, chosen, kept)
+        asked = _ask(distributions, chosen, cached)
     except UnreachableError as error:
-        return _instead(kept, file, error)
+        return _fall_back(cached, file, error)
     write_atomically(file, msgspec.json.encode(asked))
     return asked
 
 
-def _kept_at(distributions: Sequence[str], chosen: Settings) -> Path:
-    """Where the answer of these places is kept; other places, another file."""
+def _cache_file(distributions: Sequence[str], chosen: Settings) -> Path:
+    """The cache file for these indexes."""
     key = hashlib.sha256("\n".join([*distributions, "", *chosen.places]).encode()).hexdigest()
     return cache_home() / "index" / f"{key[:24]}.json"
 
 
-def _kept(file: Path) -> Listing | None:
+def _load(file: Path) -> Listing | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Listing)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def _instead(kept: Listing | None, file: Path, error: UnreachableError) -> Listing:
-    """What is kept, in place of an answer that did not come."""
-    if kept is None:
+def _fall_back(cached: Listing | None, file: Path, error: UnreachableError) -> Listing:
+    """The cached listing, in place of an answer that did not come."""
+    if cached is None:
         raise PatchkitError(
             f"the package index cannot be reached ({error}), and nothing is kept from before",
             "check the network, or point UV_DEFAULT_INDEX or PIP_INDEX_URL at an index that can be",
         ) from error
-    when = f"{kept.asked:%Y-%m-%d %H:%M} UTC"
+    when = f"{cached.asked:%Y-%m-%d %H:%M} UTC"
     if isinstance(error, StaleError):
         _warn(f"{error}; what it had on {when} is taken; was that deleted for good, `rm {shlex.quote(str(file))}`")
     else:
         _warn(f"the package index cannot be reached ({error}); this is what it had on {when}")
-    return msgspec.structs.replace(kept, offline=str(error))
+    return msgspec.structs.replace(cached, offline=str(error))
 
 
-def _ask(distributions: Sequence[str], chosen: Settings, kept: Listing | None) -> Listing:
+def _ask(distributions: Sequence[str], chosen: Settings, cached: Listing | None) -> Listing:
     """Every place for every package.
 
     Raises:
@@ -93,7 +93,7 @@ def _ask(distributions: Sequence[str], chosen: Settings, kept: Listing | None) -
     pages = [page for page, _ in found]
     packages = [package for _, several in found for package in several]
     _check_there(distributions[0], pages)
-    _check_age(pages, kept)
+    _check_age(pages, cached)
     unseen = tuple(dict.fromkeys(filter(None, map(doubt, pages))))
     for why in unseen:
         _warn(f"{why}; it is taken to have none")
@@ -107,7 +107,7 @@ def _pages(name: str, chosen: Settings, client: Client) -> list[tuple[Page, list
     for source in list(finding.sources):
         finding.sources[:] = [source]
         client.answers.clear()
-        with said_plainly("the package index"):
+        with plain_reason("the package index"):
             try:
                 packages = list(finding.find_all_packages(name, allow_yanked=True))
             except ValueError as error:  # a time or an address that is none
@@ -128,12 +128,12 @@ def _check_there(name: str, pages: Sequence[Page]) -> None:
     raise UnreachableError(f"there is no {name} in {places}" + (f" ({said})" if said else ""))
 
 
-def _check_age(pages: Sequence[Page], kept: Listing | None) -> None:
-    """Hold every page against what the same place had of the same package."""
-    before = {(page.place, page.distribution): page for page in kept.pages} if kept else {}
+def _check_age(pages: Sequence[Page], cached: Listing | None) -> None:
+    """Compare every page with what the same index had of the same package."""
+    before = {(page.place, page.distribution): page for page in cached.pages} if cached else {}
     for page in pages:
         was = before.get((page.place, page.distribution))
-        why = older(page, was, f"{kept.asked:%Y-%m-%d}") if was and kept else ""
+        why = older(page, was, f"{cached.asked:%Y-%m-%d}") if was and cached else ""
         if why:
             raise StaleError(why)
 

@@ -1,4 +1,4 @@
-"""What an expression is, as far as annotations and assignments tell: enough to follow a chain of attributes."""
+"""What an expression is, as far as annotations and assignments show: enough to follow a chain of attributes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Items:
-    """Something that holds objects of one type."""
+    """A container of objects of one type."""
 
     of: Type
 
@@ -77,14 +77,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Missing:
-    """What code asks of vLLM under this full name, and this release does not have."""
+    """A vLLM name that code uses and this release does not have."""
 
     symbol: str
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """Something of a package that is not read, such as torch."""
+    """An object of a package that is not read, such as torch."""
 
 
 Type = Instance | Class | Callable | Namespace | Items | Row | Text | Table | Missing | Foreign
@@ -106,7 +106,7 @@ class Inference:
     _under_way: set[ast.AST] = field(default_factory=set)
 
     def learn(self, name: str, kind: Type | None) -> bool:
-        """Keep what the value behind a full name was seen to be; whether that is news."""
+        """Record the type seen for a full name; returns whether that is new."""
         if kind is None or name in self.learned:
             return False
         self.learned[name] = kind
@@ -146,10 +146,10 @@ class Inference:
         """The type of ``holder.name``."""
         if isinstance(holder, Namespace):
             found = self.universe.member(holder.definition, name)
-            told = (
-                None if found and isinstance(found.node, FUNCTIONS) else self._told(found)
+            declared = (
+                None if found and isinstance(found.node, FUNCTIONS) else self._declared(found)
             )  # of those: what they return
-            return told or (self.of_definition(found) if found else None)
+            return declared or (self.of_definition(found) if found else None)
         if isinstance(holder, Class):
             found = self.universe.class_member(holder.definition, name)
             return self.of_definition(found) if found else None
@@ -165,9 +165,9 @@ class Inference:
         found = self.universe.class_member(holder.of, name)
         if found is None:
             return None
-        told = self._told(found)
-        if told or found.owner is None or not isinstance(found.node, ast.Assign) or not self._on_self(found):
-            return told or self.of_definition(found, bound=True)
+        declared = self._declared(found)
+        if declared or found.owner is None or not isinstance(found.node, ast.Assign) or not self._on_self(found):
+            return declared or self.of_definition(found, bound=True)
         assert isinstance(found.owner.node, ast.ClassDef)
         settings = found.module.set_on_self(found.owner.node)[name]
         return first(self._of_setting(found, name, setting) for setting in settings)
@@ -195,11 +195,11 @@ class Inference:
             known[every[0].arg] = Instance(owner)
         return {name: kind for name, kind in known.items() if kind is not None}
 
-    def _told(self, found: Definition | None) -> Type | None:
+    def _declared(self, found: Definition | None) -> Type | None:
         if found is None:
             return None
-        told = self.given.get(found.name)
-        return self.text(told) if told else self.learned.get(found.name)
+        declared = self.given.get(found.name)
+        return self.text(declared) if declared else self.learned.get(found.name)
 
     def text(self, annotation: str) -> Type | None:
         """The type that an annotation with full names stands for, such as ``list[vllm.x.Y]``."""
@@ -243,7 +243,7 @@ class Inference:
             return Instance(function.definition)
         if isinstance(function, Callable) and isinstance(function.definition.node, FUNCTIONS):
             definition, returns = function.definition, function.definition.node.returns
-            said = self._told(definition) or self.annotation(returns, definition.module)
+            said = self._declared(definition) or self.annotation(returns, definition.module)
             if returns is None and said is None:  # it may be a tuple: whoever takes it apart will be noted
                 return Row((), definition.name)
             return Row(said.places, definition.name) if isinstance(said, Row) else said
@@ -254,7 +254,7 @@ class Inference:
         return None
 
     def callables(self, instance: Instance) -> tuple[str, list[Callable]]:
-        """What runs when an object is called: ``__call__``, or torch's way ``forward``, and every method it may be."""
+        """What runs when an object is called: ``__call__`` or, as in torch, ``forward``; every method it may be."""
         for name in ("__call__", "forward"):
             methods = self.methods_behind(instance.of, name)
             if methods:

@@ -1,4 +1,4 @@
-"""Which layers the classes of a model make, and whether only under a test on the checkpoint's configuration."""
+"""Which layers a model's classes create, and whether that depends on the checkpoint's configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATENT = re.compile(r"MLAAttention|MultiHeadLatentAttention")
 LAYERS = {"is_moe": EXPERTS, "use_mla": LATENT}
 """Traits that show in which layers the model's classes make."""
 SAID_BY_BASE = {"is_moe": "MixtureOfExperts"}
-"""Base classes by which vLLM says of a model that it has such layers, whatever tests they are made under."""
+"""Base classes by which vLLM declares that a model has such layers, regardless of tests."""
 CONFIGURATION = re.compile(r"(\w*hf_|text_|model_|llm_)?config")
 """Names that code gives to what a checkpoint's ``config.json`` says; ``quant_config`` is none of them."""
 INNER = ("init_vllm_registered_model", "initialize_model")
@@ -121,7 +121,7 @@ class Use(NamedTuple):
 
 @dataclass
 class Uses:
-    """What stands in one class or function.
+    """The uses in one class or function.
 
     Attributes:
         names: by name; one without a test where there is any.
@@ -240,7 +240,7 @@ def _first_text(value: ast.expr) -> str:
 
 
 def _dotted(node: ast.expr) -> str:
-    """``a.b.c`` as written; of another expression what follows it."""
+    """``a.b.c`` as written; for other expressions only the attributes after them."""
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""

@@ -1,4 +1,4 @@
-"""What a model is: read off one release's model registry and the classes that it names, which are never run."""
+"""Traits of a model, read from a release's model registry and the classes that it names, without running them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe
 
 REGISTRY = "vllm.model_executor.models.registry"
 MARKS = ("is_hybrid", "is_attention_free", "has_inner_state")
-"""Traits that vLLM's model classes say of themselves, by a class attribute that is true."""
+"""Traits that vLLM's model classes declare by a class attribute that is true."""
 SETTLED_BY = "vllm.config.ModelConfig"
-"""The class whose properties of the same names may ask the checkpoint as well."""
+"""The class whose properties of the same names may also read the checkpoint's configuration."""
 
 
 @dataclass(frozen=True)
 class Trait:
     """Whether a model has something, and the place that shows it.
 
-    ``guessed`` says why it is not known, if so, or on what it depends; then ``value`` is what it was taken for.
+    ``guessed`` says why it is unknown, or what it depends on; ``value`` is then the assumed one.
     """
 
     value: bool
@@ -67,8 +67,8 @@ class Model:
         return Trait(False, self._found.place)
 
     def _settled(self, name: str, mark: Trait) -> Trait:
-        """A mark, and whether a checkpoint may unsay it: in words that the model's own code has as well."""
-        asked = _asked_of_checkpoint(name, self.universe) if mark.value else None
+        """A mark, and whether the checkpoint may override it, by a field that the model's own code reads too."""
+        asked = _checkpoint_test(name, self.universe) if mark.value else None
         texts = [module.text for module in self._layers.modules.values()] if asked else []
         if asked and any(asked.field in text and f'"{asked.value}"' in text for text in texts):
             on = f"depends on `{asked.field}` of the checkpoint ({asked.place})"
@@ -112,12 +112,12 @@ class Registered(Mapping[str, Definition | None]):
 
 
 class Facts(Mapping[str, object]):
-    """What is assumed of a model's circumstances, and what its classes show, looked up when it is asked for.
+    """The assumed settings and the traits that a model's classes show, looked up on demand.
 
     Attributes:
         given: what is known or assumed without the model.
-        unread: of those, what the sources do not show and was assumed -> why; kept in ``used`` once it is asked for.
-        otherwise: traits that are taken for the contrary of what the model shows, to see whether they matter.
+        unread: those of ``given`` that the sources do not show and were assumed -> why; added to ``used`` when read.
+        otherwise: traits that are inverted, to see whether they matter.
     """
 
     def __init__(
@@ -130,8 +130,8 @@ class Facts(Mapping[str, object]):
         self._model, self._given, self._unread, self._otherwise = model, given, unread, otherwise
         self.used: dict[str, str] = {}
 
-    def taking_otherwise(self, names: Iterable[str]) -> Facts:
-        """The same, with some traits taken for the contrary."""
+    def inverting(self, names: Iterable[str]) -> Facts:
+        """The same, with some traits inverted."""
         return Facts(self._model, self._given, self._unread, frozenset(names))
 
     def __getitem__(self, name: str) -> object:
@@ -152,18 +152,18 @@ class Facts(Mapping[str, object]):
 
     @property
     def rule(self) -> list[str]:
-        """The traits that were asked for and are known, with places."""
+        """The traits that were used and are known, with places."""
         known = {name: trait for name, trait in self._model.asked.items() if not trait.guessed}
         said = self._model.architecture
         return [f"{name} of {said} is {str(one.value).lower()} ({one.place})" for name, one in known.items()]
 
     @property
     def guessed_traits(self) -> list[str]:
-        """The traits that were asked for and are not known."""
+        """The traits that were used and are not known."""
         return [name for name, one in self._model.asked.items() if one.guessed]
 
     def guessed(self, traits: Iterable[str]) -> list[str]:
-        """What was asked for and is not known, of the traits only these."""
+        """What was used and is not known; of the traits only these."""
         return [*(self._model.asked[name].guessed for name in traits), *self.used.values()]
 
 
@@ -209,16 +209,16 @@ def _lost_bases(owner: Definition, universe: Universe) -> Iterator[str]:
             yield ast.unparse(base)
 
 
-class Asked(NamedTuple):
-    """A field of the checkpoint's configuration, the value that decides, and where that is asked."""
+class CheckpointTest(NamedTuple):
+    """A field of the checkpoint's configuration, the value that decides, and where it is compared."""
 
     field: str
     value: str
     place: str
 
 
-def _asked_of_checkpoint(name: str, universe: Universe) -> Asked | None:
-    """What vLLM's property of a mark's name compares of the checkpoint: ``layer_types`` with "attention"."""
+def _checkpoint_test(name: str, universe: Universe) -> CheckpointTest | None:
+    """The comparison in vLLM's property of this name, such as ``layer_types`` with "attention"."""
     found = universe.find(f"{SETTLED_BY}.{name}")
     if found is None or not isinstance(found.node, FUNCTIONS):
         return None
@@ -226,7 +226,7 @@ def _asked_of_checkpoint(name: str, universe: Universe) -> Asked | None:
     fields = [_text(one.args[1:2]) for one in nodes if isinstance(one, ast.Call) and ast.unparse(one.func) == "getattr"]
     values = [_text(one.comparators) for one in nodes if isinstance(one, ast.Compare)]
     both = next(filter(None, fields), ""), next(filter(None, values), "")
-    return Asked(*both, found.place) if all(both) else None
+    return CheckpointTest(*both, found.place) if all(both) else None
 
 
 def _text(values: list[ast.expr]) -> str:

@@ -25,7 +25,7 @@ MOST_HOPS = 8
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Python's garbage collector held off: among so many syntax trees its searches take longer than all the rest."""
+    """Disable the garbage collector: with so many syntax trees it takes longer than everything else."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -37,7 +37,7 @@ def uncollected() -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One parsed file: its text, what it binds at its top level, and the modules of which it takes all (``stars``).
+    """One parsed file: its text, what it binds at its top level, and the modules it imports ``*`` from (``stars``).
 
     ``earlier``: what a name was bound to before a statement that binds it again to something made of itself.
     """
@@ -156,7 +156,7 @@ class Package:
             line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             raise PatchkitError(
                 f"{path}{line} of {self.source.origin} cannot be parsed by Python {ours}: {error}",
-                "run patchkit with a newer Python, or mend the file if it is yours",
+                "run patchkit with a newer Python, or fix the file if it is yours",
             ) from error
 
     def loaded(self, folder: str) -> list[Module]:
@@ -206,7 +206,7 @@ class Universe:
         return package.module(name) if package else None
 
     def find(self, name: str) -> Definition | None:
-        """The definition behind a full dotted name: a module, or what one of them binds, and members of classes."""
+        """The definition of a full dotted name: a module, a top-level name, or a member of a class."""
         parts = name.split(".")
         for cut in range(len(parts), 0, -1):
             module = self.module(".".join(parts[:cut]))

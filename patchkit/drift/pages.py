@@ -16,18 +16,18 @@ from patchkit.packages import host
 from patchkit.plural import counted
 
 ABSENT = frozenset({403, 404, 410})
-"""What an index answers that has no such package; some file stores say 403 for it."""
+"""Responses of an index without the package; some file stores use 403."""
 FILE_STORES = frozenset({"download.pytorch.org"})
 """Their 403 means that there is no such package, as uv takes it; any other 403 is no answer."""
 JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class BadPageError(Exception):
-    """What came is not a whole page; the text is a clause that goes on from the name of who sent it."""
+    """The response is not a whole page; the text is a clause to follow the name of the server."""
 
 
 class Page(Struct, frozen=True):
-    """What one place answered when it was asked for one package; enough of it to see later that a page is older.
+    """The response of one index for one package; enough of it to recognise an older page later.
 
     Attributes:
         place: its address without credentials.
@@ -60,14 +60,14 @@ class Page(Struct, frozen=True):
 
     @property
     def said(self) -> str:
-        """What came instead of files, as a clause."""
+        """The response instead of files, as a clause."""
         if self.status == 403:
             return "it refuses to answer, 403"
         return f"it answers {self.status}" if self.status in ABSENT else "its page lists no file of it"
 
 
 def doubt(page: Page) -> str:
-    """Why a page is no answer for its package, in a clause; empty if it is one, be it that there is no such package."""
+    """Why a page does not answer for its package, in a clause; empty if it does, also with "no such package"."""
     if page.files:
         return ""
     who = f"{host(page.place)} "
@@ -83,8 +83,8 @@ def doubt(page: Page) -> str:
 def older(page: Page, before: Page, day: str) -> str:
     """Why a page is older than what the same place had ``before``, in a clause; empty if it is not.
 
-    A higher serial settles it: what is gone then was deleted. Without serials, a page that has lost its newest version
-    or its last upload is taken for an old one: https://github.com/pypi/warehouse/issues/8568.
+    A higher serial decides: what is missing then was deleted. Without serials, a page that lost its newest version or
+    its last upload counts as old: https://github.com/pypi/warehouse/issues/8568.
     """
     of = f"{host(page.place)} gives an old page of {page.distribution}"
     if not before.files:
@@ -114,7 +114,7 @@ class _Document(Struct):
 
 
 def check_whole(content: bytes, content_type: str) -> None:
-    """See whether a page came whole: a cache may keep, and send with a right length, what broke off.
+    """Check that a page is complete: a cache may store a truncated one and send it with a matching length.
 
     Source:
         https://github.com/frostming/unearth/issues/89; the forms are PEP 503 and PEP 691.

@@ -1,4 +1,4 @@
-"""One release, read: the contract of every symbol of a surface, and which classes vLLM chooses."""
+"""Reads one release: the contract of every symbol of a surface, and which classes vLLM chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from patchkit.drift.choice import Circumstances, Selection, selected
+from patchkit.drift.choice import Selection, SelectionInputs, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
@@ -20,10 +20,10 @@ ALIKE = 0.6
 
 
 OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
-"""Manners for which it matters what a class asks of who constructs it, or derives from it."""
+"""Manners for which the constructor and the abstract methods of a class matter."""
 
 
-class Chosen(NamedTuple):
+class ChosenClass(NamedTuple):
     """Which class must be chosen, where, for which model."""
 
     symbol: str
@@ -33,7 +33,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen there; ``hooked``: it is the class that must be chosen, or derives from it, for certain."""
+    """What is chosen there; ``hooked``: it certainly is the required class, or derives from it."""
 
     chosen: tuple[str, ...]
     hooked: bool
@@ -47,16 +47,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a surface looks like in one release; light enough to keep many of them, without ``package``.
+    """A surface in one release, without the parsed sources, so that many can be kept.
 
-    ``gained``: methods that the base classes of the surface have, which they had not in the release before.
+    ``gained``: methods of the surface's base classes that are new in this release.
     """
 
     release: str
     origin: str
     published: bool
     contracts: Mapping[str, Contract]
-    choices: Mapping[Chosen, Choice | None]
+    choices: Mapping[ChosenClass, Choice | None]
     gained: Mapping[str, Contract] = field(default_factory=dict)
 
 
@@ -65,7 +65,7 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     """Read every symbol of ``surface`` in one release.
 
     Args:
-        before: an earlier release; a symbol that it has and this one has not is looked for under other names.
+        before: an earlier release; a symbol that only the earlier one has is looked for under other names.
     """
     universe = Universe(package)
     inference = Inference(universe, {name: kind for name, kind in surface.types.items() if name.startswith("vllm.")})
@@ -110,14 +110,14 @@ def name_is_in_file(found: Definition) -> bool:
     return not isinstance(found.node, ast.Module)
 
 
-def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[Chosen, Choice | None]]:
+def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[ChosenClass, Choice | None]]:
     universe = inference.universe
     for symbol, wanted in surface.selected.items():
         hooked = universe.find(symbol)
         for device, by in wanted.by.items():
             for architecture in wanted.architectures:
-                found = selected(universe, inference, symbol, by, Circumstances(architecture, device))
-                chosen = Chosen(symbol, device, architecture)
+                found = selected(universe, inference, symbol, by, SelectionInputs(architecture, device))
+                chosen = ChosenClass(symbol, device, architecture)
                 yield chosen, _choice(found, hooked, universe) if found and hooked else None
 
 
@@ -134,7 +134,7 @@ def _choice(found: Selection, hooked: Definition, universe: Universe) -> Choice:
 def _gained(
     surface: Surface, contracts: Mapping[str, Contract], before: Reading, inference: Inference
 ) -> Iterator[tuple[str, Contract]]:
-    """Methods that a base class has and had not before; not those that it asks for, nor those of the surface."""
+    """New methods of a base class, without abstract ones and those of the surface."""
     for base in surface.derives:
         old, new = before.contracts[base], contracts[base]
         for name in sorted(new.methods - old.methods - new.abstract - {"__init__"} if old.there else ()):
@@ -146,7 +146,7 @@ def _gained(
 
 
 def _elsewhere(old: Contract, package: Package, universe: Universe) -> str:
-    """The full name under which a symbol seems to live on; empty if it is nowhere near."""
+    """The full name that a symbol seems to have now; empty if none is found."""
     holder = old.defined.rpartition(".")[0]
     found = universe.find(holder)
     if found and isinstance(found.node, (ast.ClassDef, ast.Module)):

@@ -1,4 +1,4 @@
-"""When upstream took a change in: signs in vLLM's sources that a release no longer needs a patch, and its header.
+"""Signs in vLLM's sources that a release no longer needs a patch, and what its header should say then.
 
 Sources show a part of it only. The knock-out proves the rest: `patchkit knockout --vllm RELEASE`.
 """
@@ -14,10 +14,10 @@ from packaging.version import Version
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import returns_changed
 from patchkit.drift.findings.finding import Case
-from patchkit.drift.mending import misfits
+from patchkit.drift.fixes import misfits
 from patchkit.drift.reading import Reading
-from patchkit.drift.taken_in import taken_in
 from patchkit.drift.touches import Touch
+from patchkit.drift.upstreamed import upstreamed
 from patchkit.errors import PatchkitError
 from patchkit.series.narrowing import narrowed
 from patchkit.series.patch import Patch
@@ -49,7 +49,7 @@ class Retirement:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReleasePair:
     """From one release to another.
 
     Attributes:
@@ -72,7 +72,7 @@ class Step:
         return Version(self.new.release)
 
 
-def retirements(series: Series, step: Step) -> Iterator[Retirement]:
+def retirements(series: Series, step: ReleasePair) -> Iterator[Retirement]:
     """Of every patch that the older release takes: whether the newer one shows that it can go."""
     for patch in series.patches:
         if not patch.needed_on(step.before):
@@ -86,16 +86,16 @@ def retirements(series: Series, step: Step) -> Iterator[Retirement]:
             yield Retirement(patch.name, "", "none", "nothing in vLLM's sources shows why", header)
 
 
-def _symbols(patch: Patch, step: Step) -> list[str]:
-    """The vLLM symbols in a patch's header that both releases have and whose code moved."""
+def _symbols(patch: Patch, step: ReleasePair) -> list[str]:
+    """The vLLM symbols in a patch's header that both releases have and whose code changed."""
     named = [one.strip() for one in patch.symbol.split(",")]
     contracts = [(name, step.old.contracts.get(name), step.new.contracts.get(name)) for name in named]
     return [name for name, old, new in contracts if old and new and old.there and new.there and old != new]
 
 
-def _signs(patch: Patch, symbol: str, step: Step) -> Iterator[tuple[str, Sign, str]]:
+def _signs(patch: Patch, symbol: str, step: ReleasePair) -> Iterator[tuple[str, Sign, str]]:
     old, new = step.old.contracts[symbol], step.new.contracts[symbol]
-    share = taken_in(patch, old, new)
+    share = upstreamed(patch, old, new)
     if share:
         yield symbol, "taken in", f"{share} of what the patch adds stand in it now"
     if _loosened(old, new) and _fits_again(patch, symbol, step):
@@ -127,7 +127,7 @@ def _taken(contract: Contract) -> set[str]:
     return {one.kind if one.kind in ("rest", "named") else one.name for one in contract.parameters}
 
 
-def _fits_again(patch: Patch, symbol: str, step: Step) -> bool:
+def _fits_again(patch: Patch, symbol: str, step: ReleasePair) -> bool:
     old, new = step.old.contracts[symbol], step.new.contracts[symbol]
     try:
         touches = step.without(patch, symbol)

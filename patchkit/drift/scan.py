@@ -1,4 +1,4 @@
-"""From releases to drifts: sources are fetched ahead while earlier ones are compared."""
+"""Turns releases into drifts; sources are prefetched while earlier ones are compared."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from patchkit.drift import retirement
 from patchkit.drift.absent import absent
+from patchkit.drift.code_cache import read_cached
 from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
-from patchkit.drift.gained import gained
-from patchkit.drift.hinges import settled
+from patchkit.drift.fixes import SymbolChange, with_fix
+from patchkit.drift.gained_methods import gained_methods
 from patchkit.drift.inference import Inference
-from patchkit.drift.kept_code import read_or_kept
-from patchkit.drift.mending import Step, mended
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.retirement import Retirement, retirements
+from patchkit.drift.retirement import ReleasePair, Retirement, retirements
 from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
 from patchkit.drift.surface import Folder, canonical
 from patchkit.drift.touches import CodeRead, Touch, Unread, read_code
+from patchkit.drift.usage import with_usage
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import version_of
@@ -37,8 +36,8 @@ from patchkit.series.series import Series
 from patchkit.series.worktree import made_of, patched_tree
 
 
-class Recorded:
-    """A source that remembers which files were wanted: much the same are wanted of the next release."""
+class RecordingSource:
+    """A source that records which files were read: the next release needs mostly the same."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -70,7 +69,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Scanner:
-    """Holds what is the same for every pair of releases: the runtime, its surface and its series."""
+    """Compares releases for one runtime: its surface and its series."""
 
     project: Project
     manifest: Manifest
@@ -82,10 +81,10 @@ class Scanner:
         return cls(project, manifest, Series.load(manifest.folder))
 
     def drifts(self, sources: Sequence[Source], progress: Callable[[str], None] = lambda _: None) -> Iterator[Drift]:
-        """What moved from each source to the next.
+        """What changed from each source to the next.
 
         Args:
-            progress: told the release that is read next.
+            progress: called with the release that is read next.
 
         Raises:
             PatchkitError: a source cannot be read, or the manifest declares no surface.
@@ -109,8 +108,8 @@ class Scanner:
             before = reading
 
     def _ahead(self, sources: Sequence[Source]) -> Iterator[Source]:
-        """The sources in order; while one is read, the files that it needed are fetched of the next ones."""
-        recorded = [Recorded(source) for source in sources]
+        """The sources in order; while one is read, the same files of the next ones are prefetched."""
+        recorded = [RecordingSource(source) for source in sources]
         wanted = likely_paths(self.manifest)
         asked: list[set[str]] = [set() for _ in sources]
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -128,13 +127,13 @@ class Scanner:
 
     def _drift(self, old: Reading, new: Reading, packages: tuple[Package, Package], seen: set[str]) -> Drift:
         release, package = version_of(new.release), packages[1]
-        fitted = Patched(self.project, self.manifest, old.release, packages[0])
-        patched = Patched(self.project, self.manifest, new.release, package, like=fitted)
+        fitted = PatchedTouches(self.project, self.manifest, old.release, packages[0])
+        patched = PatchedTouches(self.project, self.manifest, new.release, package, like=fitted)
         found = compare(self.manifest.surface, old, new)
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
-        findings = [self._mended(self._settled(finding, old, new, fitted), old, new, patched) for finding in found]
-        findings += [self._mended(finding, old, new, patched) for finding in gained(new, patched)]
+        findings = [self._with_fix(self._with_usage(finding, old, new, fitted), old, new, patched) for finding in found]
+        findings += [self._with_fix(finding, old, new, patched) for finding in gained_methods(new, patched)]
         lacking = list(absent(self.manifest.surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
@@ -148,18 +147,18 @@ class Scanner:
             tuple(self._retired(old, new, patched)),
         )
 
-    def _retired(self, old: Reading, new: Reading, patched: Patched) -> Iterator[Retirement]:
-        """Patches that the newer release shows no need of; nothing of a source that does not say which it is."""
+    def _retired(self, old: Reading, new: Reading, patched: PatchedTouches) -> Iterator[Retirement]:
+        """Patches that the newer release no longer needs; none for a source that does not say its release."""
         if version_of(old.release) is None or version_of(new.release) is None:
             return
 
         def without(patch: Patch, symbol: str) -> Sequence[Touch]:
-            return Patched(self.project, self.manifest, old.release, patched.vllm, (patch.name,), like=patched).on(
-                symbol
-            )
+            return PatchedTouches(
+                self.project, self.manifest, old.release, patched.vllm, (patch.name,), like=patched
+            ).on(symbol)
 
         developed_on = Version(self.manifest.developed_on)
-        yield from retirements(self.series, retirement.Step(old, new, developed_on, without, self._base))
+        yield from retirements(self.series, ReleasePair(old, new, developed_on, without, self._base))
 
     def _base(self, symbol: str) -> Contract | None:
         """A symbol in the release that the runtime was developed on; None if it cannot be read now."""
@@ -172,7 +171,7 @@ class Scanner:
     def _developed_on(self) -> Inference:
         return Inference(Universe(Package(source_of(self.manifest.developed_on), "vllm")))
 
-    def _settled(self, finding: Finding, old: Reading, new: Reading, fitted: Patched) -> Finding:
+    def _with_usage(self, finding: Finding, old: Reading, new: Reading, fitted: PatchedTouches) -> Finding:
         """``finding`` by the code that was fitted to the older release; as it is if that cannot be laid out."""
         if finding.hinge is None or version_of(old.release) is None:
             return finding
@@ -180,16 +179,16 @@ class Scanner:
             touches = fitted.on(finding.symbol)
         except PatchkitError as error:
             return replace(finding, guessed=f"{finding.hinge.question}: {error.what}")
-        return settled(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
+        return with_usage(finding, old.contracts[finding.symbol], new.contracts[finding.symbol], touches)
 
-    def _mended(self, finding: Finding, old: Reading, new: Reading, patched: Patched) -> Finding:
+    def _with_fix(self, finding: Finding, old: Reading, new: Reading, patched: PatchedTouches) -> Finding:
         before, after = version_of(old.release), version_of(new.release)
         newer = new.contracts.get(finding.symbol) or new.gained.get(finding.symbol)
         if before is None or after is None or newer is None:
             return finding
         contracts = old.contracts.get(finding.symbol, Contract(finding.symbol)), newer
-        step = Step(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
-        return mended(finding, self.series, step, patched)
+        step = SymbolChange(before, after, self._read(new).proven, *contracts, self._manners(finding.symbol))
+        return with_fix(finding, self.series, step, patched)
 
     def _manners(self, symbol: str) -> frozenset[str]:
         """How a symbol is declared to be touched, or those in front of it."""
@@ -198,7 +197,7 @@ class Scanner:
         return frozenset(manner for name in names for manner in surface.manners().get(name, ()))
 
     def _read(self, reading: Reading) -> Read:
-        """What was proven is a published release: a changed checkout of it is not."""
+        """Only a published release counts as proven, not a changed checkout of it."""
         release = version_of(reading.release)
         proven = [Version(one) for one in self.manifest.proven]
         return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
@@ -212,11 +211,11 @@ def dead(new: Reading) -> Iterator[str]:
 
 
 @dataclass
-class Patched:
-    """What the runtime, patched for a release, touches of it; laid out and read only if it is asked.
+class PatchedTouches:
+    """The touches of the runtime as patched for a release; laid out and read on first use.
 
     Attributes:
-        like: another state of the same code; the files that are the same there are not parsed again.
+        like: another state of the same code; unchanged files are not parsed again.
     """
 
     project: Project
@@ -224,7 +223,7 @@ class Patched:
     release: str
     vllm: Package
     without: tuple[str, ...] = ()
-    like: Patched | None = None
+    like: PatchedTouches | None = None
     _parsed: Package | None = None
 
     def on(self, symbol: str) -> Sequence[Touch]:
@@ -252,7 +251,7 @@ class Patched:
     @cached_property
     def _code(self) -> CodeRead:
         made = made_of(self.project, self.manifest.name, self.release, self.without)
-        return read_or_kept(
+        return read_cached(
             [self.manifest.package, *made], self.vllm.source, self.manifest.surface.types, self._laid_out
         )
 

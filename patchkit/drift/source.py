@@ -44,7 +44,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class Prefetched(Protocol):
-    """A source that is faster when it is told beforehand what will be read."""
+    """A source that is faster when it knows beforehand what will be read."""
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Get these files at once; those that the release does not have are passed over."""
@@ -62,9 +62,9 @@ def source_of(release: str, listing: Listing | None = None) -> Source:
     """
     from patchkit.drift.index import find
     from patchkit.drift.index import listing as ask
-    from patchkit.drift.wheel import Published
+    from patchkit.drift.wheel import PublishedSource
 
-    return Published(find(listing or ask(), release))
+    return PublishedSource(find(listing or ask(), release))
 
 
 def prefetch(sources: Sequence[Source], paths: Collection[str]) -> None:

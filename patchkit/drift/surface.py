@@ -1,4 +1,4 @@
-"""The surface as the manifest declares it, held against what the runtime's code touches."""
+"""Compares the surface that the manifest declares with what the runtime's code touches."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def mismatches(surface: Surface, states: Sequence[Touched]) -> Iterator[Mismatch
     """What is touched but not declared, in the order of the code; then what is declared but never touched."""
     declared = {(manner, symbol) for symbol, manners in surface.manners().items() for manner in manners}
     unseen = {pair for pair in declared if pair[0] in CHECKED}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for state in states:
         ours = {(manner, state.known[symbol]): (manner, symbol) for manner, symbol in declared}
         for touch in state.touches:
@@ -97,8 +97,8 @@ def mismatches(surface: Surface, states: Sequence[Touched]) -> Iterator[Mismatch
                 continue
             key = touch.manner, state.known[touch.symbol]
             unseen.discard(ours.get(key, key))
-            if key not in ours and not _implied(touch, key[1], ours) and (touch.manner, touch.symbol) not in told:
-                told.add((touch.manner, touch.symbol))
+            if key not in ours and not _implied(touch, key[1], ours) and (touch.manner, touch.symbol) not in reported:
+                reported.add((touch.manner, touch.symbol))
                 yield Mismatch(touch.symbol, touch.manner, touch.place)
     for manner, symbol in sorted(unseen):
         yield Mismatch(symbol, manner, "")

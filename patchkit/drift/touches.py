@@ -1,7 +1,7 @@
 """What a runtime touches of vLLM, read off its own code: imports, monkey-patches, chains of attributes, calls.
 
 The types of the parameters of a hook come from the vLLM method that it replaces, and from there they are followed
-through the runtime's own functions and attributes. What no annotation tells (a model behind ``nn.Module``) the manifest
+through the runtime's own functions and attributes. What no annotation shows (a model behind ``nn.Module``) the manifest
 says under ``types``. A line that may touch vLLM and that neither lets follow is listed, never passed over.
 """
 

@@ -1,4 +1,4 @@
-"""The Python files of a release out of its remote wheel, by ranges, or out of its source archive; kept by content."""
+"""The Python files of a release, read from its remote wheel by ranges or from its source archive; cached by content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from patchkit import console
 from patchkit.drift.client import Client, NoPartsError, UnreachableError, client_for
 from patchkit.drift.index import File, Release
 from patchkit.errors import PatchkitError
-from patchkit.files import write_atomically
+from patchkit.files import read_checked, write_atomically, write_checked
 from patchkit.packages import host, local, settings
 from patchkit.project import cache_home
 
@@ -35,10 +35,10 @@ PYTHON_FILE = re.compile(r"(?!.*/\.\.?/)vllm/[^\\\0\r\n]+\.py")
 TAIL = 1 << 20
 """Bytes read first: the list of files of a vLLM wheel takes up to 0.7 MB at its end."""
 GAP = 1 << 17
-"""Bytes between two files that are rather read through than skipped with another request."""
+"""Largest gap in bytes between two files that is read through instead of skipped with another request."""
 
 
-WORTH_TELLING = 20_000_000
+WORTH_REPORTING = 20_000_000
 """Bytes of a download from which on its progress is shown."""
 AT_ONCE = 4
 """Parts of one wheel fetched at once."""
@@ -55,16 +55,16 @@ DAMAGE = (
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """What a file in the cache must be: its CRC-32, and its bytes."""
+    """The expected content of a cached file: its CRC-32, and its size in bytes."""
 
     crc: int
     size: int
 
 
-class Kept:
-    """The files of one distribution in the cache: nothing damaged comes out of it, nothing half-written goes in.
+class SourceCache:
+    """The cached files of one distribution; damaged ones are ignored, and files are written atomically.
 
-    ``files.json`` lists them all; those that were read lie beside it. Any number of threads and processes may use it.
+    ``files.json`` lists them all; those that were read are beside it. Safe for threads and processes.
     """
 
     def __init__(self, file: File) -> None:
@@ -72,22 +72,19 @@ class Kept:
         self._list = self.folder / "files.json"
 
     def entries(self) -> dict[str, Entry] | None:
-        """Path → entry of every Python file; None if the list is not kept."""
+        """Path → entry of every Python file; None if the list is not cached."""
         try:
-            digest, _, content = self._list.read_bytes().partition(b"\n")
-            if digest != hashlib.sha256(content).hexdigest().encode():
-                return None
-            return msgspec.json.decode(content, type=dict[str, Entry])
-        except (OSError, msgspec.DecodeError):
+            content = read_checked(self._list)
+            return msgspec.json.decode(content, type=dict[str, Entry]) if content is not None else None
+        except msgspec.DecodeError:
             return None
 
-    def keep_entries(self, entries: dict[str, Entry]) -> None:
-        """Keep the list: from now on its files are looked for."""
-        content = msgspec.json.encode(entries)
-        write_atomically(self._list, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    def put_entries(self, entries: dict[str, Entry]) -> None:
+        """Store the list of files."""
+        write_checked(self._list, msgspec.json.encode(entries))
 
     def get(self, path: str, entry: Entry) -> bytes | None:
-        """The content of a file; None if it is not kept, or is not what it must be."""
+        """The content of a file; None if it is not cached, or damaged."""
         try:
             content = (self.folder / path).read_bytes()
         except OSError:
@@ -95,12 +92,12 @@ class Kept:
         return content if entry == _entry(content) else None
 
     def put(self, path: str, content: bytes) -> None:
-        """Keep the content of a file."""
+        """Store the content of a file."""
         write_atomically(self.folder / path, content)
 
 
 def _key(file: File) -> str:
-    """A name for the content: its hash; where the index has none, of its address, of a local file also of its state."""
+    """The cache key: the hash in the index; else one of the address, and of the size and time of a local file."""
     if file.sha256:
         return file.sha256
     where, state = local(file.url), ""
@@ -114,7 +111,7 @@ def _entry(content: bytes) -> Entry:
     return Entry(zlib.crc32(content), len(content))
 
 
-class Published:
+class PublishedSource:
     """A release in the package index: a :class:`patchkit.drift.source.Source`, which threads may share."""
 
     published = True
@@ -139,11 +136,11 @@ class Published:
         self.digest = self._file.sha256 or ""
         """Of the distribution, by the index; empty if the index does not say."""
         self._client = client
-        self._kept = Kept(self._file)
+        self._cache = SourceCache(self._file)
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] | None = None
         self._zip: zipfile.ZipFile | None = None
-        self._parts: Parts | None = None
+        self._parts: RemoteParts | None = None
 
     def paths(self) -> Collection[str]:
         """See :class:`patchkit.drift.source.Source`."""
@@ -153,12 +150,12 @@ class Published:
         """See :class:`patchkit.drift.source.Source`.
 
         Raises:
-            PatchkitError: it is not kept, and the index cannot be reached.
+            PatchkitError: it is not cached, and the index cannot be reached.
         """
         entry = self._listed().get(path)
         if entry is None:
             return None
-        content = self._kept.get(path, entry)
+        content = self._cache.get(path, entry)
         if content is None:
             content = self._fetch([path])[path]
         return content.decode("utf-8", errors="replace")
@@ -171,13 +168,13 @@ class Published:
         """
         entries = self._listed()
         wanted = [path for path in dict.fromkeys(paths) if path in entries]
-        missing = [path for path in wanted if self._kept.get(path, entries[path]) is None]
+        missing = [path for path in wanted if self._cache.get(path, entries[path]) is None]
         if missing:
             self._fetch(missing)
         self.close()
 
     def close(self) -> None:
-        """Forget what only reading on needs; reading on opens it anew."""
+        """Release what only further reads need; a further read opens it again."""
         with self._lock:
             if self._zip is not None:
                 self._zip.close()
@@ -186,7 +183,7 @@ class Published:
     def _listed(self) -> dict[str, Entry]:
         with self._lock:
             if self._entries is None:
-                self._entries = self._kept.entries()
+                self._entries = self._cache.entries()
             if self._entries is None:
                 with self._explained():
                     self._entries = self._list()
@@ -202,24 +199,24 @@ class Published:
             for info in opened.infolist()
             if PYTHON_FILE.fullmatch(info.filename)
         }
-        self._kept.keep_entries(entries)
+        self._cache.put_entries(entries)
         return entries
 
     def _fetch(self, paths: Collection[str]) -> dict[str, bytes]:
-        """Get files that the release has, and keep them."""
+        """Get files of the release, and cache them."""
         found: dict[str, bytes] = {}
         with self._lock, self._explained():
             opened = self._opened()
             if opened is None:
                 self._entries = self._fetch_all()
                 for path in paths:
-                    found[path] = self._kept.get(path, self._entries[path]) or b""
+                    found[path] = self._cache.get(path, self._entries[path]) or b""
                 return found
             if self._parts is not None:
                 self._parts.fetch_ahead(_spans(opened, paths))
             for path in paths:
                 found[path] = opened.read(path)
-                self._kept.put(path, found[path])
+                self._cache.put(path, found[path])
             if self._parts is not None:
                 self._parts.forget()
         return found
@@ -233,7 +230,7 @@ class Published:
             self._zip = zipfile.ZipFile(where)
             return self._zip
         for from_end in (True, False):
-            parts = Parts(self._file.url, self._connected(), self._kept.folder / "end", from_end)
+            parts = RemoteParts(self._file.url, self._connected(), self._cache.folder / "end", from_end)
             try:
                 self._zip, self._parts = parts.open(), parts
                 return self._zip
@@ -248,23 +245,23 @@ class Published:
 
     def _fetch_all(self, wanted: Collection[str] = ()) -> dict[str, Entry]:
         """Get every Python file, reading the distribution from end to end, unless another process just did."""
-        self._kept.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._kept.folder / ".lock"):
-            entries = self._kept.entries()
-            if entries is not None and all(self._kept.get(path, entries[path]) is not None for path in wanted):
+        self._cache.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._cache.folder / ".lock"):
+            entries = self._cache.entries()
+            if entries is not None and all(self._cache.get(path, entries[path]) is not None for path in wanted):
                 return entries
             why = "its server sends no parts" if self._file.wheel else "there is no wheel for this platform"
             console.err.print(f"reading all of {self._file.filename}, for {why} …", style="dim", markup=False)
             entries = self._connected().whole(self._file.url, self._unpack)
-            self._kept.keep_entries(entries)
+            self._cache.put_entries(entries)
             return entries
 
     def _unpack(self, chunks: Iterator[bytes], size: int | None) -> dict[str, Entry]:
-        """Keep every Python file of the distribution that comes in ``chunks``, and check that it is the one listed."""
-        stream = Hashed(chunks, self._file.filename, size)
+        """Cache every Python file of the distribution in ``chunks``, and check its hash against the index."""
+        stream = HashedStream(chunks, self._file.filename, size)
         entries: dict[str, Entry] = {}
-        for path, content in _in_wheel(stream, self._kept.folder) if self._file.wheel else _in_archive(stream):
-            self._kept.put(path, content)
+        for path, content in _in_wheel(stream, self._cache.folder) if self._file.wheel else _in_archive(stream):
+            self._cache.put(path, content)
             entries[path] = _entry(content)
         stream.drain()
         if self._file.sha256 and stream.digest.hexdigest() != self._file.sha256:
@@ -273,24 +270,24 @@ class Published:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what can go wrong with a distribution into one line."""
+        """Turn errors of reading a distribution into one line."""
         what = f"cannot read vLLM {self.release} ({self._file.filename})"
         try:
             yield
         except UnreachableError as error:
             raise PatchkitError(
-                f"{what}: {error}", "check the network and run it again: what was read is kept"
+                f"{what}: {error}", "check the network and run it again: what was read is cached"
             ) from error
         except OSError as error:
-            raise PatchkitError(f"{what}: {error.strerror or error}", "mend that and run it again") from error
+            raise PatchkitError(f"{what}: {error.strerror or error}", "fix that and run it again") from error
         except DAMAGE as error:
             raise PatchkitError(
                 f"{what}: it is damaged, or came so: {error}", "run it again, or get it from another index"
             ) from error
 
 
-class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
-    """Parts of a remote file by ranges; its end is kept in a file, and what was fetched ahead is held in memory."""
+class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
+    """Parts of a remote file by ranges; its end is cached in a file, and what was fetched ahead is held in memory."""
 
     def __init__(self, url: str, client: Client, end: Path, from_end: bool) -> None:
         """Nothing is fetched yet.
@@ -309,14 +306,14 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
             NoPartsError: the server sends no such parts.
             UnreachableError: it does not answer.
         """
-        kept = self._kept_end()
-        if kept is not None:
-            self._blocks.append(kept)
+        cached = self._cached_end()
+        if cached is not None:
+            self._blocks.append(cached)
         opened: zipfile.ZipFile = RemoteZip(self._url, TAIL, fetcher=lambda *_, **__: self)
-        if kept is None and self._blocks:
+        if cached is None and self._blocks:
             start, content = self._blocks[0]
             needed = max(opened.start_dir - start, 0)
-            self._keep_end(start + needed, content[needed:])
+            self._cache_end(start + needed, content[needed:])
         return opened
 
     def fetch_ahead(self, spans: Iterable[tuple[int, int]]) -> None:
@@ -330,7 +327,7 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
                 self._blocks.append((start, content))
 
     def forget(self) -> None:
-        """Let go of what is held."""
+        """Drop what is held."""
         self._blocks.clear()
 
     def fetch(self, data_range: tuple[int, int | None], stream: bool = False) -> PartialBuffer:
@@ -367,25 +364,20 @@ class Parts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotation
                 return content[first - start : end - start]
         return None
 
-    def _kept_end(self) -> tuple[int, bytes] | None:
-        """Where the end begins, and the end; None if it is not kept whole."""
-        try:
-            digest, start, content = self._end.read_bytes().split(b"\n", 2)
-        except (OSError, ValueError):
+    def _cached_end(self) -> tuple[int, bytes] | None:
+        """Where the end begins, and the end; None if it is not cached whole."""
+        checked = read_checked(self._end)
+        if checked is None:
             return None
-        return (int(start), content) if digest == _digest(start, content) else None
+        start, _, content = checked.partition(b"\n")
+        return int(start), content
 
-    def _keep_end(self, start: int, content: bytes) -> None:
-        offset = str(start).encode()
-        write_atomically(self._end, b"\n".join([_digest(offset, content), offset, content]))
-
-
-def _digest(start: bytes, content: bytes) -> bytes:
-    return hashlib.sha256(start + b"\n" + content).hexdigest().encode()
+    def _cache_end(self, start: int, content: bytes) -> None:
+        write_checked(self._end, str(start).encode() + b"\n" + content)
 
 
 def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, int]]:
-    """From where to where in a wheel files lie, those that are near each other together."""
+    """Byte ranges of files in a wheel; ranges that are near each other are merged."""
     starts = sorted([*(info.header_offset for info in opened.infolist()), opened.start_dir])
     spans: list[tuple[int, int]] = []
     for start in sorted(opened.getinfo(path).header_offset for path in paths):
@@ -397,8 +389,8 @@ def _spans(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, i
     return spans
 
 
-class Hashed(io.RawIOBase):
-    """A stream of what comes in chunks, whose hash is worked out on the way; at each quarter it is said on stderr."""
+class HashedStream(io.RawIOBase):
+    """A stream of what comes in chunks, hashed on the way; progress is printed to stderr at each quarter."""
 
     def __init__(self, chunks: Iterator[bytes], name: str, size: int | None) -> None:
         """Nothing is read yet."""
@@ -415,14 +407,14 @@ class Hashed(io.RawIOBase):
         if not self._rest:
             self._rest = next(self._chunks, b"")
             self.digest.update(self._rest)
-            self._tell(len(self._rest))
+            self._report(len(self._rest))
         taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(taken)] = taken
         return len(taken)
 
-    def _tell(self, count: int) -> None:
+    def _report(self, count: int) -> None:
         self._count += count
-        if self._size is not None and self._size > WORTH_TELLING and 4 * self._count >= (self._said + 1) * self._size:
+        if self._size is not None and self._size > WORTH_REPORTING and 4 * self._count >= (self._said + 1) * self._size:
             self._said = 4 * self._count // self._size
             note = f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB"
             console.err.print(note, style="dim", markup=False)
@@ -433,8 +425,8 @@ class Hashed(io.RawIOBase):
             pass
 
 
-def _in_wheel(stream: Hashed, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Python files of a wheel, which must lie on disk to be read: it is put in ``folder`` for as long as that takes."""
+def _in_wheel(stream: HashedStream, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Python files of a wheel, which is stored in ``folder`` meanwhile: reading it needs random access."""
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
             shutil.copyfileobj(stream, file, 1 << 20)
@@ -446,8 +438,8 @@ def _in_wheel(stream: Hashed, folder: Path) -> Iterator[tuple[str, bytes]]:
                     yield path, opened.read(path)
 
 
-def _in_archive(stream: Hashed) -> Iterator[tuple[str, bytes]]:
-    """Python files of a source archive, without its one top folder, as they come by."""
+def _in_archive(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
+    """Python files of a source archive in order, paths without its top folder."""
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|*") as archive:
         for member in archive:
             path = member.name.removeprefix("./").partition("/")[2]

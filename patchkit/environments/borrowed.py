@@ -34,7 +34,7 @@ PATIENCE = 60  # seconds
 
 
 class Found(NamedTuple):
-    """A release without a local label such as ``+cpu``, empty if it does not say; the folder above its ``vllm/``."""
+    """A release without its local label (``+cpu``), empty if unknown; and the folder above its ``vllm/``."""
 
     release: str
     folder: Path

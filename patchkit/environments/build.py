@@ -23,10 +23,10 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 
 MARKER = "patchkit-environment.json"
-"""Written last: a folder without it was never finished and is built afresh (what was fetched lies in uv's cache)."""
+"""Written last: a folder without it is unfinished and is built again (downloads are in uv's cache)."""
 
 FACTS = {"lock": str, "torch": str, "bytes": int, "built": float}
-"""What others read in a marker; one without them was damaged, and its environment is not whole."""
+"""Keys of a marker; without them it is damaged, and its environment incomplete."""
 
 PYTHONS = ("3.11", "3.12", "3.10", "3.13")
 """Minor versions that the wheels support, the most tried first."""
@@ -35,13 +35,13 @@ CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
 
 
 def digest(lock: Path, release: str) -> str:
-    """Short hash of what a lock asks for, comments aside, and the release's quirks; a change means a rebuild."""
+    """Short hash of a lock without comments and of the release's quirks; a change means a rebuild."""
     lines = sorted(line for line in lock.read_text().splitlines() if line and not line.startswith("#"))
     return hashlib.sha256("\n".join([*lines, *quirks_of(release)]).encode()).hexdigest()[:16]
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """What the marker of a whole environment says, or None where there is none or its interpreter is gone."""
+    """The marker of a complete environment; None if it is missing or the interpreter is gone."""
     try:
         facts = json.loads((folder / MARKER).read_text())
     except (OSError, ValueError):
@@ -85,13 +85,13 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
         backend = ["--torch-backend", "cpu"] if cpu == "index" else []
         arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
         uv(arguments, what, log, progress=progress)
-        mended = apply_quirks(site_packages(folder), release)
+        applied = apply_quirks(site_packages(folder), release)
         facts = {
             "release": release,
             "lock": digest(lock, release),
             "patchkit": __version__,
             "torch": "cpu" if cpu else "with CUDA libraries",
-            "quirks": mended,
+            "quirks": applied,
             "bytes": size(folder),
             "seconds": round(time.monotonic() - began, 1),
             "built": time.time(),

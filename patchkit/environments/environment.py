@@ -1,4 +1,4 @@
-"""One isolated environment per vLLM release and device: built once, then found at once."""
+"""One isolated environment per vLLM release and device: built once, then reused."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the right to write ``folder``; says so if it has to wait. The right ends with the process that holds it.
+    """Lock ``folder`` for writing; says so if it has to wait. The lock ends with the process that holds it.
 
     Raises:
         PatchkitError: the cache folder cannot be written.

@@ -35,7 +35,7 @@ MACHINES = ("x86_64", "aarch64")
 
 
 def lock_file(release: str, device: str) -> Path:
-    """Where the lock of a release lies, whether or not there is one."""
+    """The path of the lock of a release, whether or not it exists."""
     return FOLDER / f"{release}-{device}.txt"
 
 
@@ -80,24 +80,24 @@ def requirements(lock: Path) -> list[Requirement]:
         try:
             requirement = Requirement(text)
         except ValueError as error:
-            raise PatchkitError(f"{lock}:{number}: not a requirement: {text}", "make the lock anew") from error
+            raise PatchkitError(f"{lock}:{number}: not a requirement: {text}", "make the lock again") from error
         if (
             requirement.url
             or [s.operator for s in requirement.specifier] != ["=="]
             or "*" in str(requirement.specifier)
         ):
-            raise PatchkitError(f"{lock}:{number}: not an exact version: {text}", "make the lock anew")
+            raise PatchkitError(f"{lock}:{number}: not an exact version: {text}", "make the lock again")
         found.append(requirement)
     return found
 
 
 def overrides(release: str, torch: str) -> list[str]:
-    """What the wheels ask for that is changed: torch without its ``+cpu`` label, and nothing unneeded."""
+    """Overrides of the wheels' requirements: torch without its ``+cpu`` label, and nothing unneeded."""
     return [f"torch=={torch.partition('+')[0]}", *(f"{name}; python_version < '3'" for name in UNNEEDED)]
 
 
 def constraints(release: str) -> list[str]:
-    """Upper bounds that the wheels forgot: vLLM up to 0.16 fails to import with transformers 5."""
+    """Upper bounds that the wheels lack: vLLM up to 0.16 fails to import with transformers 5."""
     return ["transformers<5"] if Version(release) < Version("0.17") else []
 
 

@@ -1,4 +1,4 @@
-"""What single vLLM releases need beyond their packages; each quirk says for which, and why.
+"""Workarounds for single vLLM releases; each quirk names its releases and the reason.
 
 A quirk is a function of the environment's ``site-packages`` folder that returns whether it changed something, and is
 safe to apply twice.
@@ -27,7 +27,7 @@ PRELOAD_REFUSAL = re.compile(r"(def check_preloaded_libs\(.*\n(?:.*\n){0,3}? +)r
 
 @dataclass(frozen=True)
 class Quirk:
-    """One mend, the releases that it is for, and the reason."""
+    """A workaround, the releases that it is for, and the reason."""
 
     name: str
     releases: SpecifierSet
@@ -106,7 +106,7 @@ def load_with_older_libstdcxx(site_packages: Path, release: str) -> bool:
 
 
 def name_the_distribution(site_packages: Path, release: str) -> bool:
-    """Give ``vllm`` metadata of its own, ending in ``+cpu``: by it vLLM tells that it is a build for the CPU."""
+    """Give ``vllm`` metadata of its own, ending in ``+cpu``: vLLM recognises a CPU build by it."""
     if any(site_packages.glob("vllm-*.dist-info")):
         return False
     folder = site_packages / f"vllm-{release}+cpu.dist-info"

@@ -24,7 +24,7 @@ PIP_TO_UV = {
     "timeout": "UV_HTTP_TIMEOUT",
     "default-timeout": "UV_HTTP_TIMEOUT",
 }
-"""pip's setting → the environment variable through which uv hears the same."""
+"""pip's setting → the environment variable for the same setting of uv."""
 
 REASONS = (
     (r"No space left on device|os error 28|Disk quota exceeded", "the disk is full", "free some room"),
@@ -46,11 +46,11 @@ REASONS = (
         "install Python 3.11 (`uv python install 3.11` does), or use --python",
     ),
 )
-"""(pattern in uv's output, the reason in plain words, what to do), most telling first."""
+"""(pattern in uv's output, the reason in plain words, what to do), most specific first."""
 
 
 def pip_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The user's pip settings: its files in pip's own order, then ``PIP_*`` variables, the later the stronger."""
+    """The user's pip settings: its files in pip's own order, then ``PIP_*`` variables, later ones override."""
     files = [
         Path("/etc/pip.conf"),
         Path("~/.pip/pip.conf").expanduser(),
@@ -73,7 +73,7 @@ def pip_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def _read_pip_file(file: Path) -> dict[str, str]:
-    """What one pip.conf says under ``[global]`` and ``[install]``; an absent or broken file says nothing."""
+    """The settings of one pip.conf under ``[global]`` and ``[install]``; none for an absent or broken file."""
     parser = configparser.RawConfigParser()
     try:
         parser.read(file)
@@ -89,7 +89,7 @@ def _read_pip_file(file: Path) -> dict[str, str]:
 def environment_for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables for a uv process: the user's own, plus pip's settings under uv's names where uv's are not set.
 
-    Several indexes together mean under pip that the best version of all of them wins; uv is told to do so too.
+    Several indexes together mean under pip that the best version of all of them wins; uv is configured to do the same.
     """
     variables = {key: value for key, value in environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     for key, value in pip_settings(environ).items():
@@ -120,7 +120,7 @@ def uv(
     environ: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> str:
-    """Run ``uv arguments`` and return what it said.
+    """Run ``uv arguments`` and return its output.
 
     Args:
         what: what is being done, in words; begins the error line.
@@ -158,7 +158,7 @@ def uv(
 
 
 def _append(log: Path, text: str) -> None:
-    """Add ``text`` to ``log`` if there is room: a log that cannot be written must not hide the reason it would hold."""
+    """Append ``text`` to ``log`` if possible: a log that cannot be written must not hide the reason it would hold."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:
@@ -168,12 +168,12 @@ def _append(log: Path, text: str) -> None:
 
 
 def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
-    """The one line a user sees instead of all that uv said."""
+    """The one-line error for the user instead of uv's whole output."""
     where = f" (uv's own words: {log})" if log is not None else ""
     for pattern, reason, fix in REASONS:
         if re.search(pattern, output, re.IGNORECASE):
             return PatchkitError(f"{what}: {reason}{where}", f"{fix}, then run it again: what was fetched is kept")
     lines = [re.sub(r"^\W+|^\W*(cause|error|Caused by): ", "", line) for line in output.splitlines() if line.strip()]
-    telling = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
-    reason = (telling or lines or ["uv gave no reason"])[0].rstrip(".:")
-    return PatchkitError(f"{what}: {reason[:300]}{where}", "mend that and run it again: what was fetched is kept")
+    specific = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
+    reason = (specific or lines or ["uv gave no reason"])[0].rstrip(".:")
+    return PatchkitError(f"{what}: {reason[:300]}{where}", "fix that and run it again: what was fetched is kept")

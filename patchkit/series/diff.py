@@ -1,4 +1,4 @@
-"""A git diff, read line by line so that nothing in it goes unread: whose lines belong to no file or hunk is refused.
+"""A strict reader for git diffs: a line that belongs to no file or hunk is an error.
 
 The form is git's (https://git-scm.com/docs/diff-format). What the lines say is for ``unidiff`` to read.
 """
@@ -76,7 +76,7 @@ def _under(prefix: str, path: str) -> str:
 
 
 class _Reader:
-    """Walks over the lines; ``at`` is the next one."""
+    """A cursor over the lines; ``at`` is the next one."""
 
     def __init__(self, lines: Sequence[str], first: int, path: Path, rewrite: str, indexed: bool) -> None:
         self.lines, self.first, self.path, self.rewrite, self.indexed = lines, first, path, rewrite, indexed

@@ -1,4 +1,4 @@
-"""Commits back into patch files, as ``patchkit export`` does.
+"""Turns commits back into patch files, for ``patchkit export``.
 
 Each commit after the tree's first becomes the patch of the same subject (or else the same drift number), a new one gets
 the next number. A patch that the tree's release does not take stays as it is. Straight after an apply, nothing changes.
@@ -18,7 +18,7 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
-from patchkit.series.repository import isolated_git, told_in_a_line
+from patchkit.series.repository import isolated_git, one_line_errors
 from patchkit.series.series import Series
 from patchkit.series.stamp import Stamp, digest, read_stamp, write_stamp
 
@@ -32,7 +32,7 @@ def export(folder: Path, tree: Path) -> list[Path]:
     Raises:
         PatchkitError: uncommitted edits, a commit whose message has no proper header, a patch without a commit.
     """
-    with told_in_a_line(f"cannot export {tree}", "name a tree that `patchkit apply` laid out"):
+    with one_line_errors(f"cannot export {tree}", "name a tree that `patchkit apply` laid out"):
         git = isolated_git(tree.absolute())
         if edits := git.status("--porcelain").splitlines():
             raise PatchkitError(f"{tree} has uncommitted edits ({edits[0].strip()})", "commit them first")
@@ -69,7 +69,7 @@ def _commits(git: Git) -> list[tuple[str, str]]:
 
 
 def _as_laid_out(folder: Path, stamp: Stamp) -> set[str]:
-    """Commits that apply made of what still stands in their files; written again, they would name other blobs."""
+    """Commits made by apply whose patch files are unchanged; rewritten, they would name other blobs."""
     files = {name: folder / f"{name}.patch" for name in stamp.patches}
     same = [files[name].exists() and digest(files[name]) == was for name, was in stamp.patches.items()]
     return {commit for commit, is_same in zip(stamp.commits, same, strict=True) if is_same}
@@ -122,5 +122,5 @@ def _order(path: Path, patches: Sequence[Patch]) -> str:
 
 
 def _says(old: Patch | None, new: Patch) -> bool:
-    """Whether a patch's file says what the commit says, however git wrote and folded it."""
+    """Whether a patch's file has the same content as the commit, apart from formatting."""
     return old is not None and replace(old, stat=new.stat) == new

@@ -1,4 +1,4 @@
-"""What the header fields mean that every kind of patch has: for which vLLM, caught by which gate, on top of what."""
+"""Parses the header fields shared by all kinds of patches: Applies-To, Caught-By, Depends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def catch(value: str, path: Path) -> Catch:
     try:
         return Catch(match[1], re.compile(match[2]))
     except (re.error, OverflowError, RecursionError) as error:
-        raise bad(path, "Caught-By", f"`{match[2]}` is no regular expression ({error})", "mend or escape it") from error
+        raise bad(
+            path, "Caught-By", f"`{match[2]}` is no regular expression ({error})", "correct or escape it"
+        ) from error
 
 
 def depends(values: Sequence[str], path: Path) -> tuple[str, ...]:
@@ -41,5 +43,5 @@ def depends(values: Sequence[str], path: Path) -> tuple[str, ...]:
     listed = ",".join(values)
     names = tuple(name.strip().removesuffix(".patch") for name in listed.split(",")) if listed else ()
     if wrong := [name for name in names if not FILE_NAME.fullmatch(f"{name}.patch")]:
-        raise bad(path, "Depends", f"`{wrong[0]}`", "name patches as NNNN-what-it-mends, with commas between")
+        raise bad(path, "Depends", f"`{wrong[0]}`", "name patches as NNNN-what-it-fixes, with commas between")
     return names

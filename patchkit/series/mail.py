@@ -1,6 +1,6 @@
 """A diff under a mail's header, read strictly: subject, message, the fields of its last paragraph, and the diff.
 
-What the fields mean is for others to say: here they are texts by name, as a :class:`Form` allows them.
+The fields are not interpreted here: they are texts by name, as a :class:`Form` allows them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from patchkit.series.trailers import FIELD, is_kept, split_message
 MAILBOX_LINE = re.compile(r"From [0-9a-f]{40} \S")
 KEPT = "kept"  # the key of lines that are kept in the message and mean nothing to us
 MESSAGE_END = re.compile(r"---\s*$|--- \S|diff -|Index: ")  # where git's mailinfo ends the message
-TOLD_OF_SIZE = re.compile(  # of --summary, --shortstat, --dirstat and --numstat, above which git writes no `---`
+DIFFSTAT = re.compile(  # of --summary, --shortstat, --dirstat and --numstat, above which git writes no `---`
     r" (?:create|delete) mode \d{6} .+| mode change \d{6} => \d{6}.*| (?:rename|copy|rewrite) .+ \(\d+%\)"
     r"| \d+ files? changed.*| +\d+\.\d% .+|(?:\d+|-)\t(?:\d+|-)\t.+"
 )
@@ -48,7 +48,7 @@ class Form(NamedTuple):
 
 
 class Mail(NamedTuple):
-    """A patch file in its pieces; ``stat`` is what git says of the diff's size."""
+    """The parts of a patch file; ``stat`` is git's diffstat."""
 
     path: Path
     form: Form
@@ -90,7 +90,7 @@ class Mail(NamedTuple):
             raise self.bad("Date", f"`{text[:40]}` is no mail date", fix) from error
 
     def bad(self, field: str, why: str, fix: str) -> PatchkitError:
-        """What is said of a field that is not as it must be."""
+        """An error about a field of this file."""
         return bad(self.path, field, why, fix)
 
     def _header(self, key: str) -> str:
@@ -111,7 +111,7 @@ class Mail(NamedTuple):
 
 
 def read_mail(content: bytes, path: Path, form: Form) -> Mail:
-    """The patch file ``content``, which belongs at ``path``, in its pieces.
+    """Parse the patch file ``content``, which belongs at ``path``.
 
     Raises:
         PatchkitError: it is not of this form; says which line or field, and what to do.
@@ -127,18 +127,18 @@ def read_mail(content: bytes, path: Path, form: Form) -> Mail:
     end = next((at for at in range(blank, len(lines)) if MESSAGE_END.match(lines[at])), len(lines))
     start = next((at for at in range(end, len(lines)) if lines[at].startswith(FILE)), len(lines))
     _check_text(lines[:start], end, path)
-    told = _told_of_size(lines, blank, end)
-    body, fields = _message(lines[blank + 1 : told], blank + 2, path, form)
+    message_end = _message_end(lines, blank, end)
+    body, fields = _message(lines[blank + 1 : message_end], blank + 2, path, form)
     diff = read_diff(lines[start:], start + 1, path, form.rewrite, form.whole)
-    stat = "\n".join(line.rstrip() for line in [*lines[told:end], *lines[end + 1 : start]]).strip("\n")
+    stat = "\n".join(line.rstrip() for line in [*lines[message_end:end], *lines[end + 1 : start]]).strip("\n")
     return Mail(path, form, headers, body, fields, stat, *diff)
 
 
-def _told_of_size(lines: list[str], blank: int, end: int) -> int:
-    """Where the message ends and what git tells of the diff begins: ``---``, or a paragraph of nothing else."""
+def _message_end(lines: list[str], blank: int, end: int) -> int:
+    """Where the message ends and git's diffstat begins: at ``---``, or a paragraph of nothing else."""
     last = next((at for at in range(end, blank, -1) if lines[at - 1].strip()), blank)
     start = next((at for at in range(last, blank, -1) if not lines[at - 1].strip()), last)
-    return start if start < last and all(TOLD_OF_SIZE.fullmatch(line) for line in lines[start:last]) else end
+    return start if start < last and all(DIFFSTAT.fullmatch(line) for line in lines[start:last]) else end
 
 
 def _check_text(lines: list[str], end: int, path: Path) -> None:
@@ -154,7 +154,7 @@ def _check_text(lines: list[str], end: int, path: Path) -> None:
 
 
 def bad(path: Path, field: str, why: str, fix: str) -> PatchkitError:
-    """What is said of a field of the file at ``path`` that is not as it must be."""
+    """An error about a field of the file at ``path``."""
     return PatchkitError(f"{path}: {field}: {why}", fix)
 
 

@@ -29,7 +29,7 @@ PATTERNS = {
 
 
 MANNERS = ("wraps", "replaces", "calls", "unpacks", "reads", "constructs", "derives", "writes", "text", "settings")
-"""Keys of a surface that name symbols by what is done with them."""
+"""Keys of a surface: how the runtime touches the symbols listed there."""
 
 
 class Upstream(Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,24 +54,24 @@ class Selected(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Surface(Struct, frozen=True, forbid_unknown_fields=True):
-    """Every vLLM symbol that the runtime touches, by how it does, each under the name that the runtime knows it by.
+    """Every vLLM symbol that the runtime touches, by manner, under the name that the runtime uses.
 
     Attributes:
-        wraps: replaced by a function that calls the original and hands on what it returns.
+        wraps: replaced by a function that calls the original and returns its result.
         replaces: replaced by a function that may return a value of its own.
-        calls, reads: what the words say.
+        calls, reads: as named.
         unpacks: takes values out of what it returns, by their place.
         settings: attribute or variable whose default matters -> the defaults under which the runtime is known to work.
         keeps: method -> what it must leave as it is, such as ``request.request_id``.
         selected: class -> by what, and for which models, it must be chosen.
-        called_from: modules in which vLLM calls what is wrapped, beside the symbol's own.
+        called_from: modules besides the symbol's own in which vLLM calls what is wrapped.
         constructs: a class of which the runtime makes objects: its constructor, or a dataclass's fields.
         derives: a base class of the runtime's own classes; a method overridden stands under `wraps` or `replaces`.
         writes: an attribute that it sets.
         text: function, class or module whose source text it changes -> anchors, each of which must stand there once.
         only_in: symbol that not every release has -> those that do, such as ``>=0.13``.
         types: what the code does not say: attribute or function -> annotation of its value, with full names.
-        behind: method that hands over to others in a way that static reading cannot follow -> those others.
+        behind: method that calls others in a way that static reading cannot follow -> those others.
     """
 
     wraps: list[str] = []
@@ -110,8 +110,8 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         must_be: ``decode_rows``: at every step as many as the worker counted. ``decode_steps``: one in a step with
             decode rows, else none. ``steps``: one in each step that runs the model. ``zero``: never anything else.
-            ``positive``: above zero, summed over the decode steps. ``any``: nothing is asked of it, and it is told as
-            it stands instead of as a difference over the step.
+            ``positive``: above zero, summed over the decode steps. ``any``: not checked, and reported as it
+            is instead of as a difference over the step.
         means: what it counts, in a few words.
     """
 
@@ -119,14 +119,14 @@ class Counter(Struct, frozen=True, forbid_unknown_fields=True):
     means: str
 
 
-class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure of ``bench accuracy`` without which a verdict says little.
+class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
+    """A minimum for a figure of ``bench accuracy``; below it a verdict means little.
 
     Attributes:
-        figure: its name among what the runtime's probe figures out of a draw.
-        above: what it must be above.
+        figure: its name in the figures that the runtime's probe computes.
+        above: the minimum (exclusive).
         means: what it is, in a few words.
-        otherwise: one sentence of advice for when it is not.
+        otherwise: one sentence of advice if it is not reached.
     """
 
     figure: str
@@ -135,14 +135,14 @@ class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
-class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``.
 
     Attributes:
         defaults: settings that every run gets, under its own.
         off: settings with which the runtime must change nothing; None if it does not say.
         counters: what ``counters()`` returns, by name.
-        figures: what ``bench accuracy`` needs to see of it.
+        figures: minimums for figures of ``bench accuracy``.
     """
 
     name: str
@@ -154,12 +154,12 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     defaults: dict[str, Any] = {}
     off: dict[str, Any] | None = None
     counters: dict[str, Counter] = {}
-    figures: list[Wanted] = []
+    figures: list[FigureMinimum] = []
     surface: Surface = Surface()
 
 
-class Manifest(Declared, frozen=True, kw_only=True):
-    """A runtime's manifest, and the folder it lies in."""
+class Manifest(ManifestFields, frozen=True, kw_only=True):
+    """A runtime's manifest, and its folder."""
 
     folder: Path
 
@@ -171,6 +171,11 @@ class Manifest(Declared, frozen=True, kw_only=True):
     @property
     def upstream_folder(self) -> Path:
         return self.folder / (self.upstream.path or "upstream")
+
+    def last_proven(self, before: Version | None = None) -> str:
+        """The newest proven release, below ``before`` if given; else the release that it was developed on."""
+        proven = [one for one in self.proven if before is None or Version(one) < before]
+        return max(proven, key=Version, default=self.developed_on)
 
     @property
     def gates(self) -> Path:
@@ -204,26 +209,26 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: holds a {type(document).__name__}", "write `key: value` lines, as other runtimes do"
         )
     try:
-        declared = msgspec.convert(document, Declared)
+        declared = msgspec.convert(document, ManifestFields)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$")
         key = place.strip("`.") or (re.findall("`([^`]+)`", what) or ["?"])[0]
         hint = ' (quote releases: "0.20.0")' if "got `float`" in what else ""
-        raise PatchkitError(f"{path}: {key}: {what}", f"mend `{key}`{hint}") from error
+        raise PatchkitError(f"{path}: {key}: {what}", f"correct `{key}`{hint}") from error
     _check(declared, path)
     return Manifest(folder=folder, **{key: getattr(declared, key) for key in declared.__struct_fields__})
 
 
-def _check(declared: Declared, path: Path) -> None:
+def _check(declared: ManifestFields, path: Path) -> None:
     """What types alone cannot say."""
     upstream = declared.upstream
     for key, text in _texts(declared):
         form = PATTERNS[key.rpartition(".")[2]]
         if not re.fullmatch(form, text):
             key = key.removesuffix(".symbol")
-            raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"mend `{key}`")
+            raise PatchkitError(f"{path}: {key}: `{text}` is not of the form {form}", f"correct `{key}`")
     if declared.name != path.parent.name:
-        raise PatchkitError(f"{path}: name: `{declared.name}` lies in {path.parent.name}/", "give both the same name")
+        raise PatchkitError(f"{path}: name: `{declared.name}` is in {path.parent.name}/", "give both the same name")
     given = {key for key in upstream.__struct_fields__ if getattr(upstream, key) is not None}
     if given not in ({"path", "tree"}, {"url", "commit"}):
         raise PatchkitError(
@@ -253,7 +258,7 @@ def _check(declared: Declared, path: Path) -> None:
             )
 
 
-def _texts(declared: Declared) -> Iterator[tuple[str, str]]:
+def _texts(declared: ManifestFields) -> Iterator[tuple[str, str]]:
     """Every text that has a form, with its key."""
     upstream = declared.upstream
     yield from (("name", declared.name), ("package", declared.package), ("start", declared.start))

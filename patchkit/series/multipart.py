@@ -16,7 +16,7 @@ PLAIN = ("7bit", "8bit", "binary")
 
 
 def flat(lines: Sequence[str], first: int, headers: Message[str, str], path: Path, rewrite: str) -> list[str]:
-    """The lines of a mail, of which ``first`` is the first below the header, as if it had but one part.
+    """The lines of a mail as if it had only one part; ``first`` is the index of the first line below the header.
 
     Raises:
         PatchkitError: it has several parts that are not a message and a diff, written plainly.

@@ -1,4 +1,4 @@
-"""A mutant: a small patch that makes the runtime wrong on purpose, and the gate that must say so."""
+"""A mutant: a small patch that makes the runtime wrong on purpose, and the gate that must go red."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FORM = Form(
 class Mutant:
     """A wrong patch on top of a whole series: what is wrong, its family, which gate must catch it, and the diff.
 
-    ``equivalent`` is the reason why no gate can tell it from the runtime as it is; then it has no ``caught_by``.
+    ``equivalent`` says why no gate can distinguish it from the unchanged runtime; then it has no ``caught_by``.
     ``depends`` are patches of the series whose code it changes: a release that does not take them does not take it.
     """
 
@@ -69,7 +69,7 @@ class Mutant:
 
     @property
     def expected(self) -> str:
-        """What its header says must happen, in a line."""
+        """The expected result according to the header, in a line."""
         return "; ".join(f"{gate}: {reason.pattern}" for gate, reason in self.caught_by)
 
     def __bytes__(self) -> bytes:
@@ -117,12 +117,12 @@ def parse_mutant(content: bytes, path: Path) -> Mutant:
 
 
 def _family(mail: Mail) -> str:
-    """The family, which the folder that the mutant lies in must not deny."""
+    """The family; it must match the folder that the mutant is in."""
     family, folder = mail.fields["Family"][0], mail.path.parent.name
     if family not in FAMILIES:
         raise mail.bad("Family", f"`{family}` is none", f"there are {', '.join(FAMILIES)}")
     if folder in FAMILIES and folder != family:
-        raise mail.bad("Family", f"`{family}`, but the mutant lies in {folder}/", "move the file, or name its folder")
+        raise mail.bad("Family", f"`{family}`, but the mutant is in {folder}/", "move the file, or name its folder")
     return family
 
 

@@ -1,6 +1,6 @@
-"""Trees of mutants: the patched tree once, and one wrong patch on top of it in a folder of each mutant's own.
+"""Trees of mutants: the patched tree once, and a folder per mutant with one wrong patch on top.
 
-Files that a mutant leaves alone are hard links, so that a hundred trees cost little more than one.
+Files that a mutant does not change are hard links, so that a hundred trees cost little more than one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from git.exc import GitCommandError
 from patchkit.errors import PatchkitError
 from patchkit.series.mutant import Mutant
 from patchkit.series.pin import upstream_files
-from patchkit.series.repository import complaints, isolated_git, told_in_a_line
+from patchkit.series.repository import complaints, isolated_git, one_line_errors
 from patchkit.series.worktree import Tree
 
 Changes = tuple[tuple[str, bytes, int], ...]
-"""What a mutant makes of the tree: path, new content (empty where the file is gone) and mode (0 there), by path."""
+"""What a mutant changes in the tree: path, new content (empty where the file is gone) and mode (0 there), by path."""
 
 PREFIX = ".mutants-"
-UNCHANGED = "_unchanged"  # no mutant is called so: their names begin with a number
+UNCHANGED = "_unchanged"  # no mutant has this name: theirs begin with a number
 
 
 @contextmanager
@@ -34,13 +34,13 @@ def mutated_trees(tree: Tree, mutants: Sequence[Mutant]) -> Iterator[dict[str, P
     """The folder of every mutant's tree, by the mutant's name; all of them are gone afterwards.
 
     Raises:
-        PatchkitError: a mutant does not apply, changes nothing that runs, is no Python any more, or does the same as
-            another; or there is no room.
+        PatchkitError: a mutant does not apply, changes nothing that runs, is not valid Python, or does the same as
+            another; or the disk is full.
     """
     place = tree.path.parent / f"{PREFIX}{os.getpid()}"
     _sweep(tree.path.parent)
     try:
-        with told_in_a_line(f"cannot lay out mutants in {place}"):
+        with one_line_errors(f"cannot lay out mutants in {place}"):
             _copy(tree.path, place / UNCHANGED)
             with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
                 found = list(pool.map(lambda mutant: _lay_out(mutant, place), mutants))
@@ -54,7 +54,7 @@ _PARSING = threading.Lock()
 
 
 def _sweep(folder: Path) -> None:
-    """Clear what killed runs left; trees of a run that still goes on stay."""
+    """Delete what killed runs left; trees of a run still in progress stay."""
     for path in folder.glob(f"{PREFIX}*"):
         number = path.name.removeprefix(PREFIX)
         if not number.isdecimal() or not Path(f"/proc/{number}").exists() or int(number) == os.getpid():
@@ -71,7 +71,7 @@ def _copy(source: Path, into: Path, link: bool = False) -> None:
 
 
 def _linked(copy: Path, path: Path) -> bool:
-    """Make ``copy`` a hard link, if the file system has such a thing."""
+    """Make ``copy`` a hard link, if the file system supports it."""
     if path.is_symlink():
         return False
     try:
@@ -82,11 +82,11 @@ def _linked(copy: Path, path: Path) -> bool:
 
 
 def _lay_out(mutant: Mutant, place: Path) -> Changes:
-    """One tree, and what is different in it."""
+    """Lay out one tree; returns what differs in it."""
     folder, unchanged = place / mutant.name, place / UNCHANGED
     _copy(unchanged, folder, link=True)
     try:
-        # git writes a file anew before it puts it in the old one's place, so what is linked stays as it was.
+        # git replaces a file instead of writing into it, so the hard-linked original is unchanged.
         isolated_git(folder).apply("--whitespace=nowarn", str(mutant.path.resolve()))
     except GitCommandError as error:
         said = "; ".join(line.removeprefix("error: ") for line in complaints(error))
@@ -99,15 +99,15 @@ def _lay_out(mutant: Mutant, place: Path) -> Changes:
 
 
 def _changes(unchanged: Path, folder: Path) -> Changes:
-    """Every file whose content or mode is another than in the unchanged tree."""
+    """Every file whose content or mode differs from the unchanged tree."""
     before, after = _files(unchanged), _files(folder)
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if new is None:
             found.append((name, b"", 0))
-        elif old is None or (not os.path.samestat(old.lstat(), new.lstat()) and _held(old) != _held(new)):
-            found.append((name, *_held(new)))
+        elif old is None or (not os.path.samestat(old.lstat(), new.lstat()) and _state(old) != _state(new)):
+            found.append((name, *_state(new)))
     return tuple(found)
 
 
@@ -115,8 +115,8 @@ def _files(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in upstream_files(folder)}
 
 
-def _held(path: Path) -> tuple[bytes, int]:
-    """Content, or where a link leads, and whether it is one or can be run."""
+def _state(path: Path) -> tuple[bytes, int]:
+    """Content (of a link its target), and the mode: a link, executable, or plain."""
     if path.is_symlink():
         return os.fsencode(path.readlink()), 0o120000
     return path.read_bytes(), path.stat().st_mode & 0o100 | 0o100000
@@ -129,10 +129,10 @@ def _dumped(source: bytes) -> str:
 
 
 def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
-    """Whether more than comments and blanks is different.
+    """Whether more than comments and whitespace differs.
 
     Raises:
-        PatchkitError: a file is no Python any more, which any gate would see: it says nothing about them.
+        PatchkitError: a file is not valid Python any more: every gate would see that, so it tests none of them.
     """
     for name, content, _ in changes:
         old = unchanged / name
@@ -146,7 +146,9 @@ def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
             if _dumped(content) != before:
                 return True
         except (SyntaxError, ValueError) as error:
-            raise PatchkitError(f"{mutant.path}: {name} is no Python any more: {error}", "mend the mutant") from error
+            raise PatchkitError(
+                f"{mutant.path}: {name} is not valid Python any more: {error}", "correct the mutant"
+            ) from error
     return False
 
 

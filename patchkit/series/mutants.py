@@ -1,4 +1,4 @@
-"""The mutants of a runtime: all of them, those that a user chose, and a sample of them."""
+"""The mutants of a runtime: all of them, a selection, and a sample."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from patchkit.series.worktree import Tree
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Which mutants a user wants: by number or name, by family, and at most ``sample`` of them."""
+class MutantSelection:
+    """Which mutants the user selected: by number or name, by family, and at most ``sample`` of them."""
 
     mutants: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
@@ -29,12 +29,12 @@ class Chosen:
         return not self.mutants and not self.families and self.sample is None
 
     def __str__(self) -> str:
-        """How they were chosen, in words; empty if all are."""
+        """The selection in words; empty if all are selected."""
         words = [f"mutant {selector}" for selector in self.mutants] + [f"family {family}" for family in self.families]
         return ", ".join([*words, *([] if self.sample is None else [f"sample of {self.sample}, seed {self.seed}"])])
 
     def of(self, mutants: Sequence[Mutant]) -> list[Mutant]:
-        """The chosen ones, in order.
+        """The selected mutants, in order.
 
         Raises:
             PatchkitError: there is no such mutant or family, or nothing is left.
@@ -77,7 +77,7 @@ def meant_for(mutants: Iterable[Mutant], tree: Tree) -> list[Mutant]:
     found: list[Mutant] = []
     for mutant in mutants:
         if strange := [name for name in mutant.depends if name not in known]:
-            raise PatchkitError(f"{mutant.path}: Depends: the series has no {strange[0]}", "mend or drop the field")
+            raise PatchkitError(f"{mutant.path}: Depends: the series has no {strange[0]}", "correct or drop the field")
         if holds_for(mutant.applies_to, release) and taken.issuperset(mutant.depends):
             found.append(mutant)
     if not found:
@@ -86,7 +86,7 @@ def meant_for(mutants: Iterable[Mutant], tree: Tree) -> list[Mutant]:
 
 
 def check_gates(mutants: Iterable[Mutant], gates: Collection[str]) -> None:
-    """Refuse a mutant whose Caught-By names no gate that there is."""
+    """Refuse a mutant whose Caught-By names an unknown gate."""
     for mutant in mutants:
         for gate, _ in mutant.caught_by:
             if gate not in gates:
@@ -103,20 +103,20 @@ def find(mutants: Sequence[Mutant], selector: str) -> Mutant:
 
 
 def spread(mutants: Sequence[Mutant], most: int, seed: int = 0) -> list[Mutant]:
-    """At most so many, as evenly from the families as can be; the same for the same seed, whatever the order.
+    """A sample of at most ``most`` mutants, spread evenly over the families; depends on the seed, not on the order.
 
-    A mutant that is added or taken away changes little of the choice: each has a place of its own, by its name.
+    Adding or removing a mutant changes little of the sample: each has a fixed rank, by its name.
     """
     queues: dict[str, list[Mutant]] = {}
-    for mutant in sorted(mutants, key=lambda mutant: _place(seed, mutant.name)):
+    for mutant in sorted(mutants, key=lambda mutant: _rank(seed, mutant.name)):
         queues.setdefault(mutant.family, []).append(mutant)
-    families = sorted(queues, key=lambda family: _place(seed, family))
+    families = sorted(queues, key=lambda family: _rank(seed, family))
     longest = max(map(len, queues.values()), default=0)
     turns = [queues[family][at] for at in range(longest) for family in families if at < len(queues[family])]
     taken = {mutant.name for mutant in turns[:most]}
     return [mutant for mutant in mutants if mutant.name in taken]
 
 
-def _place(seed: int, name: str) -> str:
-    """Where a name stands in the order that a seed gives."""
+def _rank(seed: int, name: str) -> str:
+    """The sort key of a name for a seed."""
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()

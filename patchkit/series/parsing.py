@@ -1,4 +1,4 @@
-"""Patch files read: bytes in, a :class:`Patch` or one clear line out."""
+"""Parses patch files into :class:`Patch`; errors are one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse(content: bytes, path: Path) -> Patch:
         PatchkitError: the name, header or diff is malformed; says which line or field, and what to do.
     """
     if not FILE_NAME.fullmatch(path.name):
-        raise PatchkitError(f"{path}: not the name of a patch", "call it NNNN-what-it-mends.patch")
+        raise PatchkitError(f"{path}: not the name of a patch", "call it NNNN-what-it-fixes.patch")
     mail = read_mail(content, path, FORM)
     fields = mail.fields
     drift, kind = _drift(mail)

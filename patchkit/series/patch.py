@@ -1,4 +1,4 @@
-"""A patch: one drift mended, and why. ``bytes()`` of it is its file, as ``git am`` takes it."""
+"""A patch: a fix for one drift, and why it is needed. ``bytes(patch)`` is its file, as ``git am`` takes it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Catch(NamedTuple):
 
 @dataclass(frozen=True)
 class Patch:
-    """One drift mended: which symbol moved, since when, how it shows, which gate catches it, and the diff.
+    """A fix for one drift: which symbol changed, since when, how it shows, which gate catches it, and the diff.
 
-    ``body`` is the commit message below its subject, ``stat`` what git says of the diff's size; both are kept verbatim.
+    ``body`` is the commit message below its subject, ``stat`` git's diffstat; both are kept verbatim.
     The header is in the manner of DEP-3 (https://dep-team.pages.debian.net/deps/dep3/).
     """
 

@@ -1,4 +1,4 @@
-"""The pin: the git tree hash of the upstream's files as they lie on disk, with or without a repository around them."""
+"""The pin: the git tree hash of the upstream's files on disk, with or without a repository around them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_pin(manifest: Manifest) -> str:
     """The pin of ``manifest``, which its embedded upstream matches; an upstream at a URL is pinned by its commit.
 
     Raises:
-        PatchkitError: the upstream was edited; says the hashes, the files if they can be told, and what to do.
+        PatchkitError: the upstream was edited; says the hashes, the files if known, and what to do.
     """
     if manifest.upstream.path is None:
         return manifest.pin
@@ -79,9 +79,10 @@ def check_pin(manifest: Manifest) -> str:
     found = tree_hash(blobs)
     if found != manifest.pin:
         edited = edited_files(manifest.upstream_folder, manifest.pin, blobs)
-        told = f" (edited: {', '.join(edited[:5])}{' …' if len(edited) > 5 else ''})" if edited else ""
+        names = f" (edited: {', '.join(edited[:5])}{' …' if len(edited) > 5 else ''})" if edited else ""
         raise PatchkitError(
-            f"{manifest.upstream_folder} is not the pinned upstream: expected tree {manifest.pin}, found {found}{told}",
+            f"{manifest.upstream_folder} is not the pinned upstream: expected tree {manifest.pin}, "
+            f"found {found}{names}",
             f"restore it with `git checkout -- {manifest.upstream_folder}`, or, if the change is meant, put the found "
             "hash (`patchkit pin` prints it) into upstream.tree of runtime.yaml",
         )

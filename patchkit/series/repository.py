@@ -1,4 +1,4 @@
-"""git, through GitPython: deaf to the user's settings, hooks and keys; a failure of it is one clear line."""
+"""git, through GitPython, isolated from the user's settings, hooks and keys; failures become one line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def isolated_git(folder: Path) -> Git:
 
 
 def complaints(error: GitCommandError) -> list[str]:
-    """What git said when it failed, the lines that name a cause first."""
+    """git's output when it failed, lines that name a cause first."""
     said = re.sub(r"^\s*std(err|out): '|'\s*$", "", str(error.stderr or error.stdout))
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     return sorted(lines, key=lambda line: not line.startswith(("fatal:", "error:")))
@@ -55,7 +55,7 @@ def last_words(error: GitCommandError) -> str:
 
 
 @contextmanager
-def told_in_a_line(what: str, fix: str = "check free space and permissions there") -> Iterator[None]:
+def one_line_errors(what: str, fix: str = "check free space and permissions there") -> Iterator[None]:
     """Turn what git and the file system complain of while doing ``what`` into a :class:`PatchkitError`."""
     try:
         yield

@@ -15,7 +15,7 @@ from patchkit.series.parsing import read_patch
 from patchkit.series.patch import Patch
 
 
-class Choice(NamedTuple):
+class PatchChoice(NamedTuple):
     """A patch, whether it is taken, and why."""
 
     patch: Patch
@@ -50,7 +50,7 @@ class Series:
         unlisted = sorted({found.name for found in folder.glob("*.patch")} - {*names})
         return cls(path, patches, tuple(unlisted))
 
-    def for_release(self, release: str, without: Sequence[str] = ()) -> list[Choice]:
+    def for_release(self, release: str, without: Sequence[str] = ()) -> list[PatchChoice]:
         """Every patch in order: is it taken for vLLM ``release``, and why?
 
         Raises:
@@ -107,13 +107,13 @@ def read_order(path: Path) -> list[str]:
     return names
 
 
-def _choose(patch: Patch, version: Version, dropped: bool) -> Choice:
+def _choose(patch: Patch, version: Version, dropped: bool) -> PatchChoice:
     needed = patch.needed_on(version)
     if dropped and needed:
-        return Choice(patch, False, "left out by --without")
+        return PatchChoice(patch, False, "left out by --without")
     if not patch.applies_to:
-        return Choice(patch, needed, "every vllm needs it")
-    return Choice(patch, needed, f"vllm {version} is {'' if needed else 'not '}in {patch.applies_to}")
+        return PatchChoice(patch, needed, "every vllm needs it")
+    return PatchChoice(patch, needed, f"vllm {version} is {'' if needed else 'not '}in {patch.applies_to}")
 
 
 def _check_order(path: Path, patches: Sequence[Patch]) -> None:

@@ -1,4 +1,4 @@
-"""What a tree was made of, and whether it is still that: asked of its files and commits each time, not of a note."""
+"""What a tree was made from, and whether it is still unmodified: checked against its files and commits each time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from patchkit.series.repository import isolated_git
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What a tree was made of, kept in its ``.git/patchkit.json``.
+    """What a tree was made from; stored in its ``.git/patchkit.json``.
 
     Attributes:
         patches: the digest of each patch's file, by its name.
@@ -42,7 +42,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 def read_stamp(place: Path) -> Stamp | None:
-    """What the tree in ``place`` was made of, if patchkit made it."""
+    """The stamp of the tree in ``place``, if patchkit made it."""
     try:
         stamp = msgspec.json.decode((place / ".git" / "patchkit.json").read_bytes(), type=Stamp)
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, UnicodeDecodeError):
@@ -57,7 +57,7 @@ def write_stamp(place: Path, stamp: Stamp) -> None:
 def changes(place: Path, stamp: Stamp) -> list[str]:
     """What the user changed in a tree since it was laid out, or exported: own commits, then edited files.
 
-    Files are compared by content: git's own answer can be told to leave some out.
+    Files are compared by content: git's own answer can be configured to leave some out.
     """
     git = isolated_git(place)
     head = git.rev_parse("HEAD")
@@ -68,7 +68,7 @@ def changes(place: Path, stamp: Stamp) -> list[str]:
 
 
 def _differing(git: Git, place: Path) -> list[str]:
-    """Files whose content, mode or presence is not that of the last commit, whatever git's index says of them."""
+    """Files whose content, mode or presence differs from the last commit; git's index is not trusted."""
     rows = (line.split(None, 3) for line in git.ls_tree("-r", "-z", "--full-tree", "HEAD").split("\0") if line)
     committed = {path: Blob(mode, hashed) for mode, kind, hashed, path in rows if kind == "blob"}
     held = upstream_blobs(place)
@@ -78,7 +78,7 @@ def _differing(git: Git, place: Path) -> list[str]:
 
 
 def check_standing(place: Path, stamp: Stamp) -> None:
-    """Refuse a tree whose commits are not those that its patches made, whatever its stamp says of its head."""
+    """Refuse a tree whose commits are not those that its patches made, even if its stamp agrees with its head."""
     git = isolated_git(place)
     root = stamp.head if not stamp.commits else f"{stamp.commits[0]}^"
     found = tuple(git.rev_list("--reverse", f"{root}..HEAD").split())

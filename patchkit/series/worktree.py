@@ -1,4 +1,4 @@
-"""Patched trees: the pin and the patches that a vLLM release needs, laid out as a git repository, a commit a patch."""
+"""Patched trees: the pin and the patches that a vLLM release needs, as a git repository with one commit per patch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from patchkit.release import release_name
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
-from patchkit.series.repository import complaints, isolated_git, told_in_a_line
-from patchkit.series.series import Choice, Series
+from patchkit.series.repository import complaints, isolated_git, one_line_errors
+from patchkit.series.series import PatchChoice, Series
 from patchkit.series.stamp import Stamp, changes, check_standing, digest, read_stamp, write_stamp
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
@@ -42,7 +42,7 @@ class Tree:
     path: Path
     runtime: Manifest
     release: str
-    choices: tuple[Choice, ...]
+    choices: tuple[PatchChoice, ...]
     pin: str
     head: str
     hash: str
@@ -61,11 +61,11 @@ class Tree:
 def patched_tree(
     project: Project, runtime: str, release: str, without: Sequence[str] = (), into: Path | None = None
 ) -> Tree:
-    """The tree of ``runtime`` for vLLM ``release``; laid out unless an unmodified one of the same patches is there.
+    """The tree of ``runtime`` for vLLM ``release``; laid out unless an unmodified one of the same patches exists.
 
     Raises:
         PatchkitError: bad input, an edited upstream, a patch that does not apply, a tree that the user has edited,
-            or no room; what was in the place before is still there.
+            or a full disk; what was in the place before is still there.
     """
     manifest = load_manifest(project, runtime)
     release = release_name(release)
@@ -76,10 +76,10 @@ def patched_tree(
     dropped = sorted(f"{series.find(selector).number:04}" for selector in {*without})
     name = "-without-".join([release, *(["-".join(dict.fromkeys(dropped))] if dropped else [])])
     place = into.absolute() if into else project.state / "trees" / runtime / name
-    with told_in_a_line(f"cannot lay out {place}"), _locked(project, runtime):
+    with one_line_errors(f"cannot lay out {place}"), _locked(project, runtime):
         _sweep(place)
         wanted = Stamp(runtime, release, pin, {patch.name: digest(patch.path) for patch in taken})
-        stamp = _standing(place)
+        stamp = _existing(place)
         if stamp is not None and stamp.made_like(wanted):
             check_standing(place, stamp)
         fresh = stamp is None or not stamp.made_like(wanted)
@@ -101,15 +101,15 @@ def made_of(project: Project, runtime: str, release: str, without: Sequence[str]
 
 
 def applied_trees(project: Project, runtime: str) -> list[tuple[Path, Stamp, list[str]]]:
-    """The trees in their default places: path, what they were made of, and what the user changed since."""
+    """The trees in their default places: path, stamp, and what the user changed since."""
     folders = sorted((project.state / "trees" / runtime).glob("[!.]*/.git"))
-    with told_in_a_line(f"cannot read the trees of {runtime}"):
+    with one_line_errors(f"cannot read the trees of {runtime}"):
         found = [(git.parent, read_stamp(git.parent)) for git in folders]
         return [(path, stamp, [*_unlike_its_patches(stamp), *changes(path, stamp)]) for path, stamp in found if stamp]
 
 
 def _unlike_its_patches(stamp: Stamp) -> list[str]:
-    """Why the next apply lays a tree out again, whatever the series says."""
+    """Why the next apply lays a tree out again even if the series is unchanged."""
     if stamp.exported:
         return ["exported commits of your own"]
     return [] if stamp.tree else ["laid out by an older patchkit"]
@@ -127,19 +127,19 @@ def _locked(project: Project, runtime: str) -> Iterator[None]:
         raise PatchkitError(f"another patchkit holds {path}", "wait for it, or end it") from error
 
 
-def _standing(place: Path) -> Stamp | None:
-    """The stamp of the unmodified tree in ``place``; None if there is nothing. Anything else is refused."""
+def _existing(place: Path) -> Stamp | None:
+    """The stamp of the unmodified tree in ``place``; None if the place is empty or missing; else an error."""
     if not place.exists() or not any(place.iterdir()):
         return None
     stamp = read_stamp(place)
     if stamp is None:
         raise PatchkitError(f"{place} exists and is no tree of patchkit's", "name an empty or a new folder (--into)")
-    with told_in_a_line(f"cannot tell whether {place} was edited", "move it away, or pass --into another folder"):
+    with one_line_errors(f"cannot determine whether {place} was edited", "move it away, or pass --into another folder"):
         edits = changes(place, stamp)
     if edits:
-        told = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
+        shown = ", ".join(edits[:5]) + (" …" if len(edits) > 5 else "")
         fix = "export your commits (`patchkit export`), move the tree, or pass --into another folder"
-        raise PatchkitError(f"{place} was edited since it was laid out ({told})", fix)
+        raise PatchkitError(f"{place} was edited since it was laid out ({shown})", fix)
     return stamp
 
 
@@ -154,7 +154,7 @@ def _build(
         git = isolated_git(new)
         root = _commit_upstream(git, new, manifest)
         if len(taken) < len(all_patches):
-            _lend_blobs(git, root, all_patches)
+            _add_blobs(git, root, all_patches)
         _apply(git, new, taken)
         commits = tuple(git.rev_list("--reverse", f"{root}..HEAD").split())
         _check_commits(git, commits, taken)
@@ -172,7 +172,7 @@ def _build(
 
 
 def _sweep(place: Path) -> None:
-    """Clear what a killed run left beside ``place``."""
+    """Delete what a killed run left beside ``place``."""
     if place.parent.is_dir():
         for path in place.parent.iterdir():
             if path.name.startswith((f".{place.name}.new-", f".{place.name}.old-")):
@@ -210,8 +210,8 @@ def _fetch(git: Git, url: str, commit: str) -> None:
     git.read_tree("--reset", "-u", commit)
 
 
-def _lend_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
-    """Put the blobs that the whole series passes through into the repository, for three-way merges of a part of it."""
+def _add_blobs(git: Git, root: str, patches: Sequence[Patch]) -> None:
+    """Add the blobs of the whole series to the repository: three-way merges of a part of the series need them."""
     try:
         _am(git, patches)
     except GitCommandError:
@@ -262,7 +262,7 @@ def _failed_hunk(git: Git, patch: Patch) -> str:
 
 
 def _check_commits(git: Git, commits: Sequence[str], patches: Sequence[Patch]) -> None:
-    """Every patch made a commit; git skips, in silence, one whose change is already there."""
+    """Check that every patch made a commit: git silently skips one whose change is already there."""
     if len(commits) == len(patches):
         return
     subjects = git.log("--format=%s", "--reverse", f"-{len(commits)}").splitlines() if commits else []

@@ -1,1 +1,1 @@
-"""The commands: each puts rooms together, shows what they found, and returns the exit code. Nothing imports these."""
+"""The commands: each calls other packages, shows the result, and returns the exit code. Nothing else imports them."""

@@ -35,8 +35,8 @@ from patchkit.report.accuracy.text import show_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
-    """How a plan is carried out; see ``patchkit bench accuracy --help``."""
+class RunOptions:
+    """Options of a run; see ``patchkit bench accuracy --help``."""
 
     python: Path | None
     shards: int
@@ -64,7 +64,7 @@ def accuracy(
     settings: tuple[str, ...],
     device: str,
     runtime: str,
-    **how: Any,
+    **options: Any,
 ) -> int:
     """One model on one task; the options of ``patchkit bench accuracy``."""
     shared, named = by_mode(settings)
@@ -87,16 +87,16 @@ def accuracy(
     )
     size = f"{first}-" if first else ""
     name = f"accuracy-{Path(model).name}-{Path(task).stem}-{size}n{n}-trials{trials}-seed{seed}"
-    return carry_out(plan, How(**how), name)
+    return run_plan(plan, RunOptions(**options), name)
 
 
-def matrix(*, plan: Path, **how: Any) -> int:
-    """Several models on several tasks, as a file says."""
-    return carry_out(read_plan(plan), How(**how), plan.stem)
+def matrix(*, plan: Path, **options: Any) -> int:
+    """Several models on several tasks, from a plan file."""
+    return run_plan(read_plan(plan), RunOptions(**options), plan.stem)
 
 
 def by_mode(given: Iterable[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """``KEY=VALUE`` settings of every mode, and ``MODE:KEY=VALUE`` settings of a mode that is so called."""
+    """``KEY=VALUE`` settings of every mode, and ``MODE:KEY=VALUE`` settings of the mode with that name."""
     shared: dict[str, Any] = {}
     named: dict[str, dict[str, Any]] = {}
     for place, value in pairs(given, "--setting").items():
@@ -113,7 +113,7 @@ def by_mode(given: Iterable[str]) -> tuple[dict[str, Any], dict[str, dict[str, A
 
 
 def chosen(modes: list[str], named: dict[str, dict[str, Any]]) -> list[str] | dict[str, dict[str, Any]]:
-    """What ``--modes`` chooses of the modes that have a name; all of them if it says nothing."""
+    """The named modes that ``--modes`` selects; all of them if it is empty."""
     if not named or modes == [BASELINE]:
         return modes
     known = [BASELINE, *named]
@@ -137,34 +137,36 @@ def pairs(given: Iterable[str], option: str) -> dict[str, Any]:
     return found
 
 
-def carry_out(plan: Plan, how: How, name: str) -> int:
-    """Measure a plan and leave its evidence, its page and its samples; 1 if a draw broke."""
+def run_plan(plan: Plan, options: RunOptions, name: str) -> int:
+    """Measure a plan and write its evidence, page and samples; returns 1 if a draw failed."""
     began = time.monotonic()
     tasks = load_tasks(plan)
-    settings = settings_for(plan, how)
-    where = how.evidence or default_path(settings.project.state, slug(name), plan.vllm, plan.device)
+    settings = settings_for(plan, options)
+    where = options.evidence or default_path(settings.project.state, slug(name), plan.vllm, plan.device)
     if where.suffix != ".json":
         what = f"--evidence {where}: it is JSON, with .html and .samples.jsonl.gz beside it"
         raise PatchkitError(what, "give it a name that ends in .json")
     check_place(where)
     with Rig(settings) as rig:
-        unproven = admitted(rig, how.unproven)
+        unproven = missing_proof(rig, options.unproven)
         rig.check()
     with Rig(replace(settings, variables=hub_variables(plan))) as rig:
         with working(f"importing vLLM {plan.vllm}"):
             rig.worker_client.wait_ready()
         evidence = begin(rig, plan, unproven)
-        with ray_shards(rig, how.shards, how.ray) if how.ray else local_shards(rig, how.shards) as shards:
+        with (
+            ray_shards(rig, options.shards, options.ray) if options.ray else local_shards(rig, options.shards) as shards
+        ):
             try:
-                measured = Campaign(plan, rig, shards, how.fresh).measure(tasks)
+                measured = Campaign(plan, rig, shards, options.fresh).measure(tasks)
             except DrawError as error:
                 err.print(f"[red]✗[/red] {escape(rig.without_folders(str(error), rig.tree))}")
                 return 1
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
-    leave(evidence, measured, where)
-    for line in not_graded(measured.cells):
+    save(evidence, measured, where)
+    for line in ungraded_warnings(measured.cells):
         err.print(f"[yellow]![/yellow] {escape(line)}")
-    if how.as_json:
+    if options.as_json:
         print(to_json(evidence), end="")
     else:
         show_text(evidence, out)
@@ -172,19 +174,19 @@ def carry_out(plan: Plan, how: How, name: str) -> int:
     return 0
 
 
-def settings_for(plan: Plan, how: How) -> Settings:
-    """The rig's settings, but for :func:`hub_variables`."""
-    return Settings(find_project(), plan.runtime, plan.vllm, plan.device, how.python, workers=1)
+def settings_for(plan: Plan, options: RunOptions) -> Settings:
+    """The rig's settings, without :func:`hub_variables`."""
+    return Settings(find_project(), plan.runtime, plan.vllm, plan.device, options.python, workers=1)
 
 
 def hub_variables(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """What the worker's environment needs so that vLLM fetches a model that is an id on the hub; makes the others."""
+    """Environment variables that let vLLM fetch a model by its id on the hub; makes the embedded models."""
     online = any(not ensure_model(model).is_dir() for model in plan.models)
     return (("HF_HUB_OFFLINE", "0"),) if online else ()
 
 
-def admitted(rig: Rig, unproven: bool) -> str:
-    """Why the gates do not admit this run, "" if they do; a PatchkitError unless the user said ``--unproven``."""
+def missing_proof(rig: Rig, unproven: bool) -> str:
+    """Why the gates do not admit this run, "" if they do; raises PatchkitError unless ``--unproven`` is given."""
     try:
         admit(rig)
     except PatchkitError as error:
@@ -195,21 +197,21 @@ def admitted(rig: Rig, unproven: bool) -> str:
 
 
 def begin(rig: Rig, plan: Plan, unproven: str) -> AccuracyEvidence:
-    """What can be said before anything is drawn."""
+    """The evidence as far as it is known before the first draw."""
     gates = "" if unproven else f"every gate green on this tree, vLLM {plan.vllm}, {plan.device}"
     known = structs.asdict(rig.circumstances())
     return AccuracyEvidence(**known, unproven=unproven, gates=gates, seed=plan.seed)
 
 
-def leave(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
-    """The evidence, its page, and every sample, side by side."""
+def save(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
+    """Write the evidence, its page and every sample side by side."""
     write_evidence(where, evidence)
     write_atomically(where.with_suffix(".html"), render_html(evidence))
-    write_atomically(where.with_suffix(".samples.jsonl.gz"), packed(measured.samples))
+    write_atomically(where.with_suffix(".samples.jsonl.gz"), compressed(measured.samples))
 
 
-def not_graded(cells: Iterable[Cell]) -> Iterator[str]:
-    """Where graders failed: such samples count as wrong, and are not the model's fault."""
+def ungraded_warnings(cells: Iterable[Cell]) -> Iterator[str]:
+    """A warning for each mode with grader failures: such samples count as wrong."""
     for cell in cells:
         for mode, trials in cell.modes.items():
             failed = sum(trial.ungraded for trial in trials)
@@ -217,12 +219,12 @@ def not_graded(cells: Iterable[Cell]) -> Iterator[str]:
                 yield f"{cell.model} on {cell.task}, {mode}: {failed} samples could not be graded and count as wrong"
 
 
-def packed(samples: Iterable[dict[str, object]]) -> bytes:
+def compressed(samples: Iterable[dict[str, object]]) -> bytes:
     """JSON lines, compressed; the same samples give the same bytes."""
     lines = "".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
     return gzip.compress(lines.encode(), mtime=0)
 
 
 def slug(name: str) -> str:
-    """A name that can stand in a file name."""
+    """A name with only characters that are safe in a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")

@@ -17,5 +17,5 @@ def bench(request: Request) -> int:
         rig.prepare(benchmarks)
         record = request.begin(rig, "bench")
         record.verdicts = list(request.verdicts(rig, benchmarks))
-    request.leave(record, rig, "bench", lambda where: out.print(closing_line(record, len(benchmarks), where)))
+    request.save(record, rig, "bench", lambda where: out.print(closing_line(record, len(benchmarks), where)))
     return 0 if record.passed else 1

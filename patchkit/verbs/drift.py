@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from packaging.version import Version
-
 from patchkit.console import err
 from patchkit.drift import absent
 from patchkit.drift.drift import Drift, document
@@ -17,7 +15,7 @@ from patchkit.drift.package import uncollected
 from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.project import find_project
@@ -37,7 +35,7 @@ def drift(
     checkout: Path | None,
     form: str,
 ) -> int:
-    """What moved under a runtime between two releases, or release by release.
+    """What changed under a runtime between two releases, or release by release.
 
     Args:
         release: the newer one, or the last of a timeline; without it, the newest in the index.
@@ -59,8 +57,8 @@ def drift(
         sources: Sequence[Source] = _timeline(since, release)
     else:
         sources = _pair(scanner.manifest, release, start, python, checkout)
-    with uncollected(), _progress(len(sources)) as tell:
-        drifts = list(scanner.drifts(sources, tell))
+    with uncollected(), _progress(len(sources)) as progress:
+        drifts = list(scanner.drifts(sources, progress))
     if form == "json":
         print(json.dumps(document(drifts) if since is not None else document(drifts)[0], indent=2, ensure_ascii=False))
     elif form == "markdown":
@@ -109,7 +107,7 @@ def _timeline(since: str, release: str | None) -> list[Source]:
         raise PatchkitError(
             f"there are no two releases from {since} to {release or 'the newest'}", "see `patchkit releases`"
         )
-    return [Published(one) for one in releases]
+    return [PublishedSource(one) for one in releases]
 
 
 def _pair(
@@ -121,8 +119,8 @@ def _pair(
     elif checkout is not None:
         new = Checkout(checkout)
     else:
-        new = Published(find(has, release) if release else _newest(has))
-    old = Published(find(has, start or last_proven(manifest, new.release)))
+        new = PublishedSource(find(has, release) if release else _newest(has))
+    old = PublishedSource(find(has, start or manifest.last_proven(version_of(new.release))))
     _check_order(old.release, new.release)
     return [old, new]
 
@@ -141,16 +139,9 @@ def _newest(has: Listing) -> Release:
     return released[-1]
 
 
-def last_proven(manifest: Manifest, before: str) -> str:
-    """The newest release before another on which the series is proven; else the one the runtime was developed on."""
-    limit = version_of(before)
-    proven = [Version(one) for one in manifest.proven if limit is None or Version(one) < limit]
-    return str(max(proven)) if proven else manifest.developed_on
-
-
 @contextmanager
 def _progress(count: int) -> Iterator[Callable[[str], None]]:
-    """Tell which release is read: a line that moves on a terminal, plain lines elsewhere."""
+    """Show which release is read: a status line on a terminal, plain lines elsewhere."""
     done = 0
 
     def plain(release: str) -> None:
@@ -161,12 +152,12 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
         return
     with err.status("asking the index") as status:
 
-        def moving(release: str) -> None:
+        def status_line(release: str) -> None:
             nonlocal done
             done += 1
             status.update(f"reading vLLM {release} ({done} of {count})")
 
-        yield moving
+        yield status_line
 
 
 def surface(runtime: str, check: bool, as_json: bool) -> int:
@@ -184,11 +175,11 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
     project = find_project()
     manifest = load_manifest(project, runtime)
     has = listing()
-    newest = str(max(map(Version, manifest.proven), default=Version(manifest.developed_on)))
+    newest = manifest.last_proven()
     tree = patched_tree(project, runtime, newest)
     states = [
-        touched("pin", manifest.upstream_folder, manifest, Published(find(has, manifest.developed_on))),
-        touched("series", tree.path, manifest, Published(find(has, newest))),
+        touched("pin", manifest.upstream_folder, manifest, PublishedSource(find(has, manifest.developed_on))),
+        touched("series", tree.path, manifest, PublishedSource(find(has, newest))),
     ]
     wrong = list(mismatches(manifest.surface, states))
     if as_json:

@@ -17,7 +17,7 @@ def gate(request: Request) -> int:
         record.verdicts = list(request.verdicts(rig, gates))
     # Some of the gates must not stand where `bench` looks for all of them; all of them stand there in any case.
     name = "some-gates" if request.only else "gate"
-    request.leave(
+    request.save(
         record, rig, name, lambda where: out.print(closing_line(record, len(gates), where)), keep=not request.only
     )
     return 0 if record.passed and len(record.verdicts) == len(gates) else 1

@@ -29,5 +29,5 @@ def knockout(request: Request, patches: tuple[str, ...]) -> int:
         record.verdicts, record.knockouts = campaign.control(), campaign.knockouts()
         record.not_taken = {patch.name: why for patch, why in rig.tree.left}
         check_applies_to(record, request.settings.project, rig.tree.runtime.developed_on)
-    request.leave(record, rig, "knockout", lambda where: show_run(record, where))
+    request.save(record, rig, "knockout", lambda where: show_run(record, where))
     return 0 if record.passed else 1

@@ -18,27 +18,27 @@ from patchkit.report.mutants.run import found_line, progress_line, show_able, sh
 from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
-from patchkit.series.mutants import Chosen, check_gates, load_mutants, meant_for
+from patchkit.series.mutants import MutantSelection, check_gates, load_mutants, meant_for
 from patchkit.verbs.request import Request
 
 
-def mutants(request: Request, chosen: Chosen, check: bool) -> int:
+def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
     """Run the mutants; 0 only if each is killed as its header says. With ``check``, only see that they can be run.
 
     Raises:
-        PatchkitError: a mutant is no proper one, or what was asked for cannot be run; before anything costly is done.
+        PatchkitError: a mutant is malformed, or the selection cannot be run; raised before anything costly.
     """
     gates = request.choose("gate")
     with Rig(request.settings.with_blocking_launches()) as rig:
-        able = able_mutants(rig, gates)
-        wanted, began = chosen.of(able), time.monotonic()
+        runnable = runnable_mutants(rig, gates)
+        wanted, began = chosen.of(runnable), time.monotonic()
         with mutated_trees(rig.tree, wanted) as trees:
             if check:
                 show_able(wanted, time.monotonic() - began, request.as_json)
                 return 0
             rig.prepare(gates)
             record = MutantsEvidence(
-                **structs.asdict(rig.circumstances()), score=score([], len(able)), chosen=str(chosen)
+                **structs.asdict(rig.circumstances()), score=score([], len(runnable)), chosen=str(chosen)
             )
             err.print(Text(headline(record)))
             trials, began = MutantTrials(Runner(rig), gates, wanted, trees), time.monotonic()
@@ -46,14 +46,14 @@ def mutants(request: Request, chosen: Chosen, check: bool) -> int:
                 for found in trials.run():
                     progress.note(found_line(found))
         record.control, record.mutants = list(trials.control.values()), trials.records()
-        record.score = score(record.mutants, len(able))
-    # Some of the mutants must not stand where all of them are looked for.
+        record.score = score(record.mutants, len(runnable))
+    # Evidence of a selection must not replace that of all mutants.
     name = "mutants" if chosen.all_of_them else "some-mutants"
-    request.leave(record, rig, name, lambda where: show_run(record, where))
+    request.save(record, rig, name, lambda where: show_run(record, where))
     return 0 if record.passed else 1
 
 
-def able_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
+def runnable_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
     """Every mutant of the runtime for this release."""
     every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
     check_gates(every, [gate.name for gate in gates])

@@ -31,7 +31,7 @@ def releases(runtime: str, everything: bool, as_json: bool) -> int:
     rows = [_row(release, manifest) for release in shown]
     news = _news(has, manifest)
     if as_json:
-        asked = {**_asked(has), "unseen": list(has.unseen)}
+        asked = {"asked": has.asked.isoformat(), "offline": has.offline, "unseen": list(has.unseen)}
         document = {"runtime": runtime, "developed_on": manifest.developed_on, **asked, **news, "releases": rows}
         print(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
@@ -43,36 +43,32 @@ def _recent(release: Release, manifest: Manifest) -> bool:
     return not release.prerelease and release.version >= Version(manifest.developed_on)
 
 
-def _asked(has: Listing) -> dict[str, Any]:
-    return {"asked": has.asked.isoformat(), "offline": has.offline}
-
-
 def _row(release: Release, manifest: Manifest) -> dict[str, Any]:
-    """What there is to say of one release."""
+    """One release as a JSON object."""
     last = _last_proven(manifest)
     uploaded = release.uploaded
     return {
         "release": release.text,
         "uploaded": uploaded.date().isoformat() if uploaded else None,
         "distributions": list(release.distributions),
-        "wheel": any(file.fits for file in _alive(release, MAIN)),
-        "cpu_wheel": any(file.fits for file in _alive(release, CPU)),
-        "source": any(not file.wheel for file in _alive(release, MAIN)),
+        "wheel": any(file.fits for file in _available(release, MAIN)),
+        "cpu_wheel": any(file.fits for file in _available(release, CPU)),
+        "source": any(not file.wheel for file in _available(release, MAIN)),
         "prerelease": release.prerelease,
         "yanked": release.yanked,
         "developed_on": release.version == Version(manifest.developed_on),
         "proven": release.version in map(Version, manifest.proven),
         "locked": release.version in map(Version, locked_releases("cpu")),
-        "new": _is_news(release) and (last is None or release.version > last),
+        "new": _is_final(release) and (last is None or release.version > last),
     }
 
 
-def _alive(release: Release, distribution: str) -> list[Any]:
+def _available(release: Release, distribution: str) -> list[Any]:
     return [file for file in release.files if file.distribution == distribution and file.yanked is None]
 
 
-def _is_news(release: Release) -> bool:
-    return not release.prerelease and bool(_alive(release, MAIN))
+def _is_final(release: Release) -> bool:
+    return not release.prerelease and bool(_available(release, MAIN))
 
 
 def _last_proven(manifest: Manifest) -> Version | None:

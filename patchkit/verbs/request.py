@@ -1,4 +1,4 @@
-"""What every verb that runs scenarios is asked for beside its settings, and what all of them do with it."""
+"""The options and steps shared by all verbs that run scenarios."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ class Request:
                     progress.print(verdict_line(verdict, width))
                 yield verdict
 
-    def leave(
-        self, record: Circumstances, rig: Rig, name: str, tell: Callable[[str], None], keep: bool = False
+    def save(
+        self, record: Circumstances, rig: Rig, name: str, report: Callable[[str], None], keep: bool = False
     ) -> None:
-        """Write the evidence where the user chose, or under ``name``; print it, or ``tell`` of it and where it is.
+        """Write the evidence where the user chose, or under ``name``; print it, or ``report`` the file that holds it.
 
         Args:
             keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
@@ -86,4 +86,4 @@ class Request:
         if self.as_json:
             print(to_json(record), end="")
         else:
-            tell(shortest(path))
+            report(shortest(path))

@@ -16,7 +16,7 @@ from patchkit.errors import PatchkitError
 from patchkit.project import BUNDLED, Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin, tree_hash, upstream_blobs
-from patchkit.series.series import Choice, Series
+from patchkit.series.series import PatchChoice, Series
 from patchkit.series.stamp import Stamp, read_stamp
 from patchkit.series.worktree import Tree, applied_trees, patched_tree
 
@@ -56,7 +56,7 @@ def status(runtime: str, as_json: bool) -> int:
                 "runtime": runtime,
                 "pin": manifest.pin,
                 "edited": edited,
-                "series": [_patch_row(Choice(patch, True, "")) for patch in series.patches],
+                "series": [_patch_row(PatchChoice(patch, True, "")) for patch in series.patches],
                 "trees": [_tree_row(*tree) for tree in trees],
             }
         )
@@ -131,7 +131,7 @@ def _unproven(tree: Tree) -> list[str]:
 
 
 def _unlisted(series: Series) -> list[str]:
-    return [f"{name} lies in {series.path.parent} but is not in its series" for name in series.unlisted]
+    return [f"{name} is in {series.path.parent} but not in its series" for name in series.unlisted]
 
 
 def _warn(warnings: Sequence[str]) -> None:
@@ -157,7 +157,7 @@ def _described(tree: Tree, warnings: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _patch_row(choice: Choice) -> dict[str, Any]:
+def _patch_row(choice: PatchChoice) -> dict[str, Any]:
     patch = choice.patch
     return {
         "number": patch.number,

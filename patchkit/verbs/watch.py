@@ -12,15 +12,15 @@ from patchkit.console import err
 from patchkit.drift.scan import Scanner
 from patchkit.project import find_project
 from patchkit.report.watch import github, markdown, text
-from patchkit.watch.gating import Gates, Places
+from patchkit.watch.gating import Gates, GateTarget
 from patchkit.watch.judging import Judge, Wanted
-from patchkit.watch.keeping import Keeper
-from patchkit.watch.pin import Move, move
+from patchkit.watch.pin import PinUpdate, update_pin
+from patchkit.watch.report_files import ReportFiles
 from patchkit.watch.tick import Tick
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class WatchOptions:
     """The options of the command line; see ``patchkit watch --help``."""
 
     runtime: str
@@ -37,53 +37,53 @@ class Asked:
     as_json: bool
 
 
-def watch(asked: Asked) -> int:
+def watch(options: WatchOptions) -> int:
     """Look once for new releases and judge them.
 
     Returns:
-        0 only if the index was asked and there is nothing new, or the runtime is proven on everything new; 1 if a
+        0 only if the index was options and there is nothing new, or the runtime is proven on everything new; 1 if a
         person must look.
 
     Raises:
-        PatchkitError: the index could not be asked, a release not read, or bad input; the report says so too.
+        PatchkitError: the index could not be options, a release not read, or bad input; the report says so too.
     """
-    folder = asked.out or find_project().state / "watch"
-    tick = Tick(asked.runtime, asked.device, asked.dry_run)
-    keeper = Keeper(folder, tick, markdown.render, asked.known)
+    folder = options.out or find_project().state / "watch"
+    tick = Tick(options.runtime, options.device, options.dry_run)
+    files = ReportFiles(folder, tick, markdown.render, options.known)
     try:
-        with keeper.watched():
-            _tick(asked, tick, keeper)
+        with files.watched():
+            _tick(options, tick, files)
             tick.finish()
     finally:
-        _tell(asked, tick, keeper)
-    if not asked.as_json:
-        text.show(tick, keeper.markdown)
+        _show(options, tick, files)
+    if not options.as_json:
+        text.show(tick, files.markdown)
     return tick.code
 
 
-def _tick(asked: Asked, tick: Tick, keeper: Keeper) -> None:
+def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     project = find_project()
-    scanner = Scanner.of(project, asked.runtime)
+    scanner = Scanner.of(project, options.runtime)
     tick.pin = scanner.manifest.pin
-    places = Places.of(asked.device, asked.python, asked.lock)
-    gates = Gates(project, scanner.manifest, places, asked.limit, keeper.folder)
-    Judge(tick, keeper, scanner, gates, asked.gate).judge()
-    if asked.move_pin and tick.proven and not asked.dry_run:
-        keeper.doing("moving the pin")
-        moves = [
-            Move(one.release, keeper.folder / (one.evidence or ""), keeper.folder / one.lock if one.lock else None)
+    places = GateTarget.of(options.device, options.python, options.lock)
+    gates = Gates(project, scanner.manifest, places, options.limit, files.folder)
+    Judge(tick, files, scanner, gates, options.gate).judge()
+    if options.move_pin and tick.proven and not options.dry_run:
+        files.doing("moving the pin")
+        updates = [
+            PinUpdate(one.release, files.folder / (one.evidence or ""), files.folder / one.lock if one.lock else None)
             for one in tick.news
             if one.outcome == "proven"
         ]
-        for release in move(project, asked.runtime, moves):
+        for release in update_pin(project, options.runtime, updates):
             err.print(f"vLLM {release} joined `proven` in {scanner.manifest.folder / 'runtime.yaml'}", markup=False)
 
 
-def _tell(asked: Asked, tick: Tick, keeper: Keeper) -> None:
+def _show(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     """Also of a tick that ended early."""
-    if asked.as_json:
+    if options.as_json:
         print(json.dumps(tick.document(), indent=2, ensure_ascii=False))
-    if asked.annotations or os.environ.get("GITHUB_ACTIONS"):
-        github.annotate(tick, sys.stderr if asked.as_json else sys.stdout)
-    if not asked.dry_run:
-        github.tell(tick, keeper.changed)
+    if options.annotations or os.environ.get("GITHUB_ACTIONS"):
+        github.annotate(tick, sys.stderr if options.as_json else sys.stdout)
+    if not options.dry_run:
+        github.tell(tick, files.changed)

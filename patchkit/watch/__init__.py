@@ -1,1 +1,1 @@
-"""Keeping watch: is there a new vLLM, what moved in it, is the runtime proven on it? Stands above drift and gates."""
+"""Watches for new vLLM releases: what changed, and is the runtime proven on it? Uses drift and gates."""

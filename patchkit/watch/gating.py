@@ -22,19 +22,19 @@ from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
-from patchkit.watch.keeping import remove
 from patchkit.watch.proof import shortcoming
-from patchkit.watch.tick import Newcomer, Outcome
+from patchkit.watch.report_files import remove
+from patchkit.watch.tick import NewRelease, Outcome
 
 PATIENCE = 5.0  # seconds that the gates have to end their workers
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where gates can be run.
+class GateTarget:
+    """Where gates can run.
 
     Attributes:
-        python: an interpreter that has one release already, ``has``.
+        python: an interpreter with an installed release, ``has``.
         may_lock: whether a lock may be made for a release that has none.
     """
 
@@ -44,11 +44,11 @@ class Places:
     may_lock: bool
 
     @classmethod
-    def of(cls, device: str, python: Path | None, may_lock: bool) -> Places:
-        """Ask the interpreter, if there is one.
+    def of(cls, device: str, python: Path | None, may_lock: bool) -> GateTarget:
+        """Inspect the interpreter, if there is one.
 
         Raises:
-            PatchkitError: it is none, or has no vLLM; or a lock is wanted where none is used.
+            PatchkitError: it is no interpreter, or has no vLLM; or --lock is given where no lock is used.
         """
         if may_lock and (python is not None or device != "cpu"):
             raise PatchkitError("--lock is for environments that patchkit builds, on the CPU", "leave it out")
@@ -82,7 +82,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a process ended: its last words, and no exit code if it had to be ended."""
+    """How a process ended: its last line, and no exit code if it was terminated."""
 
     code: int | None
     last_words: str
@@ -99,37 +99,37 @@ class Gates:
 
     project: Project
     manifest: Manifest
-    places: Places
+    places: GateTarget
     limit: float
     folder: Path
 
-    def prove(self, newcomer: Newcomer, release: Release) -> None:
-        """Run them on a new release, and note what came of it: outcome, reason, evidence, lock."""
+    def prove(self, new_release: NewRelease, release: Release) -> None:
+        """Run them on a new release, and record outcome, reason, evidence and lock in ``new_release``."""
         try:
             if self.places.python is None and not self.places.locked(release):
-                newcomer.lock = self._lock(release)
+                new_release.lock = self._lock(release)
         except PatchkitError as error:
-            newcomer.outcome, newcomer.why = "unproven", f"not gated: {error.what}"
+            new_release.outcome, new_release.why = "unproven", f"not gated: {error.what}"
             return
         file = self.folder / f"gate-{release.text}-{self.places.device}.json"
         remove(file)
         ran = run(command(self.manifest.name, release.text, self.places, file), file.with_suffix(".log"), self.limit)
         if file.is_file():
-            newcomer.evidence, newcomer.gates = file.name, read_evidence(file)
-        newcomer.outcome, newcomer.why = self._judged(newcomer, ran)
+            new_release.evidence, new_release.gates = file.name, read_evidence(file)
+        new_release.outcome, new_release.why = self._judged(new_release, ran)
 
     def _lock(self, release: Release) -> str:
         lock = make_lock(release.text)
         shutil.copy(lock, self.folder / lock.name)
         return lock.name
 
-    def _judged(self, newcomer: Newcomer, ran: Ran) -> tuple[Outcome, str]:
+    def _judged(self, new_release: NewRelease, ran: Ran) -> tuple[Outcome, str]:
         if ran.code is None:
             return "red", f"the gates did not end within {self.limit:g} minutes"
-        record = newcomer.gates
+        record = new_release.gates
         if record is None:
             return "unproven", f"the gates could not be run: {ran.last_words}"
-        lack = shortcoming(record, self.project, self.manifest, newcomer.release)
+        lack = shortcoming(record, self.project, self.manifest, new_release.release)
         if lack:
             return "unproven" if record.passed else "red", lack
         if ran.code != 0:
@@ -138,15 +138,15 @@ class Gates:
         return "proven", f"{counted(len(record.verdicts), 'gate')} green on {where}"
 
 
-def command(runtime: str, release: str, places: Places, evidence: Path) -> list[str]:
-    """The command line that runs every gate on a release; it stands in the evidence, so its paths are short."""
+def command(runtime: str, release: str, places: GateTarget, evidence: Path) -> list[str]:
+    """The command line that runs every gate on a release; the evidence records it, so its paths are short."""
     words = ["gate", "--runtime", runtime, "--vllm", release, "--device", places.device]
     words += ["--evidence", shortest(evidence), *(["--python", str(places.python)] if places.python else [])]
     return [sys.executable, "-m", "patchkit", *words]
 
 
 def run(words: list[str], log: Path, limit: float) -> Ran:
-    """Run a command, with what it says on our stderr and in ``log``; after ``limit`` minutes it is ended."""
+    """Run a command with its output on stderr and in ``log``; after ``limit`` minutes it is terminated."""
     late = threading.Event()
     said: list[str] = []
     process = subprocess.Popen(
@@ -161,22 +161,22 @@ def run(words: list[str], log: Path, limit: float) -> Ran:
     timer.daemon = True  # or a tick that is ended now would wait for it
     try:
         timer.start()
-        with log.open("w", encoding="utf-8") as kept:
+        with log.open("w", encoding="utf-8") as file:
             for line in process.stdout or ():
                 said.append(line.strip())
-                kept.write(line)
+                file.write(line)
                 err.print(f"  {line.rstrip()}", style="dim", markup=False)
         process.wait()
     finally:
         timer.cancel()
         end(process)
-    words_of_its_own = [line.removeprefix("patchkit: ") for line in said if line.startswith("patchkit: ")]
-    last = (words_of_its_own or [line for line in said if line] or ["it said nothing"])[-1]
+    errors = [line.removeprefix("patchkit: ") for line in said if line.startswith("patchkit: ")]
+    last = (errors or [line for line in said if line] or ["it said nothing"])[-1]
     return Ran(None if late.is_set() else process.returncode, last)
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End a process as Ctrl-C does, and if it does not heed that, with all that it started."""
+    """Interrupt a process as Ctrl-C does; kill it and its children if it does not end."""
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGINT)

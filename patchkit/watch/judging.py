@@ -1,4 +1,4 @@
-"""A tick, step by step: ask, read the drift of every new release, lay the series out, run the gates."""
+"""The steps of a tick: ask the index, read the drift of every new release, lay out the series, run the gates."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from packaging.version import Version
 
 from patchkit.drift.index import Release
 from patchkit.drift.scan import Scanner
-from patchkit.drift.wheel import Published
+from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.series.worktree import patched_tree
-from patchkit.watch.asking import News, ask, check_locked
 from patchkit.watch.gating import Gates
-from patchkit.watch.keeping import Keeper
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.news import News, check_locked, fetch_news
+from patchkit.watch.report_files import ReportFiles
+from patchkit.watch.tick import NewRelease, Tick
 
 Wanted = Literal["newest", "all", "none"]
 
@@ -33,24 +33,24 @@ class Judge:
     """
 
     tick: Tick
-    keeper: Keeper
+    files: ReportFiles
     scanner: Scanner
     gates: Gates
     wanted: Wanted
     _refusals: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def judge(self) -> News:
-        """Everything; what was asked of the index is returned.
+        """Run all steps; returns the news from the index.
 
         Raises:
             PatchkitError: the index cannot be asked, or a release cannot be read.
         """
-        self.keeper.doing("asking the package index")
-        news = ask(self.scanner.manifest)
+        self.files.doing("asking the package index")
+        news = fetch_news(self.scanner.manifest)
         if self.gates.places.builds:
             check_locked(news.listing)
         self.tick.asked, self.tick.last_proven = news.listing.asked.isoformat(), news.last.text
-        self.tick.news = [Newcomer(release.text, _day(release)) for release in news.new]
+        self.tick.news = [NewRelease(release.text, _day(release)) for release in news.new]
         if news.new:
             self._read(news)
             self._lay_out()
@@ -58,23 +58,23 @@ class Judge:
         return news
 
     def _read(self, news: News) -> None:
-        """What moved, release by release; a break that no patch mends is left over for all that follow."""
-        sources = [Published(release) for release in (news.last, *news.new)]
-        drifts = self.scanner.drifts(sources, lambda release: self.keeper.doing(f"reading vLLM {release}"))
+        """What changed, release by release; a break that no patch fixes counts for all later releases too."""
+        sources = [PublishedSource(release) for release in (news.last, *news.new)]
+        drifts = self.scanner.drifts(sources, lambda release: self.files.doing(f"reading vLLM {release}"))
         left = 0
-        for newcomer, drift in zip(self.tick.news, drifts, strict=True):
-            newcomer.drift = drift
-            newcomer.left_over = left = left + len(drift.unpatched)
+        for new_release, drift in zip(self.tick.news, drifts, strict=True):
+            new_release.drift = drift
+            new_release.left_over = left = left + len(drift.unpatched)
 
     def _lay_out(self) -> None:
-        self.keeper.doing("laying the series out")
-        for newcomer in self.tick.news:
-            newcomer.refusal = self._refusal(newcomer.release)
-            if newcomer.refusal:
-                newcomer.outcome, newcomer.why = "refused", newcomer.refusal
+        self.files.doing("laying the series out")
+        for new_release in self.tick.news:
+            new_release.refusal = self._refusal(new_release.release)
+            if new_release.refusal:
+                new_release.outcome, new_release.why = "refused", new_release.refusal
 
     def _refusal(self, release: str) -> str:
-        """Why the series does not go on for a release; tried once for each choice of patches."""
+        """Why the series does not apply for a release; tried once for each set of patches."""
         patches = [patch for patch in self.scanner.series.patches if patch.needed_on(Version(release))]
         names = tuple(patch.name for patch in patches)
         if names not in self._refusals:
@@ -91,13 +91,13 @@ class Judge:
 
     def _gate(self, news: News) -> None:
         chosen = self._chosen(news.new)
-        for newcomer, release in zip(self.tick.news, news.new, strict=True):
+        for new_release, release in zip(self.tick.news, news.new, strict=True):
             if release.text in chosen and not self.tick.dry:
-                self.keeper.doing(f"running the gates on vLLM {release.text}")
-                self.gates.prove(newcomer, release)
-            elif not newcomer.refusal:
-                newcomer.outcome, newcomer.why = "unproven", self._why_not(release, chosen)
-            self._doubt(newcomer)
+                self.files.doing(f"running the gates on vLLM {release.text}")
+                self.gates.prove(new_release, release)
+            elif not new_release.refusal:
+                new_release.outcome, new_release.why = "unproven", self._why_not(release, chosen)
+            self._doubt(new_release)
 
     def _chosen(self, releases: Sequence[Release]) -> list[str]:
         """Which releases are gated: of those that can be."""
@@ -114,12 +114,14 @@ class Judge:
         return lacking or "not gated: this is a dry run"
 
     @staticmethod
-    def _doubt(newcomer: Newcomer) -> None:
-        """Gates that are green see one device and a few models: what the sources say may lie outside."""
-        if newcomer.outcome == "proven" and newcomer.left_over:
-            left = counted(newcomer.left_over, "unpatched break")
-            newcomer.outcome = "doubtful"
-            newcomer.why = f"{newcomer.why}, but {left} since the last proven release: look whether a gate sees it"
+    def _doubt(new_release: NewRelease) -> None:
+        """Green gates cover one device and a few models: an unpatched break may be outside of that."""
+        if new_release.outcome == "proven" and new_release.left_over:
+            left = counted(new_release.left_over, "unpatched break")
+            new_release.outcome = "doubtful"
+            new_release.why = (
+                f"{new_release.why}, but {left} since the last proven release: look whether a gate sees it"
+            )
 
 
 def _day(release: Release) -> str | None:

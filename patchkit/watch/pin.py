@@ -38,7 +38,7 @@ class Proven(msgspec.Struct):
     lock: str | None
 
 
-class Kept(msgspec.Struct):
+class WatchReport(msgspec.Struct):
     """A report that was read back, as far as it matters here."""
 
     state: State
@@ -48,7 +48,7 @@ class Kept(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Move:
+class PinUpdate:
     """A release that joins the proven ones, and the files that go with it."""
 
     release: str
@@ -56,25 +56,25 @@ class Move:
     lock: Path | None
 
 
-def moves_of(folder: Path) -> tuple[str, list[Move]]:
-    """The runtime, and what there is to move by the report in a folder.
+def pin_updates(folder: Path) -> tuple[str, list[PinUpdate]]:
+    """The runtime, and the pin updates that the report in a folder allows.
 
     Raises:
         PatchkitError: there is no report, it is unfinished or of a dry run, or it names files elsewhere.
     """
     path = folder / "report.json"
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+        report = msgspec.json.decode(path.read_bytes(), type=WatchReport)
     except OSError as error:
         raise PatchkitError(f"cannot read {path}: {error.strerror or error}", "run `patchkit watch` first") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PatchkitError(f"{path} is no report of `patchkit watch`: {error}") from error
-    if kept.state == "unfinished" or kept.dry_run:
-        why = "is of a dry run" if kept.dry_run else "is unfinished"
-        raise PatchkitError(f"{path} {why}; no pin moves by it", "run `patchkit watch` to its end")
-    return kept.runtime, [
-        Move(one.release, _beside(path, one.evidence), _beside(path, one.lock) if one.lock else None)
-        for one in kept.releases
+    if report.state == "unfinished" or report.dry_run:
+        why = "is of a dry run" if report.dry_run else "is unfinished"
+        raise PatchkitError(f"{path} {why}; the pin was left alone", "run `patchkit watch` to its end")
+    return report.runtime, [
+        PinUpdate(one.release, _beside(path, one.evidence), _beside(path, one.lock) if one.lock else None)
+        for one in report.releases
         if one.outcome == "proven"
     ]
 
@@ -85,7 +85,7 @@ def _beside(report: Path, name: str | None) -> Path:
     return report.parent / name
 
 
-def move(project: Project, runtime: str, moves: list[Move]) -> list[str]:
+def update_pin(project: Project, runtime: str, updates: list[PinUpdate]) -> list[str]:
     """Add releases to those that a runtime is proven on, with their evidence; returns those that were added.
 
     All is checked before anything is written, and the manifest is written last.
@@ -95,22 +95,22 @@ def move(project: Project, runtime: str, moves: list[Move]) -> list[str]:
     """
     manifest = load_manifest(project, runtime)
     known = [*map(Version, manifest.proven)]
-    moves = [one for one in moves if parse_release(one.release) not in known]
-    for one in moves:
+    updates = [one for one in updates if parse_release(one.release) not in known]
+    for one in updates:
         lack = shortcoming(read_evidence(one.evidence), project, manifest, one.release)
         if lack:
             raise PatchkitError(f"{one.evidence} does not prove vLLM {one.release}: {lack}", "run the gates again")
     path = manifest.folder / "runtime.yaml"
     text = path.read_bytes().decode()
-    for one in moves:
+    for one in updates:
         text = with_proven(text, one.release)
-    for one in moves:
+    for one in updates:
         _copy(one.evidence, project.root / "evidence" / one.evidence.name)
         if one.lock is not None:
             _copy(one.lock, lock_file(one.release, "cpu"))
-    if moves:
+    if updates:
         write_atomically(path, text)
-    return [one.release for one in moves]
+    return [one.release for one in updates]
 
 
 def _copy(file: Path, to: Path) -> None:
@@ -210,12 +210,12 @@ def _line_end(text: str, index: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Move the pin by the report in a folder; prints the releases that were added."""
+    """PinUpdate the pin by the report in a folder; prints the releases that were added."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m patchkit.watch.pin FOLDER", file=sys.stderr)
         return 2
-    runtime, moves = moves_of(Path(arguments[0]))
-    for release in move(find_project(), runtime, moves):
+    runtime, updates = pin_updates(Path(arguments[0]))
+    for release in update_pin(find_project(), runtime, updates):
         print(release)
     return 0
 

@@ -1,4 +1,4 @@
-"""What one tick found: the thing that is printed, kept, and acted upon."""
+"""The result of one tick: data that is printed, stored and acted upon."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from patchkit.plural import counted
 
 Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
 """Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
-gate was run to its end; the series does not go on."""
+gate was run to its end; the series does not apply."""
 
 State = Literal["unfinished", "green", "attention"]
 CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
@@ -25,14 +25,14 @@ CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
 
 
 @dataclass
-class Newcomer:
+class NewRelease:
     """A release that is newer than the last proven one.
 
     Attributes:
         uploaded: the day it was released, if the index says.
-        drift: what moved since the release before it; None until it was read.
-        left_over: breaks of this release, and of those since the last proven one, that no patch mends.
-        refusal: why the series does not go on; empty if it does.
+        drift: what changed since the release before it; None until it was read.
+        left_over: breaks of this release, and of those since the last proven one, that no patch fixes.
+        refusal: why the series does not apply; empty if it does.
         outcome: None until it is known.
         why: one clause that explains the outcome.
         gates: what the gates found.
@@ -85,7 +85,7 @@ class Tick:
     pin: str = ""
     last_proven: str = ""
     asked: str | None = None
-    news: list[Newcomer] = field(default_factory=list)
+    news: list[NewRelease] = field(default_factory=list)
     state: State = "unfinished"
     doing: str = "starting"
     why: str = ""
@@ -102,7 +102,7 @@ class Tick:
 
     @property
     def unpatched(self) -> list[Finding]:
-        """Breaks of all new releases that no patch mends."""
+        """Breaks of all new releases that no patch fixes."""
         return [finding for one in self.news for finding in one.unpatched]
 
     def finish(self) -> None:
@@ -111,7 +111,7 @@ class Tick:
         self.doing = self.why = ""
 
     def break_off(self, why: str) -> None:
-        """It ends here, whatever was found."""
+        """The tick ends early."""
         self.state, self.why = "unfinished", f"{why}, while {self.doing}" if self.doing else why
 
     @property
@@ -134,9 +134,9 @@ class Tick:
         left = self.unpatched
         silent = sum(finding.severity == "silent" for finding in left)
         if left:
-            told = f", {silent} of them silent" if 0 < silent < len(left) else ""
+            silent_part = f", {silent} of them silent" if 0 < silent < len(left) else ""
             kind = " silent" if silent == len(left) else ""
-            yield f"{counted(len(left), f'unpatched{kind} break')}{told}"
+            yield f"{counted(len(left), f'unpatched{kind} break')}{silent_part}"
 
     @property
     def title(self) -> str:

@@ -233,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Silent about clients that hang up, as one does that is told that there are no parts."""
+    """Silent about clients that hang up, as one does that learns that there are no parts."""
 
     daemon_threads = True
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_releases import inference_of
 
-from patchkit.drift.choice import Circumstances, Selection, selected
+from patchkit.drift.choice import Selection, SelectionInputs, selected
 
-LLAMA = Circumstances("LlamaForCausalLM", "cuda")
+LLAMA = SelectionInputs("LlamaForCausalLM", "cuda")
 RUNNERS = {
     "vllm/__init__.py": "",
     "vllm/triton.py": "HAS_TRITON = find()\n",
@@ -62,7 +62,7 @@ class Worker:
 """
 
 
-def choose(rule: str, circumstances: Circumstances = LLAMA, worker: str = WORKER) -> Selection:
+def choose(rule: str, circumstances: SelectionInputs = LLAMA, worker: str = WORKER) -> Selection:
     config = CONFIG.format(rule=indent(dedent(rule).strip("\n"), "        "))
     inference = inference_of({**RUNNERS, "vllm/config.py": config, "vllm/worker.py": worker})
     by = "vllm.worker.Worker.init_device"
@@ -115,8 +115,8 @@ def test_the_first_runner_is_chosen(rule: str) -> None:
 
 def test_models_and_devices_are_told_apart() -> None:
     rule = SECOND["not set, listed"]
-    assert choose(rule, Circumstances("Qwen2ForCausalLM", "cuda")).chosen == ("vllm.runner.GPUModelRunner",)
-    assert choose(SECOND["nothing speaks against it"], Circumstances("Any", "cpu")).chosen == (
+    assert choose(rule, SelectionInputs("Qwen2ForCausalLM", "cuda")).chosen == ("vllm.runner.GPUModelRunner",)
+    assert choose(SECOND["nothing speaks against it"], SelectionInputs("Any", "cpu")).chosen == (
         "vllm.runner.GPUModelRunner",
     )
 

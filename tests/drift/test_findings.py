@@ -14,7 +14,7 @@ from patchkit.series.manifest import Surface
 M = "vllm.m.C.m"
 
 
-def moved(surface: Surface, old: str, new: str, **files: str) -> list[Finding]:
+def changes(surface: Surface, old: str, new: str, **files: str) -> list[Finding]:
     before = MadeUp({"vllm/__init__.py": "", "vllm/m.py": old}, "1.0")
     after = MadeUp({"vllm/__init__.py": "", "vllm/m.py": new, **{f"vllm/{k}.py": v for k, v in files.items()}}, "1.1")
     reading = read(surface, Package(before, "vllm"))
@@ -84,7 +84,7 @@ CASES = {
 
 @pytest.mark.parametrize(("manner", "old", "new", "said"), CASES.values(), ids=CASES)
 def test_a_method_that_moved(manner: str, old: str, new: str, said: tuple[str, str]) -> None:
-    found = moved(Surface(**{manner: [M]}), old, new)
+    found = changes(Surface(**{manner: [M]}), old, new)
     assert [(one.kind, one.severity) for one in found] == [said]
     assert found[0].old.startswith("m.py:") and found[0].sentence
 
@@ -93,52 +93,54 @@ def test_a_method_that_moved(manner: str, old: str, new: str, said: tuple[str, s
 def test_nothing_moves_when_nothing_that_matters_does(manner: str) -> None:
     old = "# one\n" + method("self, a: Optional[int]", "return a, b")
     new = "import os\n\n" + method("self, a: int | None", "return (a,\n          b)  # as before")
-    assert moved(Surface(**{manner: [M]}), old, new) == []
+    assert changes(Surface(**{manner: [M]}), old, new) == []
 
 
 def test_a_method_that_is_inherited_now_is_out_of_reach_of_a_hook_only() -> None:
     old, new = method(), "from vllm.n import B\nclass C(B): ...\n"
     n = method().replace("class C", "class B")
-    (hooked,) = moved(Surface(wraps=[M]), old, new, n=n)
-    (called,) = moved(Surface(calls=[M]), old, new, n=n)
+    (hooked,) = changes(Surface(wraps=[M]), old, new, n=n)
+    (called,) = changes(Surface(calls=[M]), old, new, n=n)
     assert (hooked.kind, hooked.severity, called.kind, called.severity) == ("moved", "loud", "moved", "harmless")
 
 
 def test_a_class_that_moved_and_left_no_name_behind() -> None:
-    (found,) = moved(Surface(wraps=[M]), method(), "", n=method())
+    (found,) = changes(Surface(wraps=[M]), method(), "", n=method())
     assert (found.kind, found.severity) == ("moved", "loud")
     assert "vllm.n.C.m" in found.sentence
 
 
-@pytest.mark.parametrize(("new", "severity", "mended"), [("None", "silent", True), ("True", "silent", False)])
+@pytest.mark.parametrize(("new", "severity", "fixed"), [("None", "silent", True), ("True", "silent", False)])
 def test_a_default_is_a_break_unless_the_runtime_is_known_to_work_under_it(
-    new: str, severity: str, mended: bool
+    new: str, severity: str, fixed: bool
 ) -> None:
     surface = Surface(settings={"vllm.m.C.x": ["False", "None"]})
-    (found,) = moved(surface, "class C:\n    x: bool = False\n", f"class C:\n    x: bool = {new}\n")
-    assert (found.kind, found.severity, bool(found.mended_by)) == ("setting-changed", severity, mended)
+    (found,) = changes(surface, "class C:\n    x: bool = False\n", f"class C:\n    x: bool = {new}\n")
+    assert (found.kind, found.severity, bool(found.mended_by)) == ("setting-changed", severity, fixed)
 
 
 def test_a_setting_that_other_code_settles_is_worth_a_look() -> None:
     old = "class C:\n    x: bool = False\nclass D:\n    c: C\n    def post(self):\n        if a: self.c.x = True\n"
     surface = Surface(settings={"vllm.m.C.x": ["False"]})
-    (found,) = moved(surface, old, old.replace("if a", "if a and b"))
+    (found,) = changes(surface, old, old.replace("if a", "if a and b"))
     assert (found.kind, found.severity) == ("setting-changed", "look")
 
 
 def test_an_attribute_that_is_gone() -> None:
-    (found,) = moved(Surface(reads=["vllm.m.C.x"]), "class C:\n    def __init__(self): self.x = 1\n", "class C: ...\n")
+    (found,) = changes(
+        Surface(reads=["vllm.m.C.x"]), "class C:\n    def __init__(self): self.x = 1\n", "class C: ...\n"
+    )
     assert (found.kind, found.severity) == ("field-gone", "loud")
 
 
 def test_something_set_inside_that_must_stay() -> None:
-    (found,) = moved(Surface(keeps={M: ["a.id"]}), method(), method(body="a.id = 1; return a"))
+    (found,) = changes(Surface(keeps={M: ["a.id"]}), method(), method(body="a.id = 1; return a"))
     assert (found.kind, found.severity, found.new) == ("side-effect-added", "silent", "m.py:3")
 
 
 def test_a_hooked_method_that_nothing_calls_any_more() -> None:
     old = method() + "    def run(self): return self.m(1)\n"
-    (found, *rest) = moved(Surface(wraps=[M]), old, old.replace("self.m(1)", "self.n(1)"))
+    (found, *rest) = changes(Surface(wraps=[M]), old, old.replace("self.m(1)", "self.n(1)"))
     assert (found.kind, found.severity, rest) == ("uncalled", "silent", [])
 
 
@@ -156,6 +158,6 @@ def test_a_subclass_beside_it_that_has_its_own() -> None:
 def test_an_optional_parameter_breaks_a_hook_once_vllm_gives_it() -> None:
     caller = "    def run(self): return self.m({})\n"
     new = method("self, a, b=1")
-    (kept,) = moved(Surface(wraps=[M]), method() + caller.format("1"), new + caller.format("1"))
-    (given,) = moved(Surface(wraps=[M]), method() + caller.format("1"), new + caller.format("1, b=2"))
+    (kept,) = changes(Surface(wraps=[M]), method() + caller.format("1"), new + caller.format("1"))
+    (given,) = changes(Surface(wraps=[M]), method() + caller.format("1"), new + caller.format("1, b=2"))
     assert (kept.severity, given.severity) == ("harmless", "loud")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_releases import MadeUp, inference_of
 
-from patchkit.drift.choice import Circumstances, selected
+from patchkit.drift.choice import SelectionInputs, selected
 from patchkit.drift.compare import compare
 from patchkit.drift.models import Model, Trait
 from patchkit.drift.package import Package, Universe
@@ -269,14 +269,14 @@ RUNNER, BY = "vllm.runner.GPUModelRunner", "vllm.worker.Worker.init_device"
 )
 def test_the_runner_is_chosen_by_what_the_model_is(architecture: str, runner: str) -> None:
     inference = inference_of({**FILES, **RULE})
-    found = selected(inference.universe, inference, RUNNER, BY, Circumstances(architecture, "cuda"))
+    found = selected(inference.universe, inference, RUNNER, BY, SelectionInputs(architecture, "cuda"))
     assert found is not None and found.chosen == (f"vllm.{runner}.GPUModelRunner",) and not found.guessed
     assert any(f" of {architecture} is " in line for line in found.rule)
 
 
 def test_a_model_of_which_nothing_is_known_is_listed_as_guessed() -> None:
     inference = inference_of({**FILES, **RULE})
-    found = selected(inference.universe, inference, RUNNER, BY, Circumstances("NobodyForCausalLM", "cuda"))
+    found = selected(inference.universe, inference, RUNNER, BY, SelectionInputs("NobodyForCausalLM", "cuda"))
     assert found is not None
     assert [guess for guess in found.guessed if guess.startswith("is_moe of NobodyForCausalLM")]
 
@@ -286,7 +286,7 @@ def test_what_is_not_known_of_a_model_is_no_guess_where_the_choice_is_the_same_e
     chosen = []
     for text in (RULE["vllm/config.py"], rule):
         inference = inference_of({**FILES, **RULE, "vllm/config.py": text})
-        found = selected(inference.universe, inference, RUNNER, BY, Circumstances("EitherForCausalLM", "cuda"))
+        found = selected(inference.universe, inference, RUNNER, BY, SelectionInputs("EitherForCausalLM", "cuda"))
         assert found is not None
         chosen.append((found.chosen, bool(found.guessed)))
     assert chosen == [(("vllm.second.GPUModelRunner",), True), (("vllm.second.GPUModelRunner",), False)]

@@ -19,7 +19,7 @@ from patchkit.cli import commands
 from patchkit.drift import scan
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.scan import Scanner
-from patchkit.drift.taken_in import added_statements, taken_in
+from patchkit.drift.upstreamed import added_statements, upstreamed
 from patchkit.project import find_project
 from patchkit.report.drift import markdown
 
@@ -221,12 +221,12 @@ def test_the_command_line_tells_in_which_release(index: Index, root: Path, monke
         index.add(f"vllm-{release}-cp38-abi3-{HERE}.whl", wheel_of(vllm(release, **parts).files, padding=0))
     result = CliRunner().invoke(commands, ["drift", "--runtime", "toy", "--since", "0.18.0"], standalone_mode=False)
     assert result.exception is None, result.output
-    release, told = "", {}
+    release, shown_in = "", {}
     for line in result.stdout.splitlines():
         release = line.split()[0] if line[:1].isdigit() else release
         if "seems not to need" in line:
-            told[line.split(" need ")[1][:4]] = release
-    assert told == {"0001": "0.20.0", "0002": "0.20.0", "0003": "0.19.1"}
+            shown_in[line.split(" need ")[1][:4]] = release
+    assert shown_in == {"0001": "0.20.0", "0002": "0.20.0", "0003": "0.19.1"}
 
 
 def test_statements_are_read_whole_from_real_patches() -> None:
@@ -256,4 +256,4 @@ def test_no_text_of_a_patch_stops_the_reading(text: str) -> None:
 
     added = added_statements(Patched(text))  # type: ignore[arg-type]
     assert all(isinstance(one, str) and one for one in added)
-    assert taken_in(Patched(text), Contract("x"), Contract("x")) == ""  # type: ignore[arg-type]
+    assert upstreamed(Patched(text), Contract("x"), Contract("x")) == ""  # type: ignore[arg-type]

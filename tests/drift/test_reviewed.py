@@ -1,4 +1,4 @@
-"""What a review of the scanner found that it missed or called mended; each case is a realistic change of vLLM."""
+"""What a review found that the scanner missed or called fixed; each case is a realistic change of vLLM."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import pytest
 from made_up_releases import MadeUp
 from packaging.version import Version
-from test_findings import M, method, moved
+from test_findings import M, changes, method
 
 from patchkit.drift.compare import compare
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.mending import Step, mended, misfits
+from patchkit.drift.fixes import SymbolChange, misfits, with_fix
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
 from patchkit.drift.scan import Scanner
@@ -52,18 +52,18 @@ def test_a_patch_does_not_mend_a_drift_of_another_kind(kind: str) -> None:
     finding = Finding(kind, "silent", symbol, "dead")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[symbol]), package).contracts[symbol]
-    step = Step(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
-    assert mended(finding, scanner.series, step, NOTHING_READ).unpatched
+    step = SymbolChange(Version("0.20.0"), Version("0.99.0"), False, contract, contract)
+    assert with_fix(finding, scanner.series, step, NOTHING_READ).unpatched
 
 
 def test_the_default_of_an_environment_variable_is_what_its_lambda_says() -> None:
     old = 'X: bool = False\nenvironment_variables = {"X": lambda: bool(int(os.getenv("X", "0")))}\n'
-    found = moved(Surface(settings={"vllm.m.X": ["False"]}), old, old.replace('"0"', '"1"'))
+    found = changes(Surface(settings={"vllm.m.X": ["False"]}), old, old.replace('"0"', '"1"'))
     assert breaks(found) == ["setting-changed"]
 
 
 def test_the_last_definition_counts() -> None:
-    assert moved(Surface(wraps=[M]), method(), method() + "    def m(self, z, *, b):\n        return b\n")
+    assert changes(Surface(wraps=[M]), method(), method() + "    def m(self, z, *, b):\n        return b\n")
 
 
 @pytest.mark.parametrize(
@@ -72,17 +72,17 @@ def test_the_last_definition_counts() -> None:
     ids=["assigned to the class", "assigned on self"],
 )
 def test_a_method_that_is_replaced(new: str) -> None:
-    assert breaks(moved(Surface(wraps=[M]), method(), new))
+    assert breaks(changes(Surface(wraps=[M]), method(), new))
 
 
 @pytest.mark.parametrize("before", ["    async ", "    @contextmanager\n    ", "    @asynccontextmanager\n    async "])
 def test_what_a_call_gives_is_another_thing(before: str) -> None:
-    assert breaks(moved(Surface(unpacks=[M]), method(), method().replace("    def m", f"{before}def m")))
+    assert breaks(changes(Surface(unpacks=[M]), method(), method().replace("    def m", f"{before}def m")))
 
 
 def test_a_name_for_type_checkers_only_is_gone() -> None:
     new = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from vllm.n import C\n"
-    assert breaks(moved(Surface(wraps=[M]), method(), new, n=method()))
+    assert breaks(changes(Surface(wraps=[M]), method(), new, n=method()))
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,20 @@ def test_an_id_that_is_set_another_way(body: str) -> None:
     tail = "\ndef help(it):\n    it.id = 1\nclass A:\n    def fresh(self): self.id = 1\n"
     new = method("self, a: A", f"{body}; return a") + tail
     old = method("self, a: A") + tail
-    assert breaks(moved(Surface(keeps={M: ["a.id"]}), old, new))
+    assert breaks(changes(Surface(keeps={M: ["a.id"]}), old, new))
 
 
 @pytest.mark.parametrize("to", ["None", "FastSampler()", "torch.zeros(1)"])
 def test_an_attribute_that_is_set_to_something_else(to: str) -> None:
     old = "class C:\n    def __init__(self): self.x = Sampler()\n"
-    assert moved(Surface(reads=["vllm.m.C.x"]), old, old.replace("Sampler()", to))
+    assert changes(Surface(reads=["vllm.m.C.x"]), old, old.replace("Sampler()", to))
 
 
 def test_one_of_two_callers_that_goes() -> None:
     old = method() + RUN + "    def dummy(self): return self.m(2)\n"
-    assert {one.kind for one in moved(Surface(wraps=[M]), old, old.replace("self.m(1)", "self.fast(1)"))} & {"uncalled"}
+    assert {one.kind for one in changes(Surface(wraps=[M]), old, old.replace("self.m(1)", "self.fast(1)"))} & {
+        "uncalled"
+    }
 
 
 @pytest.mark.parametrize("new", ["def init(self): self.runner = make()", "def other(self): ..."])
@@ -127,8 +129,8 @@ def judged(kind: str, before: str, after: str, proven: bool = False) -> Finding:
     scanner = Scanner.of(find_project(), "esamp")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[PREPARE]), package).contracts[PREPARE]
-    step = Step(Version(before), Version(after), proven, contract, contract)
-    return mended(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, code)
+    step = SymbolChange(Version(before), Version(after), proven, contract, contract)
+    return with_fix(Finding(kind, "silent", PREPARE, "moved"), scanner.series, step, code)
 
 
 @pytest.mark.parametrize(

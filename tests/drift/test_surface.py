@@ -1,4 +1,4 @@
-"""The declared surface against the code, and what a drift says that is no move."""
+"""The declared surface against the code, and what a drift reports that is no change."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def test_models_without_a_hook_are_told() -> None:
     reading = read(surface, Package(MadeUp({**files, "vllm/w.py": worker}), "vllm"))
     side = Read("1.0", "made up", False)
     drift = Drift("toy", "0" * 40, side, side, (), (), (), tuple(dead(reading)))
-    assert verdict(drift) == "nothing that the runtime leans on has moved"
+    assert verdict(drift) == "nothing that the runtime depends on has changed"
     assert remarks(drift) == ["no hook fires by default in vLLM 1.0 for L on cuda (vllm.s.GPUModelRunner)"]

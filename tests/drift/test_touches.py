@@ -171,9 +171,9 @@ def test_what_no_annotation_tells_the_manifest_says() -> None:
         class Tap:
             def __call__(self, x): return x
     """
-    blind, told = touched(code), touched(code, {"vllm.runner.Runner.model": "vllm.layers.Layer"})
+    blind, typed = touched(code), touched(code, {"vllm.runner.Runner.model": "vllm.layers.Layer"})
     assert not any("Layer" in symbol for _, symbol in blind)
-    assert {("replaces", "layers.Layer.forward"), ("unpacks", "layers.Layer.forward")} <= told
+    assert {("replaces", "layers.Layer.forward"), ("unpacks", "layers.Layer.forward")} <= typed
 
 
 def test_odd_code_is_read_to_its_end() -> None:

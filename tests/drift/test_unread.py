@@ -53,28 +53,28 @@ def test_a_hook_that_does_not_take_what_vllm_gives_is_open_wherever_it_stands(tm
 @pytest.mark.parametrize("code", HOOKS.values(), ids=HOOKS)
 def test_a_hook_that_takes_it_is_none(tmp_path: Path, code: str) -> None:
     project = toy(tmp_path, code.format(taken="self, *rest, **named", value="rest"), "wraps: [vllm.runner.Runner.step]")
-    (told,) = drift(project, OLD, NEW)
-    assert told.unpatched == [] and told.breaks[0].mended_by == ("upstream",)
+    (result,) = drift(project, OLD, NEW)
+    assert result.unpatched == [] and result.breaks[0].mended_by == ("upstream",)
 
 
 def test_a_hook_that_was_not_read_is_open_and_says_which_line_could_not_be_followed(tmp_path: Path) -> None:
     code = "from vllm import runner\ndef install(holder, name):\n    setattr(holder, name, lambda self, *rest: 1)\n"
-    (told,) = drift(toy(tmp_path, code, "wraps: [vllm.runner.Runner.step]"), OLD, NEW)
-    (finding,) = told.unpatched
+    (result,) = drift(toy(tmp_path, code, "wraps: [vllm.runner.Runner.step]"), OLD, NEW)
+    (finding,) = result.unpatched
     assert finding.because == "no line of the patched code was read that wraps it; not followed: rt/__init__.py:3"
-    assert verdict(told) == "1 loud break, unpatched"
+    assert verdict(result) == "1 loud break, unpatched"
 
 
 def test_a_call_that_was_read_says_nothing_of_a_hook_that_was_not(tmp_path: Path) -> None:
     code = "from vllm.runner import Runner\ndef use(r: Runner): return r.step(1)\n"
-    (told,) = drift(toy(tmp_path, code, "wraps: [vllm.runner.Runner.step]"), OLD, NEW)
-    assert "was read that wraps it" in told.unpatched[0].because
+    (result,) = drift(toy(tmp_path, code, "wraps: [vllm.runner.Runner.step]"), OLD, NEW)
+    assert "was read that wraps it" in result.unpatched[0].because
 
 
 def test_a_replacement_that_cannot_be_known_does_not_fit(tmp_path: Path) -> None:
     code = "import foreign\nfrom vllm.runner import Runner\nRunner.step = foreign.made(1)\n"
-    (told,) = drift(toy(tmp_path, code, "replaces: [vllm.runner.Runner.step]"), OLD, NEW)
-    assert told.unpatched[0].because == "what takes its place at rt/__init__.py:3 could not be followed"
+    (result,) = drift(toy(tmp_path, code, "replaces: [vllm.runner.Runner.step]"), OLD, NEW)
+    assert result.unpatched[0].because == "what takes its place at rt/__init__.py:3 could not be followed"
 
 
 # Neither release has it.
@@ -82,18 +82,18 @@ def test_a_replacement_that_cannot_be_known_does_not_fit(tmp_path: Path) -> None
 
 def test_a_misspelt_symbol_is_open_with_the_nearest_names(tmp_path: Path) -> None:
     project = toy(tmp_path, "", "calls: [vllm.runner.Runner.finnish, vllm.runer.Runner.step]")
-    (told,) = drift(project, OLD, OLD)
-    assert {one.symbol: one.sentence for one in told.unpatched} == {
+    (result,) = drift(project, OLD, OLD)
+    assert {one.symbol: one.sentence for one in result.unpatched} == {
         "vllm.runner.Runner.finnish": "is neither in 1.0 nor in 2.0; nearest: vllm.runner.Runner.finish",
         "vllm.runer.Runner.step": "is neither in 1.0 nor in 2.0; nearest: vllm.runner",
     }
-    assert verdict(told) == "2 loud breaks, unpatched"
+    assert verdict(result) == "2 loud breaks, unpatched"
 
 
 def test_a_module_that_lives_on_through_getattr_says_so(tmp_path: Path) -> None:
     lazy = runner(old="def __getattr__(name):\n    import vllm.runner\n    return getattr(vllm.runner, name)\n")
-    (told,) = drift(toy(tmp_path, "", "wraps: [vllm.old.Runner]"), lazy, lazy)
-    assert "`__getattr__` at old.py:1 may have it" in told.unpatched[0].sentence
+    (result,) = drift(toy(tmp_path, "", "wraps: [vllm.old.Runner]"), lazy, lazy)
+    assert "`__getattr__` at old.py:1 may have it" in result.unpatched[0].sentence
 
 
 def test_what_only_some_releases_have_is_missed_only_there(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_what_only_some_releases_have_is_missed_only_there(tmp_path: Path) -> No
 
 def test_what_has_gone_is_told_once_on_a_timeline(tmp_path: Path) -> None:
     gone = {**OLD, "vllm/runner.py": "class Runner: pass\n"}
-    told = drift(toy(tmp_path, "", "calls: [vllm.runner.Runner.finish]"), OLD, gone, gone)
-    assert [[one.kind for one in each.unpatched] for each in told] == [["gone"], []]
+    result = drift(toy(tmp_path, "", "calls: [vllm.runner.Runner.finish]"), OLD, gone, gone)
+    assert [[one.kind for one in each.unpatched] for each in result] == [["gone"], []]
 
 
 def test_a_class_whose_constructor_lies_elsewhere_was_not_compared(tmp_path: Path) -> None:
     layer = runner(layer="from torch import nn\nclass Layer(nn.Module):\n    x: int\n")
-    (told,) = drift(toy(tmp_path, "", "constructs: [vllm.layer.Layer]"), layer, layer)
-    assert told.unpatched[0].sentence.endswith("so it was not compared")
+    (result,) = drift(toy(tmp_path, "", "constructs: [vllm.layer.Layer]"), layer, layer)
+    assert result.unpatched[0].sentence.endswith("so it was not compared")
 
 
 # Nothing is declared, or nothing was read.

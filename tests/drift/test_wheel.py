@@ -16,18 +16,18 @@ from local_index import FOREIGN, HERE, MODULES, Index, archive_of, wheel_of
 from patchkit.drift import wheel
 from patchkit.drift.index import File, find, listing
 from patchkit.drift.source import prefetch, source_of
-from patchkit.drift.wheel import PYTHON_FILE, Entry, Kept, Published
+from patchkit.drift.wheel import PYTHON_FILE, Entry, PublishedSource, SourceCache
 from patchkit.errors import PatchkitError
 from patchkit.project import cache_home
 
 WHEEL = f"vllm-0.12.0-cp38-abi3-{HERE}.whl"
 
 
-def published(release: str = "0.12.0") -> Published:
-    return Published(find(listing(), release))
+def published(release: str = "0.12.0") -> PublishedSource:
+    return PublishedSource(find(listing(), release))
 
 
-def all_of(source: Published) -> dict[str, str | None]:
+def all_of(source: PublishedSource) -> dict[str, str | None]:
     return {path: source.read(path) for path in source.paths()}
 
 
@@ -74,7 +74,7 @@ def test_what_was_read_once_is_there_offline(small: Index) -> None:
     again = source_of("0.12.0", has)
     assert again.read("vllm/engine/core.py") == MODULES["vllm/engine/core.py"]
     assert sorted(again.paths()) == sorted(MODULES)
-    with pytest.raises(PatchkitError, match=r"cannot read vLLM 0\.12\.0 \(vllm-0.12.0.*what was read is kept"):
+    with pytest.raises(PatchkitError, match=r"cannot read vLLM 0\.12\.0 \(vllm-0.12.0.*what was read is cached"):
         again.read("vllm/layers/norm.py")
 
 
@@ -182,7 +182,7 @@ def test_a_release_without_a_wheel_for_here_is_read_from_its_archive(vllm: Index
     assert source.origin == "vllm-0.14.0.tar.gz"
     assert all_of(source) == MODULES
     vllm.stop()
-    assert all_of(Published(find(listing(), "0.14.0"))) == MODULES
+    assert all_of(PublishedSource(find(listing(), "0.14.0"))) == MODULES
 
 
 def test_an_archive_that_is_another_is_refused_and_nothing_of_it_is_believed(index: Index) -> None:
@@ -227,8 +227,8 @@ def test_a_local_wheel(nothing_set: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", (folder).as_uri())
     assert all_of(published()) == all_of(published("0.13.0")) == MODULES
-    (folder / WHEEL).write_bytes(wheel_of({"vllm/new.py": "built = 'anew'\n"}))
-    assert all_of(published()) == {"vllm/new.py": "built = 'anew'\n"}
+    (folder / WHEEL).write_bytes(wheel_of({"vllm/new.py": "built = 'again'\n"}))
+    assert all_of(published()) == {"vllm/new.py": "built = 'again'\n"}
 
 
 def test_credentials_are_used_for_files_too(small: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,13 +280,13 @@ def test_the_cache_gives_back_what_it_was_given(
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PATCHKIT_HOME", str(tmp_path_factory.mktemp("cache")))
-        kept = Kept(File("vllm", "x.whl", "https://i/x.whl", hashlib.sha256(repr(files).encode()).hexdigest()))
+        kept = SourceCache(File("vllm", "x.whl", "https://i/x.whl", hashlib.sha256(repr(files).encode()).hexdigest()))
         assert kept.entries() is None
         entries = {path: wheel._entry(content) for path, content in files.items()}
         for path, content in files.items():
             assert kept.get(path, entries[path]) is None
             kept.put(path, content)
-        kept.keep_entries(entries)
+        kept.put_entries(entries)
         assert kept.entries() == entries
         assert {path: kept.get(path, entry) for path, entry in entries.items()} == files
         assert all(kept.get(path, Entry(entry.crc ^ 1, entry.size)) is None for path, entry in entries.items())

@@ -38,7 +38,7 @@ print(ensure("9.9.9", "cpu").python)
 
 
 def start(locks: Path, reached: Path, pause: float) -> subprocess.Popen[str]:
-    """Another process that ensures the environment, and pauses just before the end of the build, or until told."""
+    """Another process that ensures the environment, and pauses just before the build ends, or until it is released."""
     command = [sys.executable, "-c", ENSURE, str(locks), str(reached), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -61,7 +61,7 @@ def test_it_is_built_once_and_then_found_at_once(cache: Path, locks: Path) -> No
     assert (cache / "environments" / f"{RELEASE}-cpu" / MARKER).stat().st_mtime_ns == built
 
 
-def test_a_changed_lock_builds_anew(cache: Path, locks: Path) -> None:
+def test_a_changed_lock_builds_again(cache: Path, locks: Path) -> None:
     python = ensure(RELEASE, "cpu").python
     (locks / f"{RELEASE}-cpu.txt").write_text("iniconfig==2.0.0\n")
     ensure(RELEASE, "cpu")
@@ -69,7 +69,7 @@ def test_a_changed_lock_builds_anew(cache: Path, locks: Path) -> None:
     assert subprocess.check_output([python, "-c", asked], text=True).strip() == "2.0.0"
 
 
-def test_a_new_quirk_builds_anew(cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_quirk_builds_again(cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ensure(RELEASE, "cpu")
     quirk = quirks.Quirk("touch", SpecifierSet(f"=={RELEASE}"), "a test", lambda folder, _: not (folder / "t").touch())
     monkeypatch.setattr(quirks, "QUIRKS", (quirk,))

@@ -1,4 +1,4 @@
-"""The mends for single releases, on a small ELF file made by hand."""
+"""The workarounds for single releases, on a small ELF file made by hand."""
 
 from __future__ import annotations
 

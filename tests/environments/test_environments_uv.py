@@ -1,4 +1,4 @@
-"""What uv is told of the user's settings, and what the user is told of uv's failures."""
+"""The user's settings as passed to uv, and uv's failures as reported to the user."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from made_up import PATCHES, MadeUp, made_up_tree
 
 from patchkit.gates.mutants import named_parts_first, trouble_of
 from patchkit.gates.mutants_evidence import MutantRun, MutantsEvidence, read_mutants_evidence, score
-from patchkit.series.series import Choice
+from patchkit.series.series import PatchChoice
 from patchkit.series.worktree import Tree
 
 MUTANTS = ("mutants", "--vllm", "0.20.0")
@@ -55,7 +55,7 @@ class Project(MadeUp):
         return path
 
     def tree(self, project: Any, runtime: str, release: str, without: Sequence[str] = ()) -> Tree:
-        choices = tuple(Choice(patch, True, "") for patch in PATCHES)  # type: ignore[arg-type]
+        choices = tuple(PatchChoice(patch, True, "") for patch in PATCHES)  # type: ignore[arg-type]
         manifest: Any = made_up_tree(project, runtime, release).runtime
         return Tree(self.place, manifest, release, choices, "0123456789abcdef", "", "", {}, False)
 
@@ -281,7 +281,7 @@ def test_check_runs_nothing(project: Project, patchkit: Any, monkeypatch: pytest
         (("Caught-By: frist: IndexError",), "", "001-one.patch: Caught-By: no gate 'frist'; there are first"),
         ((), "", "001-one.patch: Caught-By: missing"),
         (("Caught-By: first: IndexError",), "41  +  1", "001-one.patch changes nothing that runs"),
-        (("Caught-By: first: IndexError",), "(", "001-one.patch: code.py is no Python any more"),
+        (("Caught-By: first: IndexError",), "(", "001-one.patch: code.py is not valid Python any more"),
         (("Caught-By: first: IndexError", "Depends: 0009-none"), "", "Depends: the series has no 0009-none"),
     ],
 )

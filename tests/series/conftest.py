@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import FILES, MESSAGE, PATCHES, Run, command, git, mend
+from toy import FILES, MESSAGE, PATCHES, Run, command, fix_tap, git
 
 from patchkit.project import Project
 
@@ -30,9 +30,9 @@ def made_up_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(work, "commit", "--quiet", "-m", "upstream")
     tree = git(work, "rev-parse", "HEAD^{tree}")
     for number, kind, applies_to, more, tap in PATCHES:
-        mend(work, tap)
+        fix_tap(work, tap)
         facts = {"number": number, "kind": kind, "applies_to": applies_to, "more": more}
-        git(work, "commit", "--quiet", "-am", MESSAGE.format(subject=f"Mend tap {tap}", **facts))
+        git(work, "commit", "--quiet", "-am", MESSAGE.format(subject=f"Fix tap {tap}", **facts))
     git(work, "format-patch", "--full-index", "--zero-commit", "--no-numbered", "-o", str(folder), "HEAD~4")
     names = sorted(path.name for path in folder.glob("*.patch"))
     (folder / "series").write_text("# the order\n\n" + "\n".join(names) + " -p1  # quilt's way\n")

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from patchkit.errors import PatchkitError
 from patchkit.series.mutant import FAMILIES, Mutant, parse_mutant, read_mutant
-from patchkit.series.mutants import Chosen, check_gates, load_mutants, spread
+from patchkit.series.mutants import MutantSelection, check_gates, load_mutants, spread
 
 PATH = Path("patches/toy/mutants/017-every-second-row.patch")
 DIFF = """diff --git a/toy/tap.py b/toy/tap.py
@@ -90,7 +90,7 @@ def test_malformed_files_are_refused(old: str, new: str, said: str) -> None:
 def test_other_refusals(tmp_path: Path) -> None:
     with pytest.raises(PatchkitError, match=r"not the name of a mutant; call it NNN-what-is-wrong\.patch"):
         parse_mutant(TEXT.encode(), Path("0017-four-digits.patch"))
-    with pytest.raises(PatchkitError, match="Family: `rows`, but the mutant lies in slot/"):
+    with pytest.raises(PatchkitError, match="Family: `rows`, but the mutant is in slot/"):
         parse_mutant(TEXT.encode(), Path("mutants/slot/017-x.patch"))
     with pytest.raises(PatchkitError, match="cannot read"):
         read_mutant(tmp_path / PATH.name)
@@ -123,14 +123,14 @@ def made(number: int, family: str) -> Mutant:
 @pytest.mark.parametrize(
     ("chosen", "numbers"),
     [
-        (Chosen(), [1, 2, 3, 4]),
-        (Chosen(mutants=("3", "002-x.patch")), [2, 3]),
-        (Chosen(families=("slot",)), [3, 4]),
-        (Chosen(mutants=("4", "1"), families=("slot",)), [4]),
-        (Chosen(sample=9), [1, 2, 3, 4]),
+        (MutantSelection(), [1, 2, 3, 4]),
+        (MutantSelection(mutants=("3", "002-x.patch")), [2, 3]),
+        (MutantSelection(families=("slot",)), [3, 4]),
+        (MutantSelection(mutants=("4", "1"), families=("slot",)), [4]),
+        (MutantSelection(sample=9), [1, 2, 3, 4]),
     ],
 )
-def test_what_is_chosen(chosen: Chosen, numbers: list[int]) -> None:
+def test_what_is_chosen(chosen: MutantSelection, numbers: list[int]) -> None:
     mutants = [made(1, "rows"), made(2, "rows"), made(3, "slot"), made(4, "slot")]
     assert [mutant.number for mutant in chosen.of(mutants)] == numbers
     assert chosen.all_of_them is (not str(chosen))
@@ -139,12 +139,12 @@ def test_what_is_chosen(chosen: Chosen, numbers: list[int]) -> None:
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (Chosen(mutants=("5",)), "no mutant '5' for this release"),
-        (Chosen(families=("cows",)), "no family 'cows'; there are rows, "),
-        (Chosen(mutants=("1",), families=("slot",)), "none of the mutants is in the chosen family"),
+        (MutantSelection(mutants=("5",)), "no mutant '5' for this release"),
+        (MutantSelection(families=("cows",)), "no family 'cows'; there are rows, "),
+        (MutantSelection(mutants=("1",), families=("slot",)), "none of the mutants is in the chosen family"),
     ],
 )
-def test_a_choice_of_nothing_is_refused(chosen: Chosen, said: str) -> None:
+def test_a_choice_of_nothing_is_refused(chosen: MutantSelection, said: str) -> None:
     with pytest.raises(PatchkitError, match=said):
         chosen.of([made(1, "rows"), made(3, "slot")])
 

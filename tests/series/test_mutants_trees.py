@@ -109,7 +109,7 @@ def test_what_changes_nothing_is_refused(tree: Tree, make: Maker) -> None:
 
 
 def test_what_is_no_python_is_refused(tree: Tree, make: Maker) -> None:
-    assert "toy/tap.py is no Python any more" in refused(tree, make.write(1, make.diff("rows[5]", "rows[5")))
+    assert "toy/tap.py is not valid Python any more" in refused(tree, make.write(1, make.diff("rows[5]", "rows[5")))
 
 
 def test_twins_are_refused(tree: Tree, make: Maker) -> None:
@@ -129,7 +129,7 @@ def test_only_those_of_this_release_are_meant(project: Project, make: Maker) -> 
     diff = make.diff("def tap_5", "def tap_55")
     make.write(1, diff)
     make.write(2, diff, "Applies-To: vllm >=0.20.0\n")
-    make.write(3, diff, "Depends: 0003-Mend-tap-10\n")
+    make.write(3, diff, "Depends: 0003-Fix-tap-10\n")
     every = load_mutants(make.folder)
     for release, numbers in {"0.20.0": [1, 2, 3], "0.14.1": [1, 3], "0.10.1.1": [1]}.items():
         found = meant_for(every, patched_tree(project, "toy", release))

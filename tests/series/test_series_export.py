@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import MESSAGE, git, mend
+from toy import MESSAGE, fix_tap, git
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
@@ -32,10 +32,10 @@ def test_export_after_apply_is_a_no_op(toy: Path, tree: Path) -> None:
 
 
 def test_a_new_commit_becomes_a_patch_which_apply_takes(project: Project, toy: Path, tree: Path) -> None:
-    mend(tree, 3)
-    git(tree, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend: another tap!", **FACTS))
-    assert [path.name for path in export(toy, tree)] == ["0005-Mend-another-tap.patch", "series"]
-    assert (toy / "series").read_text().endswith("0004-Mend-tap-7.patch\n0005-Mend-another-tap.patch\n")
+    fix_tap(tree, 3)
+    git(tree, "commit", "--quiet", "-am", MESSAGE.format(subject="Fix: another tap!", **FACTS))
+    assert [path.name for path in export(toy, tree)] == ["0005-Fix-another-tap.patch", "series"]
+    assert (toy / "series").read_text().endswith("0004-Fix-tap-7.patch\n0005-Fix-another-tap.patch\n")
     assert (toy / "series").read_text().startswith("# the order\n")
     content = git(tree, "rev-parse", "HEAD^{tree}")
     again = patched_tree(project, "toy", "0.20.0")
@@ -44,22 +44,22 @@ def test_a_new_commit_becomes_a_patch_which_apply_takes(project: Project, toy: P
 
 
 def test_an_amended_commit_keeps_its_name(toy: Path, tree: Path) -> None:
-    mend(tree, 8)
-    message = MESSAGE.format(subject="Mend taps 7 and 8", **FACTS | {"number": 4})
+    fix_tap(tree, 8)
+    message = MESSAGE.format(subject="Fix taps 7 and 8", **FACTS | {"number": 4})
     git(tree, "commit", "--quiet", "--all", "--amend", "-m", message)
-    assert [path.name for path in export(toy, tree)] == ["0004-Mend-tap-7.patch"]
-    assert Series.load(toy).patches[3].subject == "Mend taps 7 and 8"
+    assert [path.name for path in export(toy, tree)] == ["0004-Fix-tap-7.patch"]
+    assert Series.load(toy).patches[3].subject == "Fix taps 7 and 8"
 
 
 def test_what_cannot_be_exported(project: Project, toy: Path, tree: Path, tmp_path: Path) -> None:
-    mend(tree, 3)
+    fix_tap(tree, 3)
     with pytest.raises(PatchkitError, match="uncommitted edits"):
         export(toy, tree)
-    git(tree, "commit", "--quiet", "-am", "Mend, and say nothing more")
-    with pytest.raises(PatchkitError, match=r"Mend-and-say-nothing-more\.patch: Drift: missing"):
+    git(tree, "commit", "--quiet", "-am", "Fix, and say nothing more")
+    with pytest.raises(PatchkitError, match=r"Fix-and-say-nothing-more\.patch: Drift: missing"):
         export(toy, tree)
     git(tree, "reset", "--hard", "--quiet", "HEAD~2")
-    with pytest.raises(PatchkitError, match="no commit for 0004-Mend-tap-7"):
+    with pytest.raises(PatchkitError, match="no commit for 0004-Fix-tap-7"):
         export(toy, tree)
     with pytest.raises(PatchkitError, match="cannot export"):
         export(toy, tmp_path / "nowhere")
@@ -78,10 +78,10 @@ def test_patches_that_the_release_does_not_take_stay_as_they_are(project: Projec
     }
     assert left_out
     assert export(toy, older.path) == []
-    mend(older.path, 3)
-    git(older.path, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend: an old tap", **FACTS))
-    assert [path.name for path in export(toy, older.path)] == ["0005-Mend-an-old-tap.patch", "series"]
-    assert [path.name for path in series_of(toy)] == [*before, "0005-Mend-an-old-tap.patch"]
+    fix_tap(older.path, 3)
+    git(older.path, "commit", "--quiet", "-am", MESSAGE.format(subject="Fix: an old tap", **FACTS))
+    assert [path.name for path in export(toy, older.path)] == ["0005-Fix-an-old-tap.patch", "series"]
+    assert [path.name for path in series_of(toy)] == [*before, "0005-Fix-an-old-tap.patch"]
     assert {path: path.read_bytes() for path in left_out} == left_out
 
 

@@ -45,19 +45,19 @@ def test_each_choice_says_why(toy: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("selector", ["2", "02", "0002", "0002-Mend-tap-6", "0002-Mend-tap-6.patch"])
+@pytest.mark.parametrize("selector", ["2", "02", "0002", "0002-Fix-tap-6", "0002-Fix-tap-6.patch"])
 def test_a_patch_is_left_out_by_number_or_name(toy: Path, selector: str) -> None:
     assert taken(toy, "0.20.0", selector) == [1, 3, 4]
 
 
-@pytest.mark.parametrize("selector", ["5", "", "Mend-tap-6", "x" * 99, "²"])
+@pytest.mark.parametrize("selector", ["5", "", "Fix-tap-6", "x" * 99, "²"])
 def test_an_unknown_patch_is_refused_with_those_there_are(toy: Path, selector: str) -> None:
-    with pytest.raises(PatchkitError, match=r"no patch .*0001-Mend-tap-1, 0002-Mend-tap-6, 0003-.*, 0004-"):
+    with pytest.raises(PatchkitError, match=r"no patch .*0001-Fix-tap-1, 0002-Fix-tap-6, 0003-.*, 0004-"):
         taken(toy, "0.20.0", selector)
 
 
 def test_a_patch_that_another_needs_is_not_left_out_alone(toy: Path) -> None:
-    with pytest.raises(PatchkitError, match=r"0003-Mend-tap-10 depends on 0001-Mend-tap-1.*--without 3"):
+    with pytest.raises(PatchkitError, match=r"0003-Fix-tap-10 depends on 0001-Fix-tap-1.*--without 3"):
         taken(toy, "0.20.0", "1")
     assert taken(toy, "0.20.0", "1", "3") == [2, 4]
     assert taken(toy, "0.12.0", "1") == [2, 4]
@@ -66,15 +66,15 @@ def test_a_patch_that_another_needs_is_not_left_out_alone(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("0002-Mend-tap-6.patch", "0009-gone.patch", "lists 0009-gone.patch, which is not in"),
-        ("0002-Mend-tap-6.patch", "0001-Mend-tap-1.patch", "series:4: 0001-Mend-tap-1.patch is listed twice"),
-        ("0002-Mend-tap-6.patch", "../0002-Mend-tap-6.patch", "series:4: "),
-        ("0002-Mend-tap-6.patch", "0002-Mend-tap-6.patch -p0", "only -p1 may follow"),
-        ("0001-Mend-tap-1.patch\n", "", "0003-Mend-tap-10 depends on 0001-Mend-tap-1, which is not listed"),
+        ("0002-Fix-tap-6.patch", "0009-gone.patch", "lists 0009-gone.patch, which is not in"),
+        ("0002-Fix-tap-6.patch", "0001-Fix-tap-1.patch", "series:4: 0001-Fix-tap-1.patch is listed twice"),
+        ("0002-Fix-tap-6.patch", "../0002-Fix-tap-6.patch", "series:4: "),
+        ("0002-Fix-tap-6.patch", "0002-Fix-tap-6.patch -p0", "only -p1 may follow"),
+        ("0001-Fix-tap-1.patch\n", "", "0003-Fix-tap-10 depends on 0001-Fix-tap-1, which is not listed"),
         (
-            "0001-Mend-tap-1.patch\n0002-Mend-tap-6.patch\n0003-Mend-tap-10.patch\n",
-            "0003-Mend-tap-10.patch\n0001-Mend-tap-1.patch\n",
-            "0003-Mend-tap-10 depends on 0001-Mend-tap-1, which comes later",
+            "0001-Fix-tap-1.patch\n0002-Fix-tap-6.patch\n0003-Fix-tap-10.patch\n",
+            "0003-Fix-tap-10.patch\n0001-Fix-tap-1.patch\n",
+            "0003-Fix-tap-10 depends on 0001-Fix-tap-1, which comes later",
         ),
         ("# the order", "\udcff", "not UTF-8"),
     ],
@@ -88,8 +88,8 @@ def test_a_malformed_order_is_refused(toy: Path, old: str, new: str, said: str) 
 
 
 def test_numbers_are_unique(toy: Path) -> None:
-    (toy / "0002-Mend-tap-6.patch").rename(toy / "0001-again.patch")
-    edit(toy / "series", "0002-Mend-tap-6.patch", "0001-again.patch")
+    (toy / "0002-Fix-tap-6.patch").rename(toy / "0001-again.patch")
+    edit(toy / "series", "0002-Fix-tap-6.patch", "0001-again.patch")
     with pytest.raises(PatchkitError, match="share a number"):
         Series.load(toy)
 
@@ -101,8 +101,8 @@ def test_a_missing_order_is_refused(toy: Path) -> None:
 
 
 def test_patches_outside_the_order_are_named(toy: Path) -> None:
-    edit(toy / "series", "0004-Mend-tap-7.patch -p1", "")
-    assert Series.load(toy).unlisted == ("0004-Mend-tap-7.patch",)
+    edit(toy / "series", "0004-Fix-tap-7.patch -p1", "")
+    assert Series.load(toy).unlisted == ("0004-Fix-tap-7.patch",)
 
 
 def test_the_manifest_is_read(project: Project) -> None:
@@ -116,7 +116,7 @@ def test_the_manifest_is_read(project: Project) -> None:
     [
         ("name: toy", "name: [toy", r"runtime.yaml: line \d+: expected .*; write it as YAML"),
         ("name: toy", "name: 2001-13-45", "not YAML"),
-        ("name: toy", "name: toys", "name: `toys` lies in toy/"),
+        ("name: toy", "name: toys", "name: `toys` is in toy/"),
         ("name: toy\n", "", "name: Object missing required field `name`"),
         ("name: toy", "name: toy\nnmae: x", "nmae: Object contains unknown field"),
         ("package: toy", "package: [1]", "package: Expected `str`, got `array`"),

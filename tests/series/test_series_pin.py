@@ -1,4 +1,4 @@
-"""The pin is what git says, and an edited upstream is told apart."""
+"""The pin is what git says, and an edited upstream is recognised."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_edit_is_refused_with_both_hashes(project: Project, toy: Path) -> Non
     with pytest.raises(PatchkitError, match=f"expected tree {manifest.pin}, found ") as refusal:
         check_pin(manifest)
     assert "git checkout -- " in refusal.value.fix and "`patchkit pin`" in refusal.value.fix
-    assert "edited:" not in refusal.value.what  # no repository around it could tell
+    assert "edited:" not in refusal.value.what  # no repository around it to compare with
 
 
 def test_in_a_checkout_the_edited_files_are_named(project: Project, toy: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy import Run, command, edit, git, mend
+from toy import Run, command, edit, fix_tap, git
 
 from patchkit.project import Project
 from patchkit.series import Series
@@ -36,7 +36,7 @@ def test_apply_says_what_it_did(patchkit: Run, place: Path) -> None:
     assert lines[0] == "toy for vLLM 0.20.0" and "pin" in lines[1]
     assert len(lines) == 7 and lines[-1].startswith("4 of 4 patches") and lines[-1].endswith(str(place))
     head = git(place, "rev-parse", "--short=8", "HEAD")
-    assert lines[5].split() == ["✓", "0004", "Mend", "tap", "7", head, "every", "vllm", "needs", "it"]
+    assert lines[5].split() == ["✓", "0004", "Fix", "tap", "7", head, "every", "vllm", "needs", "it"]
     assert "nothing to do" in patchkit(*APPLY, "0.20.0").stdout
 
 
@@ -57,9 +57,9 @@ def test_a_release_that_was_never_proven_is_warned_of(patchkit: Run) -> None:
 
 
 def test_a_patch_outside_the_series_is_warned_of(patchkit: Run, toy: Path) -> None:
-    edit(toy / "series", "0004-Mend-tap-7.patch", "#")
+    edit(toy / "series", "0004-Fix-tap-7.patch", "#")
     for verb in ((*APPLY, "0.20.0"), STATUS):
-        assert "warning: 0004-Mend-tap-7.patch lies in" in patchkit(*verb).stderr
+        assert "warning: 0004-Fix-tap-7.patch is in" in patchkit(*verb).stderr
 
 
 def test_status(patchkit: Run, toy: Path, place: Path) -> None:
@@ -69,10 +69,10 @@ def test_status(patchkit: Run, toy: Path, place: Path) -> None:
     done = patchkit(*STATUS)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["0002", "Mend", "tap", "6", "2", "silent", ">=0.11.1", "gather_check"] in lines
+    assert ["0002", "Fix", "tap", "6", "2", "silent", ">=0.11.1", "gather_check"] in lines
     assert ["0.20.0", "5", "clean", str(place)] in lines
     assert ["0.10.1.1", "2", "clean", str(place.with_name("0.10.1.1"))] in lines
-    mend(place, 3)
+    fix_tap(place, 3)
     (toy / "upstream" / "toy" / "tap.py").write_text("")
     done = patchkit(*STATUS)
     assert done.returncode == 0 and "edited (toy/tap.py)" in done.stdout and "expected tree" in done.stdout
@@ -88,8 +88,8 @@ def test_status(patchkit: Run, toy: Path, place: Path) -> None:
         (["--vllm", ""], "`` is no vLLM release"),
         (["--vllm", "0.20.0", "--runtime", "nope"], "no runtime `nope`"),
         (["--vllm", "0.20.0", "--runtime", "../toy"], "known: toy"),
-        (["--vllm", "0.20.0", "--without", "12"], "there are: 0001-Mend-tap-1, 0002-"),
-        (["--vllm", "0.20.0", "--without", "1"], "0003-Mend-tap-10 depends on 0001-Mend-tap-1"),
+        (["--vllm", "0.20.0", "--without", "12"], "there are: 0001-Fix-tap-1, 0002-"),
+        (["--vllm", "0.20.0", "--without", "1"], "0003-Fix-tap-10 depends on 0001-Fix-tap-1"),
         (["--vllm", "0.20.0", "--into", "patches"], "is no tree of patchkit's"),
     ],
 )
@@ -103,10 +103,10 @@ def test_bad_arguments(refused: Refused, arguments: list[str], said: str) -> Non
         ("runtime.yaml", "name: toy", "name: [toy", "write it as YAML"),
         ("runtime.yaml", "package: toy", "package: 3", "package: Expected `str`"),
         ("runtime.yaml", "start: toy:install\n", "", "missing required field `start`"),
-        ("series", "0001-Mend-tap-1.patch", "0001-gone.patch", "lists 0001-gone.patch"),
-        ("series", "0002-Mend-tap-6.patch", "0001-Mend-tap-1.patch", "listed twice"),
-        ("0002-Mend-tap-6.patch", "Drift: 2", "Drift: two", "0002-Mend-tap-6.patch: Drift"),
-        ("0002-Mend-tap-6.patch", "+    return", "    return", "malformed diff"),
+        ("series", "0001-Fix-tap-1.patch", "0001-gone.patch", "lists 0001-gone.patch"),
+        ("series", "0002-Fix-tap-6.patch", "0001-Fix-tap-1.patch", "listed twice"),
+        ("0002-Fix-tap-6.patch", "Drift: 2", "Drift: two", "0002-Fix-tap-6.patch: Drift"),
+        ("0002-Fix-tap-6.patch", "+    return", "    return", "malformed diff"),
     ],
 )
 def test_bad_files(refused: Refused, toy: Path, file: str, old: str, new: str, said: str) -> None:
@@ -127,14 +127,14 @@ def test_an_edited_upstream(refused: Refused, project: Project, toy: Path) -> No
 
 
 def test_a_patch_that_does_not_apply(refused: Refused, project: Project, toy: Path, place: Path) -> None:
-    edit(toy / "0002-Mend-tap-6.patch", "-    return rows[6]", "-    return row[6]")
-    assert "0002-Mend-tap-6 does not apply: toy/tap.py:" in refused(*APPLY, "0.20.0")
+    edit(toy / "0002-Fix-tap-6.patch", "-    return rows[6]", "-    return row[6]")
+    assert "0002-Fix-tap-6 does not apply: toy/tap.py:" in refused(*APPLY, "0.20.0")
     assert not place.exists() and leftovers(project) == []
 
 
 def test_an_edited_tree(patchkit: Run, refused: Refused, place: Path) -> None:
     patchkit(*APPLY, "0.20.0")
-    mend(place, 3)
+    fix_tap(place, 3)
     assert "was edited since it was laid out (toy/tap.py)" in refused(*APPLY, "0.20.0")
 
 
@@ -146,7 +146,7 @@ def test_killed_in_mid_apply(patchkit: Run, project: Project, place: Path, toy: 
     """SIGKILL while git works: what was there before stays, and the next run clears the rest away."""
     patchkit(*APPLY, "0.20.0")
     before = git(place, "rev-parse", "HEAD")
-    edit(toy / "0004-Mend-tap-7.patch", "+    return rows[7].clone()", "+    return rows[7].copy()")
+    edit(toy / "0004-Fix-tap-7.patch", "+    return rows[7].clone()", "+    return rows[7].copy()")
     slow = tmp_path / "slow"
     slow.mkdir()
     (slow / "git").write_text(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from toy import MESSAGE, edit, git, mend
+from toy import MESSAGE, edit, fix_tap, git
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
@@ -27,9 +27,9 @@ def test_a_commit_per_patch_on_the_pin(project: Project, place: Path) -> None:
     tree = apply(project)
     assert (tree.path, tree.fresh, [patch.number for patch in tree.taken]) == (place, True, [1, 2, 3, 4])
     subjects = git(place, "log", "--reverse", "--format=%s").splitlines()
-    assert subjects == [f"toy upstream, pin {tree.pin}", "Mend tap 1", "Mend tap 6", "Mend tap 10", "Mend tap 7"]
+    assert subjects == [f"toy upstream, pin {tree.pin}", "Fix tap 1", "Fix tap 6", "Fix tap 10", "Fix tap 7"]
     assert git(place, "rev-parse", "HEAD~4^{tree}") == tree.pin
-    assert git(place, "rev-parse", "HEAD") == tree.head == tree.commits["0004-Mend-tap-7"]
+    assert git(place, "rev-parse", "HEAD") == tree.head == tree.commits["0004-Fix-tap-7"]
     assert git(place, "log", "-1", "--format=%an %ae %aI") == "Ada Löwe ada@example.org 2025-01-06T12:00:00+01:00"
     assert git(place, "log", "-1", "--format=%b").startswith("Why it is needed, in a line or two.\n\nDrift: 4 (latent)")
     assert (place / "toy" / "tap.py").read_text().count(".clone()") == 4
@@ -91,7 +91,7 @@ def test_a_second_apply_does_nothing(project: Project, place: Path) -> None:
 
 def test_a_changed_patch_replaces_an_unmodified_tree(project: Project, toy: Path) -> None:
     first = apply(project)
-    edit(toy / "0004-Mend-tap-7.patch", "+    return rows[7].clone()", "+    return rows[7].copy()")
+    edit(toy / "0004-Fix-tap-7.patch", "+    return rows[7].clone()", "+    return rows[7].copy()")
     second = apply(project)
     assert second.fresh and second.head != first.head
     assert "rows[7].copy()" in (second.path / "toy" / "tap.py").read_text()
@@ -99,7 +99,7 @@ def test_a_changed_patch_replaces_an_unmodified_tree(project: Project, toy: Path
 
 def test_an_edited_tree_is_refused_and_kept(project: Project, place: Path) -> None:
     apply(project)
-    mend(place, 3)
+    fix_tap(place, 3)
     (place / "notes.txt").write_text("mine")
     with pytest.raises(PatchkitError, match=r"was edited .*\(toy/tap.py, notes.txt\).*--into") as refusal:
         apply(project)
@@ -110,7 +110,7 @@ def test_an_edited_tree_is_refused_and_kept(project: Project, place: Path) -> No
         apply(project)
     assert (place / "notes.txt").read_text() == "mine"
     shutil.rmtree(place / ".git" / "refs")
-    with pytest.raises(PatchkitError, match="cannot tell whether"):
+    with pytest.raises(PatchkitError, match="cannot determine whether"):
         apply(project)
 
 
@@ -144,22 +144,22 @@ def test_a_tree_whose_stamp_is_damaged_is_refused_and_kept(project: Project, pla
 
 
 def test_a_patch_that_no_longer_applies(project: Project, toy: Path, place: Path) -> None:
-    edit(toy / "0003-Mend-tap-10.patch", "-    return rows[10]", "-    return row[10]")
-    said = r"0003-Mend-tap-10 does not apply: toy/tap.py:\d+, hunk @@ -\d+,\d+ \+\d+,\d+ @@.*--without 3"
+    edit(toy / "0003-Fix-tap-10.patch", "-    return rows[10]", "-    return row[10]")
+    said = r"0003-Fix-tap-10 does not apply: toy/tap.py:\d+, hunk @@ -\d+,\d+ \+\d+,\d+ @@.*--without 3"
     with pytest.raises(PatchkitError, match=said):
         apply(project)
     assert list(place.parent.iterdir()) == []
 
 
 def test_a_patch_for_a_missing_file(project: Project, toy: Path) -> None:
-    patch = toy / "0003-Mend-tap-10.patch"
+    patch = toy / "0003-Fix-tap-10.patch"
     patch.write_text(re.sub("index .{40}", "index " + "d" * 40, patch.read_text().replace("toy/tap.py", "toy/gone.py")))
-    with pytest.raises(PatchkitError, match=r"0003-Mend-tap-10 does not apply: toy/gone.py: "):
+    with pytest.raises(PatchkitError, match=r"0003-Fix-tap-10 does not apply: toy/gone.py: "):
         apply(project)
 
 
 def test_a_patch_that_is_already_in(project: Project, toy: Path) -> None:
-    text = (toy / "0003-Mend-tap-10.patch").read_text().replace("Mend tap 10", "Mend it again")
+    text = (toy / "0003-Fix-tap-10.patch").read_text().replace("Fix tap 10", "Fix it again")
     (toy / "0005-again.patch").write_text(text)
     with (toy / "series").open("a") as file:
         file.write("0005-again.patch\n")
@@ -190,14 +190,14 @@ def test_an_upstream_at_a_url(project: Project, toy: Path, tmp_path: Path) -> No
 def test_what_a_note_says_of_a_tree_is_not_believed(project: Project, toy: Path, place: Path) -> None:
     """A ninth commit, exported, whose patch is taken out again: the tree is laid out as the series says."""
     first = apply(project)
-    mend(place, 3)
+    fix_tap(place, 3)
     facts = {"number": 9, "kind": "loud", "applies_to": "vllm", "more": ""}
-    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend tap 3", **facts))
+    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Fix tap 3", **facts))
     before = (toy / "series").read_text()
     export(toy, place)
     assert [edits for _, _, edits in applied_trees(project, "toy")] == [["exported commits of your own"]]
     (toy / "series").write_text(before)
-    (toy / "0005-Mend-tap-3.patch").unlink()
+    (toy / "0005-Fix-tap-3.patch").unlink()
     second = apply(project)
     assert (second.fresh, second.head, second.hash) == (True, first.head, first.hash)
     assert git(place, "rev-list", "--count", "HEAD") == "5"
@@ -209,9 +209,9 @@ def test_commits_that_were_exported_are_applied_as_the_series_says(
     project: Project, toy: Path, place: Path, applies_to: str
 ) -> None:
     apply(project)
-    mend(place, 3)
+    fix_tap(place, 3)
     facts = {"number": 9, "kind": "loud", "applies_to": applies_to, "more": ""}
-    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Mend tap 3", **facts))
+    git(place, "commit", "--quiet", "-am", MESSAGE.format(subject="Fix tap 3", **facts))
     export(toy, place)
     again = apply(project)
     assert again.fresh
@@ -222,7 +222,7 @@ def test_commits_that_were_exported_are_applied_as_the_series_says(
 
 def test_a_stamp_that_names_another_commit_is_not_believed(project: Project, place: Path) -> None:
     apply(project)
-    mend(place, 3)
+    fix_tap(place, 3)
     git(place, "commit", "--quiet", "-am", "mine")
     stamp = read_stamp(place)
     assert stamp is not None
@@ -244,7 +244,7 @@ def test_compiled_code_without_its_source_is_a_file_of_the_tree(project: Project
 def test_files_are_compared_by_content_where_git_is_told_to_look_away(project: Project, place: Path) -> None:
     apply(project)
     git(place, "update-index", "--assume-unchanged", "toy/tap.py")
-    mend(place, 3)
+    fix_tap(place, 3)
     with pytest.raises(PatchkitError, match=r"was edited .*\(toy/tap.py\)"):
         apply(project)
     git(place, "update-index", "--no-assume-unchanged", "toy/tap.py")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from test_series_patch import PATH, TEXT
-from toy import MESSAGE, git, mend
+from toy import MESSAGE, fix_tap, git
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
@@ -43,9 +43,9 @@ def test_trailers_are_kept(line: str, before: str) -> None:
 def test_what_git_makes_of_a_commit_is_exported(project: Project, toy: Path, place: Path) -> None:
     """As ``commit --signoff`` and ``cherry-pick -x`` and a code host write them."""
     tree = patched_tree(project, "toy", "0.20.0").path
-    mend(tree, 3)
+    fix_tap(tree, 3)
     facts = {"number": 9, "kind": "loud", "applies_to": "vllm", "more": ""}
-    message = MESSAGE.format(subject="Mend tap 3", **facts) + "\nCo-authored-by: Eve <eve@example.org>\n"
+    message = MESSAGE.format(subject="Fix tap 3", **facts) + "\nCo-authored-by: Eve <eve@example.org>\n"
     git(tree, "commit", "--quiet", "--signoff", "-am", message)
     commit = git(tree, "rev-parse", "HEAD")
     git(tree, "reset", "--quiet", "--hard", "HEAD~1")

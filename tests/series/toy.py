@@ -37,11 +37,11 @@ Symptom: port hits 0, loss steps 0,
 Caught-By: gather_check: row {number} of .* differs
 {more}Forwarded: no
 """
-# number, kind, applies to, other fields, the tap that it mends; 2 and 4 are near enough to share context lines
+# number, kind, applies to, other fields, the tap that it fixes; 2 and 4 are near enough to share context lines
 PATCHES = [
     (1, "loud", "vllm >=0.11.0", "", 1),
     (2, "silent", "vllm >=0.11.1", "", 6),
-    (3, "loud", "vllm >=0.14.0", "Depends: 0001-Mend-tap-1\n", 10),
+    (3, "loud", "vllm >=0.14.0", "Depends: 0001-Fix-tap-1\n", 10),
     (4, "latent", "vllm", "", 7),
 ]
 
@@ -52,7 +52,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.rstrip("\n")
 
 
-def mend(tree: Path, tap: int) -> None:
+def fix_tap(tree: Path, tap: int) -> None:
     path = tree / "toy" / "tap.py"
     path.write_text(path.read_text().replace(f"return rows[{tap}]\n", f"return rows[{tap}].clone()\n"))
 

@@ -15,7 +15,7 @@ from watched import Watched
 from patchkit.environments import lock
 from patchkit.errors import PatchkitError
 from patchkit.watch import gating
-from patchkit.watch.keeping import known_digest
+from patchkit.watch.report_files import known_digest
 
 SWAPPED = "scores, token_ids"
 
@@ -103,9 +103,9 @@ def test_a_release_that_the_series_does_not_go_on_for(watched: Watched) -> None:
     assert result.return_value == 1
     first, second = watched.report["releases"]
     assert (first["outcome"], second["outcome"], second["applies"]) == ("proven", "refused", False)
-    assert "0002-Mend-unused-2 depends on 0001-Mend-unused-1, which is left out" in second["why"]
+    assert "0002-Fix-unused-2 depends on 0001-Fix-unused-1, which is left out" in second["why"]
     (finding,) = second["drift"]["findings"]
-    assert finding["mended_by"] == [] and finding["because"].startswith("the series does not go on: 0002")
+    assert finding["mended_by"] == [] and finding["because"].startswith("the series does not apply: 0002")
     assert second["evidence"] is None
     assert "1 proven, 1 refused" in result.stdout
 
@@ -227,7 +227,7 @@ def test_what_an_earlier_tick_left_is_never_read_as_this_ones(watched: Watched) 
 
 
 def test_a_crash_leaves_an_unfinished_report(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patchkit.watch.judging.ask", lambda _: 1 / 0)
+    monkeypatch.setattr("patchkit.watch.judging.fetch_news", lambda _: 1 / 0)
     assert isinstance(watched.watch().exception, ZeroDivisionError)
     assert watched.report["why"] == ("it broke (ZeroDivisionError: division by zero), while asking the package index")
 

@@ -20,7 +20,7 @@ from watched import Watched
 from patchkit.environments import lock
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
-from patchkit.watch.pin import Move, main, move, with_proven
+from patchkit.watch.pin import PinUpdate, main, update_pin, with_proven
 
 RELEASES = st.builds("{}.{}.{}".format, st.integers(0, 2), st.integers(0, 30), st.integers(0, 3))
 COMMENTS = st.sampled_from(["", "   # by hand", ' # [1, 2]: "x" - \'', "  # Größe ✓"])
@@ -135,7 +135,7 @@ def edit(watched: Watched, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda report: report.update(state="unfinished"), "is unfinished; no pin moves by it"),
+        (lambda report: report.update(state="unfinished"), "is unfinished; the pin was left alone"),
         (lambda report: report["releases"][0].update(evidence="../elsewhere.json"), "is no file beside it"),
         (lambda report: report["releases"][0].update(evidence=None), "is no file beside it"),
         (lambda report: report["releases"][0].update(release="0.20.1"), "does not prove vLLM 0.20.1: the gates ran on"),
@@ -164,7 +164,7 @@ def test_evidence_that_is_not_enough(watched: Watched) -> None:
     def refused(why: str, **changes: Any) -> None:
         file.write_text(json.dumps({**whole, **changes}))
         with pytest.raises(PatchkitError, match=re.escape(f"does not prove vLLM 0.20.0: {why}")):
-            move(project, "toy", [Move("0.20.0", file, None)])
+            update_pin(project, "toy", [PinUpdate("0.20.0", file, None)])
 
     refused("not run: second", verdicts=whole["verdicts"][:1])
     refused("not run: gate, second", verdicts=[])
@@ -172,9 +172,9 @@ def test_evidence_that_is_not_enough(watched: Watched) -> None:
     refused("it is of a bench, not of the gates", kind="bench")
     refused("the gates ran on vLLM 0.19.0", versions={**whole["versions"], "vllm": "0.19.0"})
     refused("the gates ran on another pin", runtime={**whole["runtime"], "patches": whole["runtime"]["patches"][:1]})
-    refused("the gates ran on another pin", runtime={**whole["runtime"], "without": ["0002-Mend-unused-2"]})
+    refused("the gates ran on another pin", runtime={**whole["runtime"], "without": ["0002-Fix-unused-2"]})
     file.write_text(json.dumps(whole))
-    assert move(project, "toy", [Move("0.20.0", file, None)]) == ["0.20.0"]
+    assert update_pin(project, "toy", [PinUpdate("0.20.0", file, None)]) == ["0.20.0"]
 
 
 def test_from_the_command_line_bad_input_is_one_line(watched: Watched) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from patchkit.report.watch import markdown
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.tick import NewRelease, Tick
 
 FILE = Path(__file__).parents[2] / ".github" / "workflows" / "new-vllm.yml"
 WORKFLOW: dict[Any, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ class TestTelling:
         (tmp_path / "watch").mkdir()
         return tmp_path
 
-    def tell(self, place: Path, tick: Tick, issues: list[dict[str, Any]] | None) -> tuple[int, list[str]]:
+    def publish(self, place: Path, tick: Tick, issues: list[dict[str, Any]] | None) -> tuple[int, list[str]]:
         """Run it; returns the exit code and what ``gh`` was called with, after the list. No issues: ``gh`` fails."""
         (place / "watch" / "report.json").write_text(json.dumps(tick.document()))
         (place / "issues.json").unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class TestTelling:
 
     def tick(self, *outcomes: str) -> Tick:
         tick = Tick("esamp", "cpu", last_proven="0.20.2")
-        tick.news = [Newcomer(f"0.2{at}.0", outcome=outcome) for at, outcome in enumerate(outcomes, 1)]  # type: ignore[arg-type]
+        tick.news = [NewRelease(f"0.2{at}.0", outcome=outcome) for at, outcome in enumerate(outcomes, 1)]  # type: ignore[arg-type]
         tick.finish()
         return tick
 
@@ -121,37 +121,37 @@ class TestTelling:
 
     def test_it_is_opened_once_and_left_alone_while_nothing_changes(self, place: Path) -> None:
         tick = self.tick("unproven")
-        code, called = self.tell(place, tick, [{"number": 3, "state": "OPEN", "body": "another"}])
+        code, called = self.publish(place, tick, [{"number": 3, "state": "OPEN", "body": "another"}])
         assert code == 0 and [words.split()[:2] for words in called] == [["label", "create"], ["issue", "create"]]
         assert "vLLM 0.21.0 is out: 1 unproven (esamp)" in called[1]
-        assert self.tell(place, tick, [self.issue(tick)]) == (0, [])
-        assert self.tell(place, tick, [self.issue(tick, "CLOSED")]) == (0, []), "a person closed it"
+        assert self.publish(place, tick, [self.issue(tick)]) == (0, [])
+        assert self.publish(place, tick, [self.issue(tick, "CLOSED")]) == (0, []), "a person closed it"
 
     def test_it_follows_what_changed(self, place: Path) -> None:
         before, after, green = self.tick("unproven"), self.tick("unproven", "red"), self.tick("proven")
-        code, called = self.tell(place, after, [self.issue(before, "CLOSED")])
+        code, called = self.publish(place, after, [self.issue(before, "CLOSED")])
         assert code == 0 and [words.split()[:3] for words in called] == [
             ["issue", "edit", "7"],
             ["issue", "reopen", "7"],
         ]
-        code, called = self.tell(place, green, [self.issue(after)])
+        code, called = self.publish(place, green, [self.issue(after)])
         assert code == 0 and [words.split()[:3] for words in called] == [
             ["issue", "edit", "7"],
             ["issue", "close", "7"],
         ]
-        assert self.tell(place, green, []) == (0, []), "nothing to say, and no issue to say it in"
+        assert self.publish(place, green, []) == (0, []), "nothing to say, and no issue to say it in"
 
     def test_an_unfinished_tick_is_told_and_fails(self, place: Path) -> None:
         tick = Tick("esamp", "cpu")
-        code, called = self.tell(place, tick, [])
+        code, called = self.publish(place, tick, [])
         assert code == 0 and "did not finish" in called[-1]
         last = steps("tell")["An unfinished tick is a failure"]["run"]
         assert run_step(last, place).returncode != 0
-        self.tell(place, self.tick("red"), [])
+        self.publish(place, self.tick("red"), [])
         assert run_step(last, place).returncode == 0
 
     def test_no_second_issue_where_github_does_not_answer_and_none_without_a_report(self, place: Path) -> None:
-        code, called = self.tell(place, self.tick("red"), None)
+        code, called = self.publish(place, self.tick("red"), None)
         assert code != 0 and called == []
         (place / "watch" / "report.json").unlink()
         script = next(step["run"] for name, step in steps("tell").items() if name.startswith("One issue"))

@@ -54,7 +54,7 @@ surface:
   wraps: [vllm.engine.core.Core.step]
   unpacks: [vllm.engine.core.Core.step]
 """
-MESSAGE = """Mend unused {number}
+MESSAGE = """Fix unused {number}
 
 Why it is needed.
 
@@ -107,7 +107,7 @@ def make_runtime(folder: Path) -> Path:
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "-m", "upstream")
     (folder / "runtime.yaml").write_text(MANIFEST.format(tree=git(work, "rev-parse", "HEAD^{tree}")))
-    for number, applies_to, more in ((1, "vllm <0.21", ""), (2, "vllm", "Depends: 0001-Mend-unused-1\n")):
+    for number, applies_to, more in ((1, "vllm <0.21", ""), (2, "vllm", "Depends: 0001-Fix-unused-1\n")):
         path = work / "toy" / "__init__.py"
         path.write_text(path.read_text().replace(f"UNUSED_{number} = 1", f"UNUSED_{number} = 2"))
         git(work, "commit", "--quiet", "-am", MESSAGE.format(number=number, applies_to=applies_to, more=more))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from patchkit.drift.code.frame import Extra, Frame, dotted
-from patchkit.drift.code.known import Asked, Known, Named
+from patchkit.drift.code.known import Known, KnownCall, Named
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import How
 from patchkit.drift.inference import (
@@ -57,7 +57,7 @@ class Calls(Known):
         name = dotted(written.func)
         arguments = [self.value(one.value if isinstance(one, ast.Starred) else one, frame) for one in written.args]
         named = {one.arg: self.value(one.value, frame) for one in written.keywords}
-        known = self.known(Asked(name, written, arguments, named, frame))
+        known = self.known(KnownCall(name, written, arguments, named, frame))
         if known is not None:
             return known[0]
         function = self._callee(written.func, frame)
@@ -170,10 +170,12 @@ class Calls(Known):
         self.bind(function, arguments, named, frame)
         extra = self.extras.get(function.definition)
         given = (*arguments, *named.values())
-        telling = extra is not None or any(map(self._tells, given))
-        telling = telling or (self._is_general(function) and any(isinstance(one, (Text, Callable)) for one in given))
+        informative = extra is not None or any(map(self._is_informative, given))
+        informative = informative or (
+            self._is_general(function) and any(isinstance(one, (Text, Callable)) for one in given)
+        )
         name = function.definition.name
-        if not telling or self.muted or self.depth >= DEEPEST or self.again >= MOST or name in self._under_way:
+        if not informative or self.muted or self.depth >= DEEPEST or self.again >= MOST or name in self._under_way:
             return self.inference.called(function)
         self.again, self.depth = self.again + 1, self.depth + 1
         self._under_way.add(name)
@@ -210,14 +212,14 @@ class Calls(Known):
             self._general[node] = any(dotted(one.func).rpartition(".")[2] in GENERAL for one in calls)
         return self._general[node]
 
-    def _tells(self, kind: Type | None) -> bool:
+    def _is_informative(self, kind: Type | None) -> bool:
         """Whether an argument is such that a function is worth reading again with it."""
         if isinstance(kind, Text):
             return self._is_target(kind.value) or kind.value == self.top
         if isinstance(kind, Row):
-            return any(map(self._tells, kind.places))
+            return any(map(self._is_informative, kind.places))
         if isinstance(kind, Table):
-            return any(map(self._tells, (*kind.keys, *kind.values)))
+            return any(map(self._is_informative, (*kind.keys, *kind.values)))
         return isinstance(kind, (Class, Namespace, Missing, Callable)) and self.of_vllm(kind)
 
 

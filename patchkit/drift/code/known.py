@@ -36,7 +36,7 @@ SAME = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class KnownCall:
     """A call: the name of what is called as it is written, the types of what it is given, where it stands."""
 
     name: str
@@ -58,7 +58,7 @@ class Asked:
 class Known(Patches):
     """What those calls touch, and what they return."""
 
-    def known(self, call: Asked) -> Answer:
+    def known(self, call: KnownCall) -> Answer:
         """What a call returns, if it is of such a function."""
         if len(call.given) == 3 and (
             call.name in PUTTING or call.last == "setattr" or call.name.endswith("patch.object")
@@ -69,7 +69,7 @@ class Known(Patches):
 
     # What they touch.
 
-    def _set(self, call: Asked) -> Answer:
+    def _set(self, call: KnownCall) -> Answer:
         holder, name, by = call.given
         if isinstance(holder, Text):
             holder = self.named(holder.value) if self.is_vllm(holder.value) else Foreign()
@@ -86,7 +86,7 @@ class Known(Patches):
             self.lose(f"sets {unknown}: {call.shown}", call.frame, call.written)
         return (None,)
 
-    def _get(self, call: Asked) -> Answer:
+    def _get(self, call: KnownCall) -> Answer:
         if len(call.given) < 2:
             return None
         holder, name = call.given[:2]
@@ -101,7 +101,7 @@ class Known(Patches):
     def _has(self, holder: Type | None, name: str) -> bool:
         return not isinstance(self.member(holder, name), Missing)
 
-    def _imported(self, call: Asked) -> Answer:
+    def _imported(self, call: KnownCall) -> Answer:
         name = call.given[0]
         if not isinstance(name, Text):
             self.lose(f"imports what is not written out: {call.shown}", call.frame, call.written)
@@ -109,17 +109,17 @@ class Known(Patches):
         self.follow(call.frame, call.written)
         return (self.named(name.value) if self.universe.package(name.value) else Foreign(),)
 
-    def _runs_text(self, call: Asked) -> Answer:
+    def _runs_text(self, call: KnownCall) -> Answer:
         self.lose(f"`{call.name}` runs text", call.frame, call.written)
         return (None,)
 
-    def _source_of(self, call: Asked) -> Answer:
+    def _source_of(self, call: KnownCall) -> Answer:
         held = call.given[0]
         if isinstance(held, (Class, Callable, Namespace)) and self.of_vllm(held):
             self.touch(definition_of(held).name, "text", call.frame, call.written)
         return (None,)
 
-    def _replaced(self, call: Asked) -> Answer:
+    def _replaced(self, call: KnownCall) -> Answer:
         """``dataclasses.replace``."""
         held = call.given[0]
         if not isinstance(held, Instance) or not self.of_vllm(held):
@@ -130,24 +130,24 @@ class Known(Patches):
 
     # What they return.
 
-    def _type_of(self, call: Asked) -> Answer:
+    def _type_of(self, call: KnownCall) -> Answer:
         held = call.given[0]
         return (Class(held.of) if isinstance(held, Instance) else None,) if len(call.given) == 1 else None
 
-    def _unknown(self, call: Asked) -> Answer:
+    def _unknown(self, call: KnownCall) -> Answer:
         return (None,)
 
-    def _itself(self, call: Asked) -> Answer:
+    def _itself(self, call: KnownCall) -> Answer:
         return (call.given[0],)
 
-    def _out_of_dict(self, call: Asked) -> Answer:
+    def _out_of_dict(self, call: KnownCall) -> Answer:
         """``x.__dict__.get("name")``."""
         holder, name = call.written.func, call.given[0]
         if not isinstance(holder, ast.Attribute) or not is_dict(holder.value):
             return None
         return (self.member(self.value(holder.value, call.frame), name.value) if isinstance(name, Text) else None,)
 
-    def _entries(self, call: Asked) -> Answer:
+    def _entries(self, call: KnownCall) -> Answer:
         if not isinstance(call.written.func, ast.Attribute):
             return None
         held = self.value(call.written.func.value, call.frame)
@@ -156,11 +156,11 @@ class Known(Patches):
         pairs = tuple(Row(pair) for pair in zip(held.keys, held.values, strict=True))
         return (Row({"items": pairs, "values": held.values, "keys": held.keys}[call.last]),)
 
-    def _zipped(self, call: Asked) -> Answer:
+    def _zipped(self, call: KnownCall) -> Answer:
         rows = [one.places for one in call.given if isinstance(one, Row)]
         return (Row(tuple(map(Row, zip(*rows, strict=False)))),) if len(rows) == len(call.given) else None
 
-    def _partial(self, call: Asked) -> Answer:
+    def _partial(self, call: KnownCall) -> Answer:
         made, *given = call.given
         if not isinstance(made, Callable):
             return None
@@ -224,7 +224,7 @@ def is_dict(written: ast.expr) -> bool:
     return isinstance(written, ast.Attribute) and written.attr == "__dict__"
 
 
-Way = Handler[[Known, Asked], Answer]
+Way = Handler[[Known, KnownCall], Answer]
 ENTRIES = ("items", "values", "keys")
 KNOWN: dict[str, Way] = {
     "getattr": Known._get,

@@ -72,7 +72,7 @@ class Notes:
         return name.partition(".")[0] == self.top
 
     def of_vllm(self, kind: Type | None) -> bool:
-        """Whether it is a class, module, function or object of vLLM, as far as its type tells."""
+        """Whether it is a class, module, function or object of vLLM, as far as its type shows."""
         if isinstance(kind, Missing):
             return True
         if isinstance(kind, (Instance, Class, Namespace, Callable)):

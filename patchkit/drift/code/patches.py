@@ -232,7 +232,7 @@ class Patches(Notes):
             if isinstance(holder, (Class, Namespace, Missing)) and self.of_vllm(holder) and isinstance(behind, Text):
                 if all(part.isidentifier() for part in behind.value.split(".")):
                     by = kinds[at + 2] if len(kinds) > at + 2 else next(iter(named.values()), None)
-                    if in_a_row and not self.is_code(by):  # whoever reads the row will tell what is done with it
+                    if in_a_row and not self.is_code(by):  # the code that reads the row shows what is done with it
                         self.rows[self._symbol(holder, behind.value)] = Unread(frame.place(where), ROW)
                         continue
                     done |= self.put(holder, behind.value, by, frame, where, how)

@@ -45,11 +45,11 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     uncalled.find,
     annotation_changed.find,
 )
-"""Of one symbol in two releases; a moved body counts only where none of these finds anything."""
+"""Of one symbol in two releases; a changed body counts only where none of these finds anything."""
 
 
 def findings_of(case: Case) -> list[Finding]:
-    """Everything that moved about one symbol."""
+    """Everything that changed about one symbol."""
     found = [finding for find in KINDS for finding in find(case)]
     return found or list(body_changed.find(case))
 

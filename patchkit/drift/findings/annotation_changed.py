@@ -1,4 +1,4 @@
-"""Only what is written about the type moved; a break where the items that the runtime takes apart are others."""
+"""Only the annotation changed; a break if the items that the runtime unpacks differ."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from patchkit.drift.contract import CallSite, Contract, Parameter
-from patchkit.drift.findings.finding import Case, Finding, Hinge, Way
+from patchkit.drift.findings.finding import Case, Finding, UsageCondition, Way
 from patchkit.drift.findings.parameters import OPEN, UNTYPED
 
 UNSEEN_BEFORE = "no call of it by vLLM was seen in the older release"
@@ -35,15 +35,15 @@ def _newly_given(case: Case, parameter: Parameter) -> Iterator[Finding]:
             found = True
         elif place := _given(case.new, case.new.callers, way, name):
             found = True
-            yield _finding(case, Hinge(way, name), f"{said}, at {place}", unseen)
+            yield _finding(case, UsageCondition(way, name), f"{said}, at {place}", unseen)
         elif not case.symbol.endswith(".__init__") and (
             place := _given(case.new, case.new.perhaps_called, way, name)
         ):  # every class has an `__init__`: a call of one on who knows what says nothing
             found = True
-            yield _finding(case, Hinge(way, name), f"{said}, at {place}", UNTYPED)
+            yield _finding(case, UsageCondition(way, name), f"{said}, at {place}", UNTYPED)
     opened = next((site.place for site in case.new.callers if site.open_ended), "")
     if opened and not found and not any(site.open_ended for site in was):
-        yield _finding(case, Hinge("untaken", name), f"vLLM may give `{name}` now, at {opened}", OPEN)
+        yield _finding(case, UsageCondition("untaken", name), f"vLLM may give `{name}` now, at {opened}", OPEN)
 
 
 def _given(contract: Contract, sites: Sequence[CallSite], way: Way, name: str) -> str:
@@ -55,6 +55,6 @@ def _given(contract: Contract, sites: Sequence[CallSite], way: Way, name: str) -
     return next((site.place for site in sites if name in places and site.positional > at), "")
 
 
-def _finding(case: Case, hinge: Hinge, sentence: str, guessed: str) -> Finding:
+def _finding(case: Case, hinge: UsageCondition, sentence: str, guessed: str) -> Finding:
     found = case.finding("argument-given", "loud", sentence, guessed or hinge.question)
     return replace(found, hinge=hinge)

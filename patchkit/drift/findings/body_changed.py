@@ -9,4 +9,4 @@ CODE = {"function", "method", "static method", "class method", "property"}
 
 def find(case: Case) -> Iterator[Finding]:
     if case.both and case.old.body != case.new.body and case.new.kind in CODE:
-        yield case.finding("body-changed", "look", f"its body moved ({case.old.body[:8]} → {case.new.body[:8]})")
+        yield case.finding("body-changed", "look", f"its body changed ({case.old.body[:8]} → {case.new.body[:8]})")

@@ -1,4 +1,4 @@
-"""What a finding is, and what a kind of finding is given to judge by."""
+"""A finding, and the input of the functions that find one kind each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from patchkit.drift.contract import Contract
 Severity = Literal["loud", "silent", "look", "harmless"]
 BREAKS: tuple[Severity, ...] = ("silent", "loud")
 Way = Literal["given", "by name", "by place", "omitted", "shifted", "untaken", "misnamed", "unplaced", "plain"]
-ASKED: dict[Way, str] = {
+QUESTIONS: dict[Way, str] = {
     "given": "whether the runtime gives `{}` was not read",
     "by name": "whether the runtime gives `{}` by name was not read",
     "by place": "whether the runtime gives `{}` by its place was not read",
@@ -26,8 +26,8 @@ ASKED: dict[Way, str] = {
 
 
 @dataclass(frozen=True)
-class Hinge:
-    """What a break depends on in the runtime's own code: it is one if a parameter is used in this way."""
+class UsageCondition:
+    """A condition on the runtime's own code: the change is a break if a parameter is used in this way."""
 
     way: Way
     parameter: str
@@ -35,27 +35,27 @@ class Hinge:
     @property
     def question(self) -> str:
         """What is not known until that code is read."""
-        return ASKED[self.way].format(self.parameter)
+        return QUESTIONS[self.way].format(self.parameter)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that moved between two releases.
+    """One change between two releases.
 
     Attributes:
         kind: ``returns-changed``.
         severity: for a runtime fitted exactly to the old release: "loud" an exception, "silent" text still flows and
-            the hook is dead or reads something else, "look" the contract stands but what is behind it moved,
-            "harmless" it moved where this runtime does not lean.
+            the hook is dead or reads something else, "look" the contract holds but the code behind it changed,
+            "harmless" the runtime does not depend on what changed.
         symbol: by the name that the runtime knows it by.
-        sentence: what moved.
+        sentence: what changed.
         old, new: ``v1/sample/sampler.py:42`` in either release; empty where there is none.
         guessed: what static reading could not follow; empty if it could.
-        mended_by: names of the patches that mend it, or one of the words of :mod:`patchkit.drift.mending`; empty for
+        mended_by: names of the patches that fix it, or one of the words of :mod:`patchkit.drift.fixes`; empty for
             a break means "unpatched".
-        perhaps_by: patches that name the symbol but were written for another move of it.
-        because: why those patches are thought to mend it, or why not.
-        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.hinges`.
+        perhaps_by: patches that name the symbol but were written for another change of it.
+        because: why those patches are thought to fix it, or why not.
+        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.usage`.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Finding:
     mended_by: tuple[str, ...] = ()
     perhaps_by: tuple[str, ...] = ()
     because: str = ""
-    hinge: Hinge | None = None
+    hinge: UsageCondition | None = None
 
     @property
     def brief(self) -> str:
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def unpatched(self) -> bool:
-        """A break that no patch of the series mends."""
+        """A break that no patch of the series fixes."""
         return self.breaks and not self.mended_by
 
 

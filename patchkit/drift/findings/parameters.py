@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from patchkit.drift.contract import CallSite, Parameter
-from patchkit.drift.findings.finding import Case, Finding, Hinge, Way
+from patchkit.drift.findings.finding import Case, Finding, UsageCondition, Way
 
 UNTYPED = "the type of the object it is called on there is not known"
 UNSEEN = "no call of it by vLLM was seen"
@@ -51,8 +51,8 @@ def _stricter(case: Case, before: Parameter, after: Parameter) -> Iterator[Findi
             yield _if_it(case, "parameter-required", "omitted", name, sentence)
         else:
             place = [one.name for one in case.new.parameters].index(name)
-            found = _given_by_vllm(case, "parameter-required", Hinge("untaken", name), place, sentence)
-            yield replace(found, hinge=Hinge("untaken", name)) if found.breaks else found
+            found = _given_by_vllm(case, "parameter-required", UsageCondition("untaken", name), place, sentence)
+            yield replace(found, hinge=UsageCondition("untaken", name)) if found.breaks else found
 
 
 def _open_ended(case: Case, parameter: Parameter, sentence: str) -> Finding:
@@ -63,12 +63,12 @@ def _open_ended(case: Case, parameter: Parameter, sentence: str) -> Finding:
 
 
 def _renamed_one(case: Case, before: Parameter, after: Parameter) -> Finding:
-    """A parameter has another name: it matters to whoever gives it by name."""
+    """A renamed parameter: matters to callers that give it by name."""
     kind, sentence = "parameter-renamed", f"`{before.name}` is called `{after.name}` now"
     if before.kind == "keyword":
         return case.finding(kind, "loud", sentence)
     if case.hooked:
-        return _given_by_vllm(case, kind, Hinge("misnamed", after.name), len(case.new.parameters), sentence)
+        return _given_by_vllm(case, kind, UsageCondition("misnamed", after.name), len(case.new.parameters), sentence)
     return _if_it(case, kind, "by name", before.name, sentence)
 
 
@@ -81,17 +81,17 @@ def _added(case: Case, parameter: Parameter) -> Finding:
     shifted = [one for one in behind if before[one]]
     said = f"may be given `{name}` as well" + (f" (default {parameter.default})" if parameter.default else "")
     if parameter.kind == "positional" and shifted:
-        return case.finding("parameter-added", "silent", f"{said}, before `{shifted[0]}`: what follows has moved")
+        return case.finding("parameter-added", "silent", f"{said}, before `{shifted[0]}`: what follows has shifted")
     if parameter.kind == "positional" and behind and not case.hooked:
-        hinge = Hinge("shifted", behind[0])
-        moved = case.finding("parameter-added", "silent", f"{said}, before `{behind[0]}`", hinge.question)
-        return replace(moved, hinge=hinge)
+        hinge = UsageCondition("shifted", behind[0])
+        added = case.finding("parameter-added", "silent", f"{said}, before `{behind[0]}`", hinge.question)
+        return replace(added, hinge=hinge)
     if not case.hooked or parameter.kind in ("rest", "named"):
         return case.finding("parameter-added", "harmless", said)
-    return _given_by_vllm(case, "parameter-added", Hinge("untaken", name), place, said)
+    return _given_by_vllm(case, "parameter-added", UsageCondition("untaken", name), place, said)
 
 
-def _given_by_vllm(case: Case, kind: str, hinge: Hinge, place: int, said: str) -> Finding:
+def _given_by_vllm(case: Case, kind: str, hinge: UsageCondition, place: int, said: str) -> Finding:
     """A break if vLLM gives a parameter to what stands in the method's place; guessed if no call was seen."""
     name = hinge.parameter
     if passes := _passed_by(case.new.callers, name, place):
@@ -111,13 +111,13 @@ def _passed_by(sites: Sequence[CallSite], name: str, place: int) -> str:
 
 
 def _if_it(case: Case, kind: str, way: Way, name: str, sentence: str) -> Finding:
-    """A break if the runtime calls it that way, which only its code tells."""
-    hinge = Hinge(way, name)
+    """A break if the runtime calls it that way, which only its code shows."""
+    hinge = UsageCondition(way, name)
     return replace(case.finding(kind, "loud", sentence, hinge.question), hinge=hinge)
 
 
 def _renamed(old: Sequence[Parameter], new: Sequence[Parameter]) -> Iterator[tuple[str, str]]:
-    """Parameters that went and came at the same place, with the same neighbours' names and the same annotation."""
+    """Parameters that were replaced at the same place, with the same neighbours' names and the same annotation."""
     theirs = {one.name for one in new}
     ours = {one.name for one in old}
     for before, after in zip(old, new, strict=False):

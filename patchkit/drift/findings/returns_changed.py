@@ -33,7 +33,7 @@ def _is_tuple(contract: Contract) -> set[bool]:
 
 
 def _moved(old: Contract, new: Contract) -> str:
-    """What moved, in words, by the statements, or by the annotation where they are mute; empty if nothing did."""
+    """What changed, in words, by the statements, or by the annotation if they show nothing; empty if nothing did."""
     if _mute(old) or _mute(new):
         before, after = _annotated(old), _annotated(new)
         if before == after or None in (before, after):

@@ -1,4 +1,4 @@
-"""The default of a setting that matters is another, or the code that settles it otherwise has moved."""
+"""The default of a setting that matters is another, or the code that overrides it has changed."""
 
 from collections.abc import Iterator
 from dataclasses import replace

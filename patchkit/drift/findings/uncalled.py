@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings.finding import Case, Finding, Severity
 
-GUESS = "calls on objects whose type no annotation tells are not seen"
+GUESS = "calls on objects whose type no annotation shows are not seen"
 
 
 def find(case: Case) -> Iterator[Finding]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from patchkit.drift.findings.finding import Case, Finding, Hinge
-from patchkit.drift.held import MEMBER
+from patchkit.drift.findings.finding import Case, Finding, UsageCondition
+from patchkit.drift.value_kind import MEMBER
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -16,5 +16,5 @@ def find(case: Case) -> Iterator[Finding]:
     if old.startswith(MEMBER) == new.startswith(MEMBER):
         yield case.finding("value-changed", "look", said)
         return
-    hinge = Hinge("plain", case.symbol.rpartition(".")[2])
+    hinge = UsageCondition("plain", case.symbol.rpartition(".")[2])
     yield replace(case.finding("value-changed", "loud", said, hinge.question), hinge=hinge)

@@ -12,7 +12,7 @@ from patchkit.report import github
 from patchkit.report.drift.retirement import short
 from patchkit.report.github import command
 from patchkit.report.watch import markdown
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.tick import NewRelease, Tick
 
 
 def annotate(tick: Tick, stream: TextIO) -> None:
@@ -29,7 +29,7 @@ def lines(tick: Tick) -> Iterator[str]:
     yield from sorted(found, key=lambda line: not line.startswith("::error"))
 
 
-def _of(one: Newcomer) -> Iterator[str]:
+def _of(one: NewRelease) -> Iterator[str]:
     for finding in one.unpatched:
         level, how = ("error", "silently") if finding.severity == "silent" else ("warning", "loudly")
         yield command(

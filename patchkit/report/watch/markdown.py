@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from patchkit.report import markdown
 from patchkit.report.drift import markdown as drifts
 from patchkit.report.markdown import escaped
-from patchkit.watch.keeping import DIGEST
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.report_files import DIGEST
+from patchkit.watch.tick import NewRelease, Tick
 
 LIMIT = 60_000
 """Characters of an issue's text: GitHub takes 65,536."""
@@ -49,7 +49,7 @@ def _minute(moment: str) -> str:
     return f"{moment[:16].replace('T', ' ')} UTC"
 
 
-def _row(one: Newcomer) -> tuple[str, ...]:
+def _row(one: NewRelease) -> tuple[str, ...]:
     counts = [one.drift.counts[severity] for severity in ("silent", "loud", "look", "harmless")] if one.drift else []
     cells = [str(count or "·") for count in counts] or ["?"] * 4
     unpatched = str(len(one.unpatched) or "·") if one.drift else "?"

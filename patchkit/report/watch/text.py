@@ -10,7 +10,7 @@ from rich.text import Text
 from patchkit.console import out
 from patchkit.files import shortest
 from patchkit.report.drift.text import show_timeline
-from patchkit.watch.tick import Newcomer, Tick
+from patchkit.watch.tick import NewRelease, Tick
 
 COLOURS = {"proven": "green", "doubtful": "yellow", "red": "bold red", "unproven": "yellow", "refused": "red"}
 
@@ -30,7 +30,7 @@ def show(tick: Tick, report: Path) -> None:
     out.print(mark.append(tick.verdict, "bold").append(f"  {shortest(report)}", "dim"))
 
 
-def _line(outcome: str, why: str, alike: list[Newcomer]) -> Text:
+def _line(outcome: str, why: str, alike: list[NewRelease]) -> Text:
     """Releases in a row that share an outcome share a line: ``0.21.0 … 0.33.0``."""
     names = [one.release for one in alike]
     span = " … ".join(names if len(names) < 3 else (names[0], names[-1]))

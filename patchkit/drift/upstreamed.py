@@ -1,4 +1,4 @@
-"""How much of what a patch adds stands in a vLLM function: of a runtime that replaces it by a changed copy."""
+"""How much of a patch upstream has adopted: the share of its added statements that a vLLM function now contains."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 MOST = 0.8
 """Share of the added statements that must stand in vLLM's function."""
 LEAST = 20
-"""Characters of all added statements: fewer may stand anywhere."""
+"""Characters of all added statements: shorter ones match by chance."""
 LONGEST = 20
 """Lines of a statement."""
 
 
-def taken_in(patch: Patch, old: Contract, new: Contract) -> str:
-    """``3 of 3 statements`` if the newer vLLM has most of what the patch adds and the older had not; else empty."""
+def upstreamed(patch: Patch, old: Contract, new: Contract) -> str:
+    """``3 of 3 statements`` if the newer vLLM has most of what the patch adds and the older has not; else empty."""
     added = added_statements(patch)
     if sum(map(len, added)) < LEAST:
         return ""
@@ -33,9 +33,9 @@ def taken_in(patch: Patch, old: Contract, new: Contract) -> str:
 
 
 def added_statements(patch: Patch) -> list[str]:
-    """Statements with a line that the patch adds, as Python writes them; of a compound one its head, above a ``pass``.
+    """Unparsed statements with a line that the patch adds; of a compound one its head, above a ``pass``.
 
-    Imports and functions' heads are left out: they say little of what is done.
+    Imports and definition heads are left out: they say little about the change.
     """
     found = [text for file in patch.patch_set for hunk in file for text in _of_hunk(hunk)]
     return [text for text in dict.fromkeys(found) if not text.startswith(("import ", "from ", "def ", "class ", "@"))]
@@ -57,7 +57,7 @@ def _of_hunk(hunk: Sequence[object]) -> Iterator[str]:
 
 
 def _parsed(text: str) -> str | None:
-    """One statement as Python writes it, "" for a comment or a string; None if it is not a whole one."""
+    """One unparsed statement, "" for a comment or a string; None if it is incomplete."""
     bare = dedent(text).strip()
     if bare.startswith("elif "):
         bare = bare[2:]

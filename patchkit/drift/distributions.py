@@ -1,4 +1,4 @@
-"""Releases of vLLM as package indexes list them: their files, and what each place answered."""
+"""Releases of vLLM as package indexes list them: their files, and what each index answered."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ class Listing(Struct, frozen=True):
     releases: tuple[Release, ...]
     asked: datetime
     offline: str | None = None
-    """Why this is what was kept and not what the index has now; None if it was just asked."""
+    """Why this is the cached listing and not the current one; None if it is current."""
     pages: tuple[Page, ...] = ()
     """What each place answered for each package."""
     unseen: tuple[str, ...] = ()
     """What did not answer for its package, in clauses, though other places did."""
 
     def ends_at(self, distribution: str) -> Version | None:
-        """The highest version of which there is a file under a name; None if there is no file."""
+        """The highest version with a file of this distribution; None if there is none."""
         return max(
             (one.version for one in self.releases if any(file.distribution == distribution for file in one.files)),
             default=None,

@@ -12,9 +12,9 @@ from toy_runtime import drift, toy
 from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.finding import ASKED, Hinge, Way
-from patchkit.drift.hinges import settled, unmet
+from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
 from patchkit.drift.touches import Call, Touch
+from patchkit.drift.usage import remaining_breaks, with_usage
 
 ENGINE = {
     "vllm/__init__.py": "",
@@ -170,16 +170,16 @@ def lone(taken: str, call: str = "") -> dict[str, str]:
 )
 def test_where_no_certain_call_was_seen_it_is_guessed_never_harmless(tmp_path: Path, call: str, said: str) -> None:
     project = toy(tmp_path, HOOK.format(OLD_STEP), REPLACES)
-    (told,) = drift(project, lone(OLD_STEP), lone(NEW_STEP, call))
-    (found,) = told.unpatched
+    (result,) = drift(project, lone(OLD_STEP), lone(NEW_STEP, call))
+    (found,) = result.unpatched
     assert found.severity == "loud" and found.guessed.startswith(said)
 
 
 @pytest.mark.parametrize("takes", [NEW_STEP, "self, batch, **named", "self, batch, *, stale=0"])
 def test_a_replacement_that_takes_it_is_fine_whoever_calls(tmp_path: Path, takes: str) -> None:
     project = toy(tmp_path, HOOK.format(takes), REPLACES)
-    (told,) = drift(project, lone(OLD_STEP), lone(NEW_STEP))
-    assert told.unpatched == []
+    (result,) = drift(project, lone(OLD_STEP), lone(NEW_STEP))
+    assert result.unpatched == []
 
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -204,13 +204,13 @@ CONTRACTS = st.lists(NAMES, unique=True).map(
 )
 
 
-@given(st.sampled_from([*ASKED]), NAMES, CONTRACTS, CONTRACTS, st.lists(TOUCHES, max_size=4))
+@given(st.sampled_from([*QUESTIONS]), NAMES, CONTRACTS, CONTRACTS, st.lists(TOUCHES, max_size=4))
 def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
     way: Way, name: str, old: Contract, new: Contract, touches: list[Touch]
 ) -> None:
-    finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=Hinge(way, name))
-    found = settled(finding, old, new, touches)
-    list(unmet(finding, old, new, touches))
+    finding = Finding("k", "loud", "vllm.m.C.m", "s", hinge=UsageCondition(way, name))
+    found = with_usage(finding, old, new, touches)
+    list(remaining_breaks(finding, old, new, touches))
     standing_in = {"wraps", "replaces"} if way in ("untaken", "misnamed", "unplaced") else {"calls", "constructs"}
     concerned = {"reads"} if way == "plain" else standing_in
     read = [touch for touch in touches if touch.manner in concerned]
@@ -218,7 +218,7 @@ def test_harmless_only_where_lines_were_read_and_all_of_them_show_it(
         assert found.severity == "loud"
     if found.severity == "harmless":
         assert read and not found.guessed
-    assert settled(finding, old, new, [*touches, *touches]).severity == found.severity
+    assert with_usage(finding, old, new, [*touches, *touches]).severity == found.severity
 
 
 CALLED_ENGINE = """

@@ -19,7 +19,7 @@ ENUMS = ("Enum", "Flag")
 DEEPEST = 8
 
 
-def held_by(found: Definition, universe: Universe) -> str:
+def value_kind(found: Definition, universe: Universe) -> str:
     """``str``, ``a member of Mode``; empty where that does not show."""
     node = found.node
     if isinstance(node, ast.AnnAssign):

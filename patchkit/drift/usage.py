@@ -1,4 +1,4 @@
-"""Whether a break that depends on how the runtime uses a parameter is one: by the lines of its code that were read."""
+"""Decides breaks that depend on how the runtime uses a parameter, by the lines of its code that were read."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import replace
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.findings.finding import Hinge, Way
+from patchkit.drift.findings.finding import UsageCondition, Way
 from patchkit.drift.touches import Call, Touch
 
 CALLING, STANDING_IN, READING = ("calls", "constructs"), ("wraps", "replaces"), ("reads",)
 TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")
 """Ways that concern what stands in the place of a symbol; the others concern who calls it."""
 SEEN_HERE: tuple[Way, ...] = (*TAKEN, "shifted", "plain")
-"""Ways of which holding what a call gives against the contract says nothing."""
+"""Ways that comparing a call with the contract cannot show."""
 SHOWN = 3
 
 
-def settled(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Finding:
+def with_usage(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Finding:
     """``finding`` by the runtime's code as it was for the older release.
 
     A break where a line uses the parameter in the way that breaks, and that line is said; harmless where every line
@@ -39,7 +39,7 @@ def settled(finding: Finding, old: Contract, new: Contract, touches: Sequence[To
     return replace(finding, severity="harmless", guessed="")
 
 
-def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
+def remaining_breaks(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touch]) -> Iterator[str]:
     """Lines of the code for the newer release that still use the parameter in the way that breaks, or may."""
     if finding.hinge is None:
         return
@@ -51,12 +51,12 @@ def unmet(finding: Finding, old: Contract, new: Contract, touches: Sequence[Touc
             yield f"{touch.place} {_said(finding.hinge)}"
 
 
-def _lines(hinge: Hinge, touches: Sequence[Touch]) -> list[Touch]:
+def _lines(hinge: UsageCondition, touches: Sequence[Touch]) -> list[Touch]:
     wanted = READING if hinge.way == "plain" else STANDING_IN if hinge.way in TAKEN else CALLING
     return [touch for touch in touches if touch.manner in wanted]
 
 
-def _uses(hinge: Hinge, touch: Touch, old: Contract, new: Contract) -> bool | None:
+def _uses(hinge: UsageCondition, touch: Touch, old: Contract, new: Contract) -> bool | None:
     """Whether a line uses the parameter in the way that breaks; None if it does not show."""
     if hinge.way == "plain":
         return not touch.either
@@ -115,7 +115,7 @@ _WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
 }
 
 
-def _said(hinge: Hinge) -> str:
+def _said(hinge: UsageCondition) -> str:
     return {
         "given": "gives it",
         "by name": "gives it by name",

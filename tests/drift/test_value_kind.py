@@ -1,4 +1,4 @@
-"""What kind of value an attribute holds, and a runtime that reads one of which the kind moved."""
+"""What kind of value an attribute holds, and a runtime that reads one whose kind changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from made_up_releases import inference_of
 from toy_runtime import drift, runner, toy
 
-from patchkit.drift.held import held_by
+from patchkit.drift.value_kind import value_kind
 
 PARAMETERS = {
     'mode: Literal["a", "b"]': "str",
@@ -49,14 +49,14 @@ class Holder:
 def test_an_attribute_is_what_the_parameter_is_that_it_is_set_to(parameter: str, kind: str) -> None:
     universe = inference_of({"vllm/__init__.py": "", "vllm/m.py": HOLDER.format(parameter)}).universe
     found = universe.find("vllm.m.Holder.mode")
-    assert found is not None and held_by(found, universe) == kind
+    assert found is not None and value_kind(found, universe) == kind
 
 
 def test_an_attribute_that_is_set_to_something_else_is_not_known() -> None:
     text = HOLDER.format("mode: Mode").replace("self.mode = mode", "self.mode = mode.value")
     universe = inference_of({"vllm/__init__.py": "", "vllm/m.py": text}).universe
     found = universe.find("vllm.m.Holder.mode")
-    assert found is not None and held_by(found, universe) == ""
+    assert found is not None and value_kind(found, universe) == ""
 
 
 READS = "from vllm.m import Holder\ndef ask(one: Holder): return {}\n"
@@ -75,18 +75,18 @@ def test_a_string_that_becomes_a_member_breaks_who_compares_it_and_so_does_the_w
 
 def test_who_takes_both_is_not_broken(tmp_path: Path) -> None:
     project = toy(tmp_path, READS.format(EITHER), "reads: [vllm.m.Holder.mode]")
-    (told,) = drift(project, runner(m=TEXT), runner(m=MEMBER))
-    assert [(one.kind, one.severity) for one in told.findings] == [("value-changed", "harmless")]
+    (result,) = drift(project, runner(m=TEXT), runner(m=MEMBER))
+    assert [(one.kind, one.severity) for one in result.findings] == [("value-changed", "harmless")]
 
 
 def test_a_read_that_was_not_seen_stays_open_and_guessed(tmp_path: Path) -> None:
     project = toy(tmp_path, READS.format("one.more"), "reads: [vllm.m.Holder.mode]")
-    (told,) = drift(project, runner(m=TEXT), runner(m=MEMBER))
-    (found,) = told.unpatched
+    (result,) = drift(project, runner(m=TEXT), runner(m=MEMBER))
+    (found,) = result.unpatched
     assert "whether the runtime takes `mode`" in found.guessed
 
 
 def test_a_plain_value_of_another_kind_is_looked_at(tmp_path: Path) -> None:
     project = toy(tmp_path, READS.format(COMPARED), "reads: [vllm.m.Holder.mode]")
-    (told,) = drift(project, runner(m=TEXT), runner(m=HOLDER.format("mode: bool")))
-    assert [(one.kind, one.severity) for one in told.findings] == [("value-changed", "look")]
+    (result,) = drift(project, runner(m=TEXT), runner(m=HOLDER.format("mode: bool")))
+    assert [(one.kind, one.severity) for one in result.findings] == [("value-changed", "look")]

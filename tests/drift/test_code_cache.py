@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from made_up_releases import MadeUp
 
-from patchkit.drift import kept_code
-from patchkit.drift.kept_code import read_or_kept
+from patchkit.drift import code_cache
+from patchkit.drift.code_cache import read_cached
 from patchkit.drift.touches import Call, CodeRead, Touch, Unread
 
 READ = CodeRead((Touch("vllm.m.C.m", "wraps", "rt.py:1", Call(1, ("a",))),), (Unread("rt.py:2", "why"),))
@@ -32,7 +32,7 @@ def reads(made: str = "pin", vllm: MadeUp | None = None, types: dict[str, str] |
         asked.append(None)
         return READ
 
-    assert read_or_kept([made], vllm or Hashed({}), types or {}, read) == READ
+    assert read_cached([made], vllm or Hashed({}), types or {}, read) == READ
     return bool(asked)
 
 
@@ -44,7 +44,7 @@ def test_whatever_it_depends_on_makes_it_another(monkeypatch: pytest.MonkeyPatch
     other = Hashed({})
     other.digest = "def"
     assert reads() and reads("patched") and reads(vllm=other) and reads(types={"a": "b"})
-    monkeypatch.setattr(kept_code, "_edition", lambda: "another reader")
+    monkeypatch.setattr(code_cache, "_reader_version", lambda: "another reader")
     assert reads()
 
 
@@ -61,7 +61,7 @@ def test_what_is_damaged_is_read_again(cache: Path, damage: bytes) -> None:
 
 
 def test_the_oldest_go(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_code, "MOST", 4)
+    monkeypatch.setattr(code_cache, "MOST", 4)
     assert all(reads(str(at)) for at in range(5))
     assert len(list(cache.iterdir())) == 3 and not reads("4")
 

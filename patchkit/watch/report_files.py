@@ -18,23 +18,23 @@ from patchkit.files import write_atomically
 from patchkit.watch.tick import Tick
 
 DIGEST = "<!-- patchkit digest:"
-"""Before the digest in a report: by it is seen whether there is something new to tell."""
+"""Stands before the digest in a report, which shows whether there is something new to report."""
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-class Ended(SystemExit):
+class Interrupted(SystemExit):
     """A signal ended the tick; the exit code is the one that shells give it."""
 
 
-class Keeper:
-    """Keeps ``report.json`` and ``report.md`` of a tick in a folder, as they are at any moment."""
+class ReportFiles:
+    """Writes ``report.json`` and ``report.md`` of a tick into a folder, always up to date."""
 
     def __init__(self, folder: Path, tick: Tick, render: Callable[[Tick], str], known: Path | None = None) -> None:
-        """What an earlier tick left is gone at once, so that it is never read as this one's.
+        """Deletes the files of an earlier tick, so that they are never taken for this one's.
 
         Args:
             render: makes the report for people.
-            known: a file with the last report that was told, such as an issue's text; else the folder's own counts.
+            known: a file with the last published report, such as an issue's text; default: the one in the folder.
 
         Raises:
             PatchkitError: the folder cannot be written.
@@ -55,7 +55,7 @@ class Keeper:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to tell that was not told before."""
+        """Whether there is something new to report."""
         return self._known != self._tick.digest
 
     def doing(self, what: str) -> None:
@@ -77,8 +77,8 @@ class Keeper:
             try:
                 yield
             except BaseException as error:
-                if not isinstance(error, Ended):
-                    self._tick.break_off(_told(error))
+                if not isinstance(error, Interrupted):
+                    self._tick.break_off(_reason(error))
                 self.save()
                 raise
         self.save()
@@ -96,15 +96,15 @@ class Keeper:
                 signal.signal(getattr(signal, name), handler)
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        """Say so before anything is tidied up, which may take longer than the sender waits."""
+        """Write the report before any clean-up, which may take longer than the sender waits."""
         self._tick.break_off(f"it was ended by {signal.Signals(number).name}")
         self.save()
         err.print(f"patchkit: {self._tick.verdict}", markup=False)
-        raise Ended(128 + number)
+        raise Interrupted(128 + number)
 
 
 def known_digest(file: Path) -> str | None:
-    """The digest of a report that was told; None if there is none."""
+    """The digest in a published report; None if there is none."""
     try:
         found = re.search(rf"{DIGEST} ([0-9a-f]+)", file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -124,7 +124,7 @@ def remove(file: Path) -> None:
         raise PatchkitError(f"cannot delete {file}: {error.strerror or error}", "choose another --out") from error
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, PatchkitError):
         return error.what
     said = f": {error}" if str(error) else ""

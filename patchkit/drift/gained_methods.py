@@ -8,7 +8,7 @@ from typing import Protocol
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import Severity
-from patchkit.drift.mending import misfits
+from patchkit.drift.fixes import misfits
 from patchkit.drift.reading import Reading
 from patchkit.drift.touches import Touch
 from patchkit.errors import PatchkitError
@@ -16,14 +16,14 @@ from patchkit.errors import PatchkitError
 KIND = "method-gained"
 
 
-class Code(Protocol):
+class TouchReader(Protocol):
     """The runtime's code, patched for the newer release; read when first asked."""
 
     def on(self, symbol: str) -> Sequence[Touch]:
         """Its touches on a symbol."""
 
 
-def gained(new: Reading, code: Code) -> Iterator[Finding]:
+def gained_methods(new: Reading, code: TouchReader) -> Iterator[Finding]:
     """One finding for each such method; one that hands on to the base class's own was written for it, and is none."""
     for symbol, contract in new.gained.items():
         try:

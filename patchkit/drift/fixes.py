@@ -1,4 +1,4 @@
-"""Which patch mends a finding: by its header, and where the code can tell, by the code that it leaves."""
+"""Which patch fixes a finding: by the patched code where that can decide it, else by the patch's header."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from packaging.version import Version
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.hinges import unmet
 from patchkit.drift.touches import Call, Touch, Unread
+from patchkit.drift.usage import remaining_breaks
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 
 UPSTREAM, GATES = "upstream", "gates"
-"""Stand where a patch's name would: the pin's own code copes as it is; every gate is green without a patch for it."""
-TOLD_BY_CODE = (
+"""In place of a patch's name: the pin's own code works unchanged; every gate is green without a patch for it."""
+DECIDED_BY_CODE = (
     "parameter-added",
     "parameter-removed",
     "parameter-renamed",
@@ -28,15 +28,22 @@ TOLD_BY_CODE = (
     "value-changed",
     "abstract-added",
 )
-TOLD_BY_HEADER = ("returns-changed", "side-effect-added", "side-effect-gone", "kind-changed", "read-only", "text-moved")
+DECIDED_BY_HEADER = (
+    "returns-changed",
+    "side-effect-added",
+    "side-effect-gone",
+    "kind-changed",
+    "read-only",
+    "text-moved",
+)
 TOUCHING = ({"wraps", "replaces"}, {"calls"}, {"constructs"}, {"derives"})
-"""Manners whose place in the code must be read before its fit can be told; wrapped or replaced, it is hooked."""
+"""Manners whose line in the code must be read before its fit can be judged; "wraps" and "replaces" are both hooks."""
 SHOWN = 3
 UNSEEN_BY_GATES = ("selection-changed", "setting-changed")
 """Kinds that may show on another device or model than the gates ran with."""
 
 
-class Code(Protocol):
+class PatchedCode(Protocol):
     """The runtime's code, patched for the new release; read when first asked."""
 
     def on(self, symbol: str) -> Sequence[Touch]:
@@ -51,8 +58,8 @@ class Code(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
-    """From one release to another, for one symbol.
+class SymbolChange:
+    """How one symbol changed from one release to another.
 
     Attributes:
         proven: every gate is green on the new one.
@@ -67,11 +74,11 @@ class Step:
     manners: frozenset[str] = frozenset()
 
 
-def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
-    """``finding`` with what mends it in the new release of ``step``.
+def with_fix(finding: Finding, series: Series, step: SymbolChange, code: PatchedCode) -> Finding:
+    """``finding`` with what fixes it in the new release of ``step``.
 
-    Nothing mends a break of a symbol whose touch was not read. A header is taken at its word only for the step in which
-    its patch begins: for a later move of the same symbol it was not written.
+    Nothing fixes a break of a symbol whose touch was not read. A header counts only for the step in which its patch
+    begins: it was not written for a later change of the same symbol.
 
     Args:
         code: what the runtime, patched for that release, does.
@@ -79,9 +86,9 @@ def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
     if not finding.breaks or finding.mended_by:
         return finding
     named = [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(step.after)]
-    if finding.kind in TOLD_BY_CODE:
+    if finding.kind in DECIDED_BY_CODE:
         found = _by_code(finding, named, step, code)
-    elif finding.kind in TOLD_BY_HEADER:
+    elif finding.kind in DECIDED_BY_HEADER:
         found = _by_header(finding, [one for one in named if one.kind == finding.severity], step)
         found = _if_read(found, finding, step, code) if found.mended_by else found
     else:
@@ -91,18 +98,18 @@ def mended(finding: Finding, series: Series, step: Step, code: Code) -> Finding:
     return found
 
 
-def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -> Finding:
+def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code: PatchedCode) -> Finding:
     try:
         theirs = code.on(finding.symbol)
         lacking = _lacking(theirs, step)
         dropped = code.dropped(finding.symbol) if lacking and named and not code.unread else ""
-    except PatchkitError as error:  # the series does not go on
-        return replace(finding, because=f"the series does not go on: {error.what}")
+    except PatchkitError as error:  # the series does not apply
+        return replace(finding, because=f"the series does not apply: {error.what}")
     if lacking and not dropped:
         return replace(finding, because=_not_read(lacking, code.unread))
     complaints = [said for touch in theirs for said in misfits(touch, step.old, step.new)]
     complaints += _undefined(finding, step, code)
-    complaints += unmet(finding, step.old, step.new, theirs)
+    complaints += remaining_breaks(finding, step.old, step.new, theirs)
     if complaints:
         return replace(finding, because="; ".join(dict.fromkeys(complaints)))
     if lacking:
@@ -114,18 +121,18 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: Step, code: Code) -
     return replace(finding, mended_by=names, because="its code takes what vLLM gives, and gives what it takes")
 
 
-def _if_read(found: Finding, finding: Finding, step: Step, code: Code) -> Finding:
-    """What a header says is taken only of a symbol whose touch was read, in the patched code or in the pin's."""
+def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: PatchedCode) -> Finding:
+    """A header counts only for a symbol whose touch was read, in the patched code or in the pin's."""
     try:
         if code.on(finding.symbol) or (not code.unread and code.dropped(finding.symbol)):
             return found
     except PatchkitError as error:
-        return replace(finding, because=f"the series does not go on: {error.what}")
+        return replace(finding, because=f"the series does not apply: {error.what}")
     return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.mended_by)
 
 
-def _lacking(theirs: Sequence[Touch], step: Step) -> list[str]:
-    """The declared manners of which no touch was read; any will do where none is declared."""
+def _lacking(theirs: Sequence[Touch], step: SymbolChange) -> list[str]:
+    """The declared manners without a touch that was read; if none is declared, any touch will do."""
     seen = {touch.manner for touch in theirs} - {"imports"}
     declared = [group for group in TOUCHING if group & step.manners]
     if not declared:
@@ -142,7 +149,7 @@ def _not_read(manners: Sequence[str], unread: Sequence[Unread]) -> str:
     return f"{said}; not followed: {places}{more}"
 
 
-def _undefined(finding: Finding, step: Step, code: Code) -> Iterator[str]:
+def _undefined(finding: Finding, step: SymbolChange, code: PatchedCode) -> Iterator[str]:
     """Abstract methods that no class of the runtime's own defines."""
     if finding.kind == "abstract-added":
         for name in sorted(step.new.abstract - step.old.abstract):
@@ -150,13 +157,13 @@ def _undefined(finding: Finding, step: Step, code: Code) -> Iterator[str]:
                 yield f"nothing that was read defines `{name}`"
 
 
-def _by_header(finding: Finding, named: Sequence[Patch], step: Step) -> Finding:
+def _by_header(finding: Finding, named: Sequence[Patch], step: SymbolChange) -> Finding:
     begins = tuple(patch.name for patch in named if not patch.needed_on(step.before))
     if begins:
         because = "it begins here, and its header names the symbol; only the gates prove it"
         return replace(finding, mended_by=begins, because=because)
     stands = tuple(patch.name for patch in named)
-    because = "it was written for an earlier move of the same symbol; only the gates tell" if stands else ""
+    because = "it was written for an earlier change of the same symbol; only the gates can show more" if stands else ""
     return replace(finding, perhaps_by=stands, because=because)
 
 

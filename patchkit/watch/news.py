@@ -14,24 +14,19 @@ from patchkit.series.manifest import Manifest
 
 @dataclass(frozen=True)
 class News:
-    """The last proven release, and the final ones that came since, oldest first."""
+    """The last proven release, and the final releases since, oldest first."""
 
     listing: Listing
     last: Release
     new: tuple[Release, ...]
 
 
-def last_proven(manifest: Manifest) -> str:
-    """The newest release that the runtime is proven on, else the one that it was developed on."""
-    return max(manifest.proven, key=Version, default=manifest.developed_on)
-
-
-def ask(manifest: Manifest) -> News:
-    """Ask the index, and take nothing else for its answer; every package answers for itself.
+def fetch_news(manifest: Manifest) -> News:
+    """Ask the index for new releases; a cached or partial answer is an error.
 
     Raises:
-        PatchkitError: it cannot be reached, whatever is kept of it; a place did not answer for a package or gives an
-            older page than before; or the page of vLLM ends before the last proven release.
+        PatchkitError: it cannot be reached, even if a listing is cached; an index did not answer for a package or sends
+            an older page than before; or the page of vLLM ends before the last proven release.
     """
     has = listing()
     if has.offline is not None:
@@ -44,7 +39,7 @@ def ask(manifest: Manifest) -> News:
             f"the package index could not be asked for every package ({'; '.join(has.unseen)})",
             "watch again later, or take that place out of pip's or uv's settings",
         )
-    release = last_proven(manifest)
+    release = manifest.last_proven()
     check_reach(has, DISTRIBUTIONS[0], release, "the last proven release")
     last = find(has, release)
     newer = tuple(release for release in timeline(has, last.text) if release.version > last.version)
@@ -52,7 +47,7 @@ def ask(manifest: Manifest) -> News:
 
 
 def check_locked(has: Listing) -> None:
-    """See that the page of the package that environments are built from holds what they were built from.
+    """Check that the index still lists the wheels that environments were built from.
 
     Raises:
         PatchkitError: it ends before what the newest lock pins, or a lock cannot be read.
@@ -66,7 +61,7 @@ def check_locked(has: Listing) -> None:
 
 
 def check_reach(has: Listing, distribution: str, release: str, which: str) -> None:
-    """Refuse a page that ends before a release which is known to be there.
+    """Refuse a page that ends before a release that is known to exist.
 
     Raises:
         PatchkitError: it does; what is newer may be missing from it too.
