@@ -1,4 +1,4 @@
-"""Use it, skip it, or consider it: by a stated rule over the shape; see docs/statistics.md."""
+"""Use it, skip it, or consider it: by a stated rule over the outcome; see docs/statistics.md."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from patchkit.evals.figures import points, shown
-from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Shape
-from patchkit.evals.shape import told
+from patchkit.evals.outcome import describe
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Outcome
 from patchkit.plural import counted
 
 Advice = Literal["use it", "skip it", "consider it"]
@@ -18,17 +18,17 @@ VERIFIER = "pass@k is worth something only where something picks the right sampl
 
 
 def advise(
-    cell: Cell, mode: str, shape: Shape, changes: list[Change], seen: Sequence[FigureSeen] = ()
+    cell: Cell, mode: str, outcome: Outcome, changes: list[Change], seen: Sequence[FigureSeen] = ()
 ) -> tuple[Advice, list[str]]:
     """The advice, and what it rests on.
 
     A figure of the runtime's probe that was not met does not change the advice, which is on the run as it was; it is
     said first, since it tells what the run was of.
     """
-    advice, reason = _rule(shape, changes, _fluent(cell))
+    advice, reason = _reasoned(outcome, changes, _fluent(cell))
     unmet = [f"{said(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
     met = [f"{one.wanted.means}: {shown(one)}" for one in seen if one.met]
-    return advice, [*unmet, reason, *met, *_grounds(cell, mode, shape, changes)]
+    return advice, [*unmet, reason, *met, *_grounds(cell, mode, outcome, changes)]
 
 
 def said(sentence: str) -> str:
@@ -36,16 +36,16 @@ def said(sentence: str) -> str:
     return sentence.strip().rstrip(".")
 
 
-def _rule(shape: Shape, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
-    if shape == "token and trajectory headroom":
-        return "use it", f"both rates rise: {told(changes[0])}"
-    if shape == "trajectory headroom only":
+def _reasoned(outcome: Outcome, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
+    if outcome == "token and trajectory headroom":
+        return "use it", f"both rates rise: {describe(changes[0])}"
+    if outcome == "trajectory headroom only":
         return "consider it", f"it pays with a verifier and {SAMPLES} or more samples a problem, and not without"
-    if shape == "harmful":
+    if outcome == "harmful":
         return "skip it", "it makes things worse"
-    if shape == "saturated" and changes[0].direction > 0:
+    if outcome == "saturated" and changes[0].direction > 0:
         return "consider it", "one sample does better; more have hardly anything left to gain"
-    if shape == "saturated":
+    if outcome == "saturated":
         return "skip it", "there is hardly anything left to gain"
     return _unresolved(changes, fluent)
 
@@ -71,7 +71,7 @@ def _fluent(cell: Cell) -> bool:
     return (cut is None or cut <= 0.5) and (answered is None or answered >= 0.5)
 
 
-def _grounds(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> Iterator[str]:
+def _grounds(cell: Cell, mode: str, outcome: Outcome, changes: list[Change]) -> Iterator[str]:
     cut, answered, base = _cut_off(cell), _answered(cell), changes[0].before
     said = [f"baseline pass@1 is {100 * base:.1f}%"]
     if cut is not None:
@@ -79,7 +79,7 @@ def _grounds(cell: Cell, mode: str, shape: Shape, changes: list[Change]) -> Iter
     if answered is not None:
         said.append(f"{answered:.0%} of problems got an answer")
     yield f"the model is {'' if _fluent(cell) and base >= WORTH else 'not '}fluent here: {', '.join(said)}"
-    if shape not in ("harmful", "saturated"):
+    if outcome not in ("harmful", "saturated"):
         yield VERIFIER
     if cell.n < SAMPLES:
         yield f"n = {cell.n} is too few to show what breadth buys: {SAMPLES} or more"

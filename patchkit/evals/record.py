@@ -14,7 +14,7 @@ BASELINE = (
     "baseline"  # the mode without the runtime; one with it is called what the runtime, or its settings, are called
 )
 
-Shape = Literal["saturated", "token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved"]
+Outcome = Literal["saturated", "token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved"]
 
 
 class Grade(msgspec.Struct, frozen=True):
@@ -206,8 +206,8 @@ class Judgement(msgspec.Struct, kw_only=True):
 
     Attributes:
         mode: which one, against the baseline.
-        shape: which of the five.
-        why: the rule that gave the shape, with its figures, in one sentence.
+        outcome: which of the five.
+        why: the rule that gave the outcome, with its figures, in one sentence.
         advice: ``use it``, ``skip it`` or ``consider it``, for this model and task.
         because: what the advice rests on, a sentence each.
         changes: for every k from 1 to n.
@@ -217,7 +217,7 @@ class Judgement(msgspec.Struct, kw_only=True):
     """
 
     mode: str
-    shape: Shape
+    outcome: Outcome = msgspec.field(name="shape")  # the name in evidence
     why: str
     advice: Literal["use it", "skip it", "consider it"]
     because: list[str]

@@ -54,17 +54,17 @@ def confined():
 
 def said(way, code, **names):
     """What a program prints, as JSON."""
-    outcome = run(f"import json, os, sys\n{code}", LIMITS, way, names=names)
-    assert (outcome.end, outcome.number) == ("exit", 0), outcome.output.decode()
-    return json.loads(outcome.output)
+    ending = run(f"import json, os, sys\n{code}", LIMITS, way, names=names)
+    assert (ending.end, ending.number) == ("exit", 0), ending.output.decode()
+    return json.loads(ending.output)
 
 
 # In every way
 
 
 def test_a_program_runs_and_its_end_is_told(way):
-    outcome = run("import sys\nprint('out', flush=True)\nprint('error', file=sys.stderr)\nsys.exit(3)", LIMITS, way)
-    assert (outcome.end, outcome.number, outcome.output) == ("exit", 3, b"out\nerror\n")
+    ending = run("import sys\nprint('out', flush=True)\nprint('error', file=sys.stderr)\nsys.exit(3)", LIMITS, way)
+    assert (ending.end, ending.number, ending.output) == ("exit", 3, b"out\nerror\n")
     assert run("raise ValueError(1)", LIMITS, way).number == 1
     assert run("import ctypes\nctypes.string_at(0)", LIMITS, way).end == "signal"
 
@@ -81,9 +81,9 @@ def test_a_program_runs_and_its_end_is_told(way):
     ],
 )
 def test_limits_hold(way, code, end):
-    outcome = run(code, LIMITS, way)
-    assert (outcome.end, outcome.number) == end
-    assert len(outcome.output) <= LIMITS.output
+    ending = run(code, LIMITS, way)
+    assert (ending.end, ending.number) == end
+    assert len(ending.output) <= LIMITS.output
 
 
 def test_what_sleeps_is_ended(way):

@@ -62,7 +62,7 @@ def test_the_baseline_comes_first_wherever_it_stands(tmp_path: Path) -> None:
 
 def test_figures_made_by_hand_are_worked_out_anew(tmp_path: Path) -> None:
     again = read(tmp_path, evidence(by_hand("harmful"))).cells[0]
-    assert again.judgements[0].shape == "not resolved"
+    assert again.judgements[0].outcome == "not resolved"
     assert [rate.value for rate in again.curves["baseline"]] == [0.5] * 4
 
 

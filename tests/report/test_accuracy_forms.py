@@ -18,7 +18,7 @@ from rich.console import Console
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import seen
-from patchkit.evals.record import BASELINE, Change, Judgement, Rate, Shape, Wanted
+from patchkit.evals.record import BASELINE, Change, Judgement, Outcome, Rate, Wanted
 from patchkit.report.accuracy import render_html, render_markdown, show_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -87,10 +87,10 @@ def usual() -> AccuracyEvidence:
 
 
 @every_form
-@pytest.mark.parametrize("shape", get_args(Shape))
-def test_shape_and_advice_are_said(said: Said, shape: Shape) -> None:
-    told = said(made.evidence(made.by_hand(shape)))
-    assert shape in told
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_outcome_and_advice_are_said(said: Said, outcome: Outcome) -> None:
+    told = said(made.evidence(made.by_hand(outcome)))
+    assert outcome in told
     assert "consider it" in told
 
 
@@ -419,7 +419,7 @@ def changed(direction: int, k: int) -> Change:
 
 
 @pytest.mark.parametrize(
-    ("shape", "first", "last", "sentence"),
+    ("outcome", "first", "last", "sentence"),
     [
         ("token and trajectory headroom", 1, 1, "model on sums: esamp raises pass@1 and pass@4."),
         ("trajectory headroom only", 0, 1, "model on sums: esamp raises pass@4 alone."),
@@ -431,14 +431,14 @@ def changed(direction: int, k: int) -> Change:
         ("not resolved", 0, 0, "model on sums: esamp is not shown to help or harm."),
     ],
 )
-def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: int, sentence: str) -> None:
-    cell = made.by_hand(shape)
+def test_the_first_sentence_follows_the_outcome(outcome: Outcome, first: int, last: int, sentence: str) -> None:
+    cell = made.by_hand(outcome)
     cell.judgements[0].changes = [changed(first, 1), changed(last, 4)]
     assert shown(made.evidence(cell)).splitlines()[0] == sentence
 
 
 @pytest.mark.parametrize(
-    ("shapes", "heading"),
+    ("outcomes", "heading"),
     [
         (["harmful"], "esamp: worse on sums"),
         (["not resolved", "saturated"], "esamp: no difference shown on all 2 tasks"),
@@ -446,10 +446,10 @@ def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: in
         (["trajectory headroom only", "not resolved"], "esamp: better on 1, no difference shown on 1 of 2 tasks"),
     ],
 )
-def test_the_heading_is_the_verdict_in_a_line(shapes: list[Shape], heading: str) -> None:
-    cells = [made.by_hand(shape) for shape in shapes]
-    for cell, shape in zip(cells, shapes, strict=True):
-        cell.judgements[0].changes = [changed(int(shape == "trajectory headroom only"), k) for k in (1, 4)]
+def test_the_heading_is_the_verdict_in_a_line(outcomes: list[Outcome], heading: str) -> None:
+    cells = [made.by_hand(outcome) for outcome in outcomes]
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        cell.judgements[0].changes = [changed(int(outcome == "trajectory headroom only"), k) for k in (1, 4)]
     html = render_html(made.evidence(*cells))
     (found,) = re.findall(r"(?s)<h1>(.*?)</h1>", html)
     assert " ".join(re.sub(r"<[^>]+>", " ", found).split()) == heading
@@ -464,7 +464,7 @@ def test_outcomes_are_defined_before_any_figure() -> None:
 def test_contents_lead_to_every_section_and_cell(usual: AccuracyEvidence) -> None:
     (contents,) = re.findall(r'(?s)<nav class="toc".*?</nav>', render_html(usual))
     assert re.findall('href="#([^"]+)"', contents) == [
-        *("shapes", "matrix", "cells", "cell-1", "cell-2", "trust", "circumstances")
+        *("outcomes", "matrix", "cells", "cell-1", "cell-2", "trust", "circumstances")
     ]
 
 

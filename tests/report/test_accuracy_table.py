@@ -23,7 +23,7 @@ def test_a_line_has_both_rates_and_what_to_do() -> None:
     cell = made.by_hand("harmful")
     cell.modes["baseline"][0].answers, cell.modes["esamp"][0].answers = [0.5, 0.25], [0.25, None]
     assert render_table(made.evidence(cell)).splitlines() == [
-        "| task | pass@1 | pass@4 | breadth | shape | advice |",
+        "| task | pass@1 | pass@4 | breadth | outcome | advice |",
         "| --- | --- | --- | --- | --- | --- |",
         "| sums | 31.1 → 34.7 (\N{MINUS SIGN}1.2 to +8.5) | 51.1 → 54.7 (\N{MINUS SIGN}1.2 to +8.5) | 38 → 25 "
         "| **harmful** | consider it |",
@@ -33,7 +33,7 @@ def test_a_line_has_both_rates_and_what_to_do() -> None:
 def test_columns_come_where_there_is_something_to_tell() -> None:
     told = render_table(made.evidence(made.watched(0.25, None), made.cell(model="other", count=4, n=4)))
     head, _, first, second, third = (line.strip("| ").split(" | ") for line in told.splitlines())
-    assert head == ["model", "task", "mode", "pass@1", "pass@4", "breadth", "score", "shape", "advice"]
+    assert head == ["model", "task", "mode", "pass@1", "pass@4", "breadth", "score", "outcome", "advice"]
     assert [line[0] for line in (first, second, third)] == ["SmolLM2-135M", "SmolLM2-135M", "other"]
     assert [line[2] for line in (first, second, third)] == ["m0", "m1", "esamp"]
     assert [line[6] for line in (first, second, third)] == ["0.25", "not known", "not asked for"]

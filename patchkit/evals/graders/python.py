@@ -19,7 +19,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders.solution import fingerprints, parsed, solution
 from patchkit.evals.record import Grade
-from patchkit.evals.sandbox import Limits, Outcome
+from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
 
 LIMITS = Limits()
@@ -113,10 +113,10 @@ def verdict(reference: Reference, program: str, limits: Limits) -> str:
         judge = sandbox.start(side("judging", *asked), limits, way, names=asked, channel=ours)
         candidate = sandbox.start(side("answering", *answered), limits, way, names=answered, channel=theirs)
     sandbox.finish(judge, candidate)
-    return reason(judge.outcome(), candidate.outcome())
+    return reason(judge.ending(), candidate.ending())
 
 
-def reason(judge: Outcome, candidate: Outcome) -> str:
+def reason(judge: Ending, candidate: Ending) -> str:
     """Why it does not pass, in few words of which there are few; empty if the judge says that it does."""
     said = judge.output.decode(errors="replace") if (judge.end, judge.number) == ("exit", 0) else ""
     if said == "pass":

@@ -31,7 +31,7 @@ PATIENCE = 10  # seconds that the launcher gets to clear up, before it is killed
 START = "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('inside'), globals())"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True):
     """How a program ended.
 
     Attributes:
@@ -85,7 +85,7 @@ class Running:
             self.process.kill()
         self.end("time")
 
-    def outcome(self) -> Outcome:
+    def ending(self) -> Ending:
         """Clears up after it; it must have ended.
 
         Raises:
@@ -105,11 +105,11 @@ class Running:
             last = began.removeprefix("setup ") or output.decode(errors="replace").strip()[-300:]
             raise PatchkitError(f"the sandbox did not start: {last or self.process.returncode}")
         if self._why in ("time", "output"):
-            return Outcome(self._why, 0, output)
+            return Ending(self._why, 0, output)
         end, _, number = "".join(rest).partition(" ")
         if end in ("exit", "signal"):
-            return Outcome("exit" if end == "exit" else "signal", int(number), output)
-        return Outcome("unwanted", 0, output)
+            return Ending("exit" if end == "exit" else "signal", int(number), output)
+        return Ending("unwanted", 0, output)
 
 
 def start(
@@ -201,11 +201,11 @@ def finish(program: Running, *helpers: Running) -> None:
                 each.end()
 
 
-def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, Any] | None = None) -> Outcome:
+def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, Any] | None = None) -> Ending:
     """Runs one program to its end."""
     program = start(code, limits, way, names=names)
     finish(program)
-    return program.outcome()
+    return program.ending()
 
 
 @cache

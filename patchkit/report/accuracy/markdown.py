@@ -40,7 +40,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
             "model",
             "task",
             "mode",
-            "shape",
+            "outcome",
             "advice",
             "pass@1",
             "",
@@ -61,7 +61,7 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
     yield view.short_models(evidence)[row.cell.model]
     yield row.cell.task
     yield row.mode
-    yield f"{wording.SHAPES[row.shape][0]} {row.shape}" if judgement else wording.ONE_LEFT
+    yield f"{wording.OUTCOMES[row.outcome][0]} {row.outcome}" if judgement else wording.ONE_LEFT
     yield "; ".join([judgement.advice, *(f"⚠ {numbers.figure(one)}" for one in row.unmet)]) if judgement else ""
     for k in (1, row.cell.n):
         change = row.change(k)

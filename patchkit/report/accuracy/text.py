@@ -10,12 +10,12 @@ from rich.text import Text
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.console import out
 from patchkit.evals.figures import shown
-from patchkit.evals.record import Shape
+from patchkit.evals.record import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.wording import subject
 
-STYLES: dict[Shape, str] = {
+STYLES: dict[Outcome, str] = {
     "token and trajectory headroom": "green",
     "trajectory headroom only": "green",
     "harmful": "red",
@@ -49,10 +49,10 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
 
 
 def _cell(row: Comparison, title: str) -> Iterator[Text]:
-    """The shape; below it both rates, then what else was seen."""
+    """The outcome; below it both rates, then what else was seen."""
     if row.judgement:
-        sign, style = wording.SHAPES[row.shape][0], STYLES[row.shape]
-        yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.shape, style), f", {row.judgement.advice}")
+        sign, style = wording.OUTCOMES[row.outcome][0], STYLES[row.outcome]
+        yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.outcome, style), f", {row.judgement.advice}")
     else:
         yield Text.assemble((f"·  {title}", "bold"), f"  {wording.ONE_LEFT}")
     for k in view.ends(row.cell.n):

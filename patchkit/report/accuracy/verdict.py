@@ -16,7 +16,7 @@ MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
 def verdict(evidence: AccuracyEvidence) -> str:
-    """What the shapes say, in a sentence for each mode."""
+    """What the outcomes say, in a sentence for each mode."""
     if not evidence.cells:
         return "Nothing was measured."
     told = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
@@ -46,7 +46,7 @@ def _counts(mode: str, rows: list[Comparison]) -> str:
 def _kind_of_effect(row: Comparison) -> str:
     """Worse is what the outcome calls harmful; better is any rate that is shown to rise."""
     changes = [change for k in ends(row.cell.n) if (change := row.change(k))]
-    if row.shape == "harmful":
+    if row.outcome == "harmful":
         return "worse"
     return "better" if any(change.direction > 0 for change in changes) else "no difference shown"
 
@@ -141,7 +141,7 @@ def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
     if len(rows) == 1:
         return f"{models[rows[0].cell.model]} on {rows[0].cell.task}: {mode} {_effect(rows[0], best(rows))}."
     effects: dict[str, list[Comparison]] = {}
-    for row in sorted(rows, key=lambda row: ORDER.index(row.shape)):
+    for row in sorted(rows, key=lambda row: ORDER.index(row.outcome)):
         effects.setdefault(_effect(row, best(rows)), []).append(row)
     told = [
         f"{effect} on {_listed(found, rows, models, 'any of ' if ' not ' in effect or ' no ' in effect else 'all ')}"
@@ -155,14 +155,14 @@ def _effect(row: Comparison, last: str) -> str:
     """What a mode does to a cell, to follow its name."""
     first_change, last_change = row.change(1), row.change(row.cell.n)
     first = first_change.direction if first_change else 0
-    if row.shape == "token and trajectory headroom":
+    if row.outcome == "token and trajectory headroom":
         return f"raises pass@1 and {last}"
-    if row.shape == "trajectory headroom only":
+    if row.outcome == "trajectory headroom only":
         return f"raises {last} at a cost in pass@1" if first < 0 else f"raises {last} alone"
-    if row.shape == "harmful":
+    if row.outcome == "harmful":
         falls = last_change is not None and last_change.direction < 0 and row.cell.n > 1
         return f"lowers {joined([rate for rate, fell in (('pass@1', first < 0), (last, falls)) if fell] or ['a rate'])}"
-    if row.shape == "saturated":
+    if row.outcome == "saturated":
         return f"raises pass@1, with no room in {last}," if first > 0 else "has no room to help"
     return f"raises pass@1, and {last} is open," if first > 0 else "is not shown to help or harm"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Rate, Shape, Throughput, Trial
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Outcome, Rate, Throughput, Trial
 
 
 class Comparison(NamedTuple):
@@ -27,9 +27,9 @@ class Comparison(NamedTuple):
         return self.judgement.mode if self.judgement else BASELINE
 
     @property
-    def shape(self) -> Shape:
+    def outcome(self) -> Outcome:
         """The judged one; nothing is resolved where nothing is compared."""
-        return self.judgement.shape if self.judgement else "not resolved"
+        return self.judgement.outcome if self.judgement else "not resolved"
 
     @property
     def modes(self) -> list[str]:

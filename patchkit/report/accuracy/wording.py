@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import points, shown
-from patchkit.evals.record import BASELINE, Change, Needed, Shape
+from patchkit.evals.record import BASELINE, Change, Needed, Outcome
 from patchkit.plural import counted
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
@@ -18,8 +18,8 @@ ALPHA = 0.05  # as in patchkit.evals.paired, which scipy is behind
 UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
 
-# a sign, which stands beside the name and not for it, and what the shape means
-SHAPES: dict[Shape, tuple[str, str]] = {
+# a sign, which stands beside the name and not for it, and what the outcome means
+OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "token and trajectory headroom": (
         "▲▲",
         "pass@1 and pass@n both rise: a single sample is better, and so is the best of n.",
@@ -42,8 +42,8 @@ SHAPES: dict[Shape, tuple[str, str]] = {
 
 
 def legend() -> Iterator[tuple[str, str]]:
-    """Name and meaning of every shape."""
-    for name, (_, meaning) in SHAPES.items():
+    """Name and meaning of every outcome."""
+    for name, (_, meaning) in OUTCOMES.items():
         yield name, meaning
 
 

@@ -140,7 +140,7 @@ def _accuracy(sources: Sources, trees: Trees) -> Area:
 def outcomes(sources: Sources, trees: Trees) -> dict[str, int]:
     """How often each outcome was found, in runs on the project's own tree."""
     mine = [filed.record for filed in sources.accuracies if trees.standing(filed.record) == "this tree"]
-    return dict(Counter(one.shape for record in mine for cell in record.cells for one in cell.judgements))
+    return dict(Counter(one.outcome for record in mine for cell in record.cells for one in cell.judgements))
 
 
 def judged_state(passed: bool, standing: Standing) -> State:
