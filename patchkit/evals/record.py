@@ -47,7 +47,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         tokens: how many were generated.
         finish: ``stop``, or ``length`` where max_tokens cut it off.
         seconds: from the start of ``generate()`` to its last token.
-        sitting: which process drew it: 0, and one more for every time the draw was resumed.
+        session: which process drew it: 0, and one more for every time the draw was resumed.
     """
 
     problem: str
@@ -57,7 +57,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish: str | None = None
     seconds: float = 0.0
-    sitting: int = 0
+    session: int = msgspec.field(default=0, name="sitting")  # the name in journals
 
 
 class Trial(msgspec.Struct, kw_only=True):
@@ -70,16 +70,16 @@ class Trial(msgspec.Struct, kw_only=True):
         approaches: the same for approaches.
         truncated: samples of each problem that max_tokens cut off.
         tokens: generated tokens of all samples.
-        seconds: spent in ``generate()``, over all sittings.
-        sittings: processes it took: 1, and one more for every time it was resumed.
-        counters: the runtime's own, over the sittings that came to their end; empty for the baseline.
+        seconds: spent in ``generate()``, over all sessions.
+        sessions: processes it took: 1, and one more for every time it was resumed.
+        counters: the runtime's own, over the sessions that came to their end; empty for the baseline.
         observed: what the runtime's probe made of it, for each process whose samples are kept; None where a process
             ended before it could say, or has no probe. Empty for the baseline.
         observing: seconds that this took, of all ``seconds``.
         why: how often a sample failed for which reason, the most frequent first.
         ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
         unread: samples in which nothing could be read as an answer, among the wrong ones; None if that is not known.
-        engine: what ``vllm.LLM`` was given in the last sitting.
+        engine: what ``vllm.LLM`` was given in the last session.
         shards: processes that drew side by side in it.
     """
 
@@ -90,7 +90,7 @@ class Trial(msgspec.Struct, kw_only=True):
     truncated: list[int] = msgspec.field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
-    sittings: int = 1
+    sessions: int = msgspec.field(default=1, name="sittings")  # the name in evidence
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
     observed: list[dict[str, Any] | None] = msgspec.field(default_factory=list)
     observing: float = 0.0

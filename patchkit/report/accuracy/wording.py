@@ -204,7 +204,7 @@ def _durations(evidence: AccuracyEvidence) -> dict[str, str]:
     """How long it took: what the evidence calls its seconds is the last session alone, where there were several."""
     trials = [trial for cell in evidence.cells for of_mode in cell.modes.values() for trial in of_mode]
     drawing = sum(trial.seconds for trial in trials)
-    if drawing <= evidence.seconds and all(trial.sittings == 1 for trial in trials):
+    if drawing <= evidence.seconds and all(trial.sessions == 1 for trial in trials):
         return {"took": lasted(evidence.seconds), "of that, drawing": lasted(drawing) if drawing else ""}
     return {"drawing, in all sessions": lasted(drawing), "the last session": lasted(evidence.seconds)}
 
@@ -214,9 +214,9 @@ def work(evidence: AccuracyEvidence) -> list[list[str]]:
     told = []
     for row in _first_of_cells(evidence):
         for mode, trials in row.cell.modes.items():
-            sittings = sum(trial.sittings - 1 for trial in trials)
+            sessions = sum(trial.sessions - 1 for trial in trials)
             seconds = f"{sum(trial.seconds for trial in trials):,.0f}"
-            seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
+            seconds += f" (resumed {counted(sessions, 'time')})" if sessions else ""
             observing = sum(trial.observing for trial in trials)
             seconds += f", of which the probe {lasted(observing)}" if observing else ""
             seeds = ", ".join(f"{trial.seed} in trial {number}" for number, trial in enumerate(trials, 1))
