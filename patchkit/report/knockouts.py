@@ -66,12 +66,12 @@ def _matrix(evidence: Evidence) -> Iterator[Text]:
     for number, gate in enumerate(wording.gates_of(evidence)):
         yield Text(f"{'':{width}} {' │ ' * number} {gate}", "dim")
     caught = [None, *(knocked.caught for knocked in evidence.knockouts)]
-    for (patch, cells), told in zip(rows, caught, strict=True):
+    for (patch, cells), is_caught in zip(rows, caught, strict=True):
         line = Text(f"{patch:<{width}} ")
         for cell in cells:
             mark = cell.strip("[]")
             line.append(f"{cell:^3}", f"bold {STYLES[mark]}" if mark != cell else STYLES[mark])
-        if told is not None:
-            line.append("  caught" if told else "  not caught", "" if told else "bold red")
+        if is_caught is not None:
+            line.append("  caught" if is_caught else "  not caught", "" if is_caught else "bold red")
         yield line
     yield Text(LEGEND, "dim")

@@ -27,8 +27,8 @@ def highlights(figures: dict[str, Figure], most: int = 3) -> str:
     """The few figures that say most, in the words of the invariants that found them."""
     shared = [tell for one in REGISTRY.values() for tell in one.tells]
     tells = sorted([*shared, *tells_of_runtimes()], key=lambda tell: tell.rank)
-    told = dict.fromkeys(phrase for tell in tells for phrase in tell.of(figures))
-    return ", ".join(list(told)[:most])
+    phrases = dict.fromkeys(phrase for tell in tells for phrase in tell.of(figures))
+    return ", ".join(list(phrases)[:most])
 
 
 def closing_line(evidence: Evidence, expected: int, where: str) -> str:

@@ -46,9 +46,9 @@ def figures(evidence: Evidence) -> Table:
     """Every figure of every scenario."""
     table = plain("figures", "")
     for verdict in evidence.verdicts:
-        told = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
-        if told:
-            table.add_row(Text(verdict.scenario), Text(told))
+        line = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
+        if line:
+            table.add_row(Text(verdict.scenario), Text(line))
     return table
 
 

@@ -86,4 +86,4 @@ def _tell(asked: Asked, tick: Tick, keeper: Keeper) -> None:
     if asked.annotations or os.environ.get("GITHUB_ACTIONS"):
         github.annotate(tick, sys.stderr if asked.as_json else sys.stdout)
     if not asked.dry_run:
-        github.tell(tick, keeper.changed)
+        github.write_outputs(tick, keeper.changed)

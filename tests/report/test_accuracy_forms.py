@@ -136,7 +136,7 @@ def test_the_long_forms_have_everything_else(said: Said) -> None:
         "patchkit bench matrix matrix.yaml --vllm 0.20.0",
         "patchkit gate --vllm 0.20.0 --device cpu",
         "no code that a model wrote was run",
-        "up to 0.1 would look so",
+        "up to 0.1 would appear so",
     ):
         assert part in told, part
 

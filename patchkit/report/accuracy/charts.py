@@ -1,7 +1,7 @@
-"""Small SVG pictures. What they are coloured with is the page's business: they only name classes.
+"""Small SVG pictures. What they are coloured with is up to the page: they only name classes.
 
 Pictures that stand in a row of a table have coordinates in percent, so that they are as wide as their column and their
-marks keep their size. All have a title, for who cannot see them.
+marks keep their size. All have a title, for readers who cannot see them.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ def curves(rates: Mapping[str, Sequence[Rate]], ident: str, names: Mapping[str, 
         name = element("tspan", names[mode], class_="name")
         value = element("tspan", percent(curve[-1].value), x=left, dy="1.15em")
         parts.append(element("text", name, value, class_=f"end {kind}", x=left, y=f"{heights[number] - 2:.1f}"))
-    told = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
+    ends = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
     return element(
         "svg",
         element("title", f"pass@k against k, 1 to {most}", id=f"{ident}-title"),
-        element("desc", f"With 95% bands. {told}.", id=f"{ident}-desc"),
+        element("desc", f"With 95% bands. {ends}.", id=f"{ident}-desc"),
         *parts,
         class_="curves",
         viewBox=f"0 0 {WIDTH} {HEIGHT}",

@@ -11,7 +11,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
 from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
-from patchkit.report.accuracy.view import Comparison, Moved
+from patchkit.report.accuracy.view import Comparison, ProblemChange
 from patchkit.report.wording import number, subject
 
 HERE = Path(__file__).parent
@@ -54,8 +54,8 @@ def _page() -> Template:
         curves=curves,
         domain_of=domain,
         problem_rows=problem_rows,
-        still=still,
-        bell=bell,
+        unchanged=unchanged,
+        dumbbell=dumbbell,
     )
     return jinja.get_template("page.html.jinja")
 
@@ -75,21 +75,21 @@ def domain(row: Comparison) -> charts.Domain:
     return charts.domain_of(known, row.judgement.needed if row.judgement else ())
 
 
-def problem_rows(row: Comparison) -> tuple[list[Moved], list[Moved]]:
+def problem_rows(row: Comparison) -> tuple[list[ProblemChange], list[ProblemChange]]:
     """Those that moved, the most telling ones apart from the others; each from risen to fallen."""
-    moved = [one for one in view.problems(row) if one.moved]
+    moved = [one for one in view.problems(row) if one.changed]
     telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
     turned = sum(one.gained != one.lost for one in moved)
     shown = set(telling[: min(max(ROWS, turned), MOST_ROWS)])
     return [one for one in moved if one in shown], [one for one in moved if one not in shown]
 
 
-def still(row: Comparison) -> list[Moved]:
+def unchanged(row: Comparison) -> list[ProblemChange]:
     """Those that did not move."""
-    return [one for one in view.problems(row) if not one.moved]
+    return [one for one in view.problems(row) if not one.changed]
 
 
-def bell(row: Comparison, one: Moved) -> Markup:
+def dumbbell(row: Comparison, one: ProblemChange) -> Markup:
     """One problem's picture."""
     before, after = (view.samples_each(row.cell, mode) or 1 for mode in (BASELINE, row.mode))
     title = f"{one.problem}: {BASELINE} {one.before} of {before}, {row.mode} {one.after} of {after}"

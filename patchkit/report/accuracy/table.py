@@ -25,7 +25,7 @@ def render_table(evidence: AccuracyEvidence) -> str:
     rows = view.comparisons(evidence)
     columns = list(_columns(evidence, rows))
     lines = [row((name for name, _ in columns), escape=False), row(["---"] * len(columns), escape=False)]
-    lines += [row((told(one) for _, told in columns), escape=False) for one in rows]
+    lines += [row((show(one) for _, show in columns), escape=False) for one in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -43,9 +43,9 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
         yield from _cell(row, wording.title(evidence, row).ljust(width))
     for doubt in verdict.doubts(evidence):
         yield Text(f"! {doubt}", "yellow")
-    for told in (*verdict.advice(evidence), verdict.sight(evidence), verdict.many_questions(evidence)):
-        if told:
-            yield Text(told)
+    for line in (*verdict.advice(evidence), verdict.resolution(evidence), verdict.multiple_comparisons(evidence)):
+        if line:
+            yield Text(line)
 
 
 def _cell(row: Comparison, title: str) -> Iterator[Text]:
@@ -57,18 +57,18 @@ def _cell(row: Comparison, title: str) -> Iterator[Text]:
         yield Text.assemble((f"·  {title}", "bold"), f"  {wording.ONE_LEFT}")
     for k in view.ends(row.cell.n):
         change = row.change(k)
-        told = (
+        rates = (
             f"{numbers.percent(change.before):>6} → {numbers.percent(change.after):>6}"
             if change
             else numbers.rate(row.rate(k))
         )
         more = f"  {numbers.difference(change)}, noise {numbers.noise(change)}" if change else ""
-        yield Text(f"   {f'pass@{k}':<8} {told}{more}")
+        yield Text(f"   {f'pass@{k}':<8} {rates}{more}")
     if row.judgement:
         moved = ", ".join(numbers.moves(row.judgement.solved))
         yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")
     if counts := wording.unread(row):
-        told = ", ".join(f"{mode} {count}" for mode, count in counts.items())
-        yield Text(f"   {wording.UNREAD}: {told}", "dim")
+        each = ", ".join(f"{mode} {count}" for mode, count in counts.items())
+        yield Text(f"   {wording.UNREAD}: {each}", "dim")
     for one in row.seen:
         yield Text(f"   {shown(one)}", "dim") if one.met else Text(f"   ! {shown(one)}", "yellow")

@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         return next((rate for rate in self.cell.curves.get(mode, []) if rate.k == k), None)
 
 
-class Moved(NamedTuple):
+class ProblemChange(NamedTuple):
     """One problem: right samples in the baseline and in a mode over all trials, and in how many it was won and lost."""
 
     problem: str
@@ -71,7 +71,7 @@ class Moved(NamedTuple):
     lost: int
 
     @property
-    def moved(self) -> bool:
+    def changed(self) -> bool:
         """Whether anything is different."""
         return self.before != self.after or bool(self.gained or self.lost)
 
@@ -97,12 +97,12 @@ def short_models(evidence: AccuracyEvidence) -> dict[str, str]:
     return {model: name if list(last.values()).count(name) == 1 else model for model, name in last.items()}
 
 
-def problems(row: Comparison) -> list[Moved]:
+def problems(row: Comparison) -> list[ProblemChange]:
     """Every problem, from the one that rose most to the one that fell most."""
     before, after = (_right(row.cell, mode) for mode in (BASELINE, row.mode))
     trials = row.judgement.solved if row.judgement else []
     found = [
-        Moved(
+        ProblemChange(
             problem,
             before[number],
             after[number],
@@ -193,9 +193,10 @@ def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
 
 def observed(trials: Sequence[Trial]) -> list[tuple[str, list[list[Any]]]]:
     """What a runtime's probe saw: each figure in each trial, for each of its processes; None where one did not say."""
-    names = dict.fromkeys(name for trial in trials for told in trial.observed for name in told or {})
+    names = dict.fromkeys(name for trial in trials for figures in trial.observed for name in figures or {})
     return [
-        (name, [[(told or {}).get(name) for told in trial.observed or [None]] for trial in trials]) for name in names
+        (name, [[(figures or {}).get(name) for figures in trial.observed or [None]] for trial in trials])
+        for name in names
     ]
 
 

@@ -46,7 +46,7 @@ class Break(msgspec.Struct, kw_only=True):
         return [name for name in self.mended_by if name[:4].isdigit()]
 
 
-class Step(msgspec.Struct, kw_only=True):
+class TimelineStep(msgspec.Struct, kw_only=True):
     """What changed from one release to the next, and how the series stands to it."""
 
     runtime: str
@@ -67,7 +67,7 @@ class Step(msgspec.Struct, kw_only=True):
         return sum(one.severity == severity for one in self.findings)
 
 
-class Newcomer(msgspec.Struct, kw_only=True):
+class WatchedRelease(msgspec.Struct, kw_only=True):
     """What a watch made of one new release."""
 
     release: str
@@ -86,7 +86,7 @@ class Watch(msgspec.Struct, kw_only=True):
     device: str = ""
     began: str = ""
     last_proven: str = ""
-    releases: list[Newcomer] = msgspec.field(default_factory=list)
+    releases: list[WatchedRelease] = msgspec.field(default_factory=list)
 
 
 class Rates(msgspec.Struct, kw_only=True):
@@ -127,15 +127,15 @@ def read_published(path: Path) -> Published:
     return read_as(Published, path, "a published table of pass@k")
 
 
-def read_drift(path: Path) -> list[Step]:
+def read_drift(path: Path) -> list[TimelineStep]:
     """The steps of ``drift --json``, one or, with ``--since``, all of a timeline.
 
     Raises:
         PatchkitError: the file is something else.
     """
     if path.read_bytes().lstrip().startswith(b"["):
-        return list(read_as(list[Step], path, "patchkit's drift JSON"))  # type: ignore[type-var]
-    return [read_as(Step, path, "patchkit's drift JSON")]
+        return list(read_as(list[TimelineStep], path, "patchkit's drift JSON"))  # type: ignore[type-var]
+    return [read_as(TimelineStep, path, "patchkit's drift JSON")]
 
 
 def read_watch(path: Path) -> Watch:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from patchkit.plural import counted
 from patchkit.report.site import matrix
-from patchkit.report.site.documents import Break, Step
+from patchkit.report.site.documents import Break, TimelineStep
 from patchkit.report.site.sources import Sources
 from patchkit.report.site.trees import Trees
 from patchkit.series.patch import Patch
@@ -14,7 +14,7 @@ from patchkit.series.patch import Patch
 QUIET = "nothing that the runtime uses has changed in a way that breaks it"
 
 
-def headline(steps: Sequence[Step]) -> str:
+def headline(steps: Sequence[TimelineStep]) -> str:
     """``36 steps from release to release, 13 with a break; 5 breaks unpatched, the first in vLLM 0.22.0``."""
     broken = sum(bool(step.breaks) for step in steps)
     first = next((step.new.release for step in steps if any(one.unpatched for one in step.breaks)), None)
@@ -67,14 +67,14 @@ def reason(one: Break) -> str:
     return "; ".join(filter(None, (one.because, perhaps)))
 
 
-def rest(step: Step) -> str:
+def rest(step: TimelineStep) -> str:
     """How many findings break nothing."""
     look, harmless = step.count("look"), step.count("harmless")
     parts = [f"{look} to look at" if look else "", f"{harmless} harmless" if harmless else ""]
     return ", ".join(filter(None, parts))
 
 
-def dead_now(steps: Sequence[Step], index: int) -> list[str]:
+def dead_now(steps: Sequence[TimelineStep], index: int) -> list[str]:
     """Models on which no hook fires any more, in the first step in which that is so."""
     before = set(steps[index - 1].dead) if index else set()
     return [one for one in steps[index].dead if one not in before]

@@ -1,4 +1,4 @@
-"""Whether evidence speaks of the tree that the project has now: only that makes its green count."""
+"""Whether evidence is of the tree that the project has now: only then does its green count."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Trees:
             return cls()
 
     def standing(self, evidence: Circumstances) -> Standing:
-        """How evidence stands to the tree of its runtime and release. What cannot be told is unknown."""
+        """How evidence relates to the tree of its runtime and release; unknown if that cannot be determined."""
         used = evidence.runtime
         if used.without:
             return "another tree"  # the project's own is the whole series

@@ -1,4 +1,4 @@
-"""What GitHub is told of a tick: annotations, the job's summary, the step's outputs."""
+"""What GitHub gets of a tick: annotations, the job's summary, the step's outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from patchkit.watch.tick import Newcomer, Tick
 
 
 def annotate(tick: Tick, stream: TextIO) -> None:
-    """A line for each break that no patch mends and each red gate, and one for the verdict."""
+    """A line for each break that no patch fixes and each red gate, and one for the verdict."""
     for line in lines(tick):
         print(line, file=stream)
 
@@ -43,7 +43,7 @@ def _of(one: Newcomer) -> Iterator[str]:
         yield command("warning" if one.outcome == "unproven" else "error", f"vLLM {one.release} {one.outcome}", one.why)
 
 
-def tell(tick: Tick, changed: bool) -> None:
+def write_outputs(tick: Tick, changed: bool) -> None:
     """Append to the files that the runner names, if it does: the job's summary and the step's outputs.
 
     Raises:
