@@ -1,4 +1,4 @@
-"""What can be said of a published table without the counts of each problem.
+"""What follows from a published table without the counts of each problem.
 
 Of rates, only the net change is known. At most it means that whatever moved moved the same way, which gives the best p
 there can be; if that is not small, no count of each problem would make it so.

@@ -20,7 +20,7 @@ from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import BASELINE, Cell, Trial, Wanted
+from patchkit.evals.record import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.rig import Rig
@@ -192,7 +192,7 @@ class Campaign:
             engine=self._plan.engine,
             runtime={**self._rig.tree.runtime.defaults, **self._plan.settings},
             settings=self._plan.settings_by_mode,
-            figures=[Wanted(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
+            figures=[RequiredFigure(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
             sandbox=grading.describe(),
         )
 

@@ -1,4 +1,4 @@
-"""Use it, skip it, or consider it: by a stated rule over the outcome; see docs/statistics.md."""
+"""Use it, skip it, or consider it: derived from the outcome; see docs/statistics.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from patchkit.plural import counted
 
 Advice = Literal["use it", "skip it", "consider it"]
 
-WORTH = 0.05  # a gain, or room for one, of less than this is not worth having
+WORTH = 0.05  # a gain, or a possible gain, below this is not worth having
 SAMPLES = 4  # fewer are not much of a search
 VERIFIER = "pass@k is worth something only where something picks the right sample: a verifier, a test, a vote"
 
@@ -23,20 +23,20 @@ def advise(
     """The advice, and what it rests on.
 
     A figure of the runtime's probe that was not met does not change the advice, which is on the run as it was; it is
-    said first, since it tells what the run was of.
+    the first reason, since it qualifies the run.
     """
-    advice, reason = _reasoned(outcome, changes, _fluent(cell))
-    unmet = [f"{said(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
+    advice, reason = _advice(outcome, changes, _fluent(cell))
+    unmet = [f"{strip_stop(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
     met = [f"{one.wanted.means}: {shown(one)}" for one in seen if one.met]
     return advice, [*unmet, reason, *met, *_grounds(cell, mode, outcome, changes)]
 
 
-def said(sentence: str) -> str:
+def strip_stop(sentence: str) -> str:
     """A sentence without its full stop, for something to follow."""
     return sentence.strip().rstrip(".")
 
 
-def _reasoned(outcome: Outcome, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
+def _advice(outcome: Outcome, changes: list[Change], fluent: bool) -> tuple[Advice, str]:
     if outcome == "token and trajectory headroom":
         return "use it", f"both rates rise: {describe(changes[0])}"
     if outcome == "trajectory headroom only":
@@ -54,7 +54,7 @@ def _unresolved(changes: list[Change], fluent: bool) -> tuple[Advice, str]:
     ends = (changes[0], changes[-1])
     solves, gain = ends[1].before, max(change.high for change in ends)
     if not fluent:
-        return "skip it", "most baseline samples are cut off or give no answer: mend that first, and measure again"
+        return "skip it", "most baseline samples are cut off or give no answer: fix that first, and measure again"
     if changes[0].direction > 0:
         return "consider it", "pass@1 rises, but whether a search pays is open: measure more"
     if solves < WORTH:
@@ -91,14 +91,14 @@ def _grounds(cell: Cell, mode: str, outcome: Outcome, changes: list[Change]) -> 
 
 def _cut_off(cell: Cell) -> float | None:
     """Share of the baseline's samples that max_tokens cut off; None if that was not recorded."""
-    told_of = [trial for trial in cell.modes[BASELINE] if trial.truncated]
-    return sum(sum(trial.truncated) for trial in told_of) / _samples(cell, len(told_of)) if told_of else None
+    recorded = [trial for trial in cell.modes[BASELINE] if trial.truncated]
+    return sum(sum(trial.truncated) for trial in recorded) / _samples(cell, len(recorded)) if recorded else None
 
 
 def _answered(cell: Cell) -> float | None:
     """Share of problems, over the baseline's trials, that got an answer at all; None if that was not recorded."""
-    asked = [share for trial in cell.modes[BASELINE] for share in trial.answers]
-    return sum(share is not None for share in asked) / len(asked) if asked else None
+    shares = [share for trial in cell.modes[BASELINE] for share in trial.answers]
+    return sum(share is not None for share in shares) / len(shares) if shares else None
 
 
 def _samples(cell: Cell, trials: int) -> int:

@@ -1,4 +1,4 @@
-"""A cell, judged: worked out from its counts alone, and the same whenever it is worked out."""
+"""The judgement of a cell: a pure function of its counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of five outcomes a cell has, by a stated rule; see docs/statistics.md."""
+"""Which of five outcomes a cell has; see docs/statistics.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def at_floor(solved: float, problems: int) -> bool:
 
 
 def outcome_of(changes: list[Change], needed: list[Needed], problems: int) -> tuple[Outcome, str]:
-    """The outcome, and the rule that gave it, with its figures, in one sentence.
+    """The outcome and the reason for it, with its figures, in one sentence.
 
     Args:
         changes: for every k from 1 to n.
@@ -58,7 +58,7 @@ def outcome_of(changes: list[Change], needed: list[Needed], problems: int) -> tu
 
 
 def describe(change: Change) -> str:
-    """A change with its figures."""
+    """A change with its figures, as text."""
     rates = f"pass@{change.k} {100 * change.before:.1f}% to {100 * change.after:.1f}%"
     interval = f"{points(change.low)} to {points(change.high)}"
     return f"{rates}, {points(change.difference)} points ({interval}, p = {change.p:.3g})"
@@ -72,7 +72,7 @@ def _unresolved(first: Change, last: Change, problems: int) -> str:
         return "the model hardly solves anything here, and nothing moves for certain"
     if any((one.low > 0 or one.high < 0) and one.p < 0.05 for one in (first, last)):
         return "no change is larger than between two baseline trials"
-    return "neither change is told from chance"
+    return "neither change is distinguishable from chance"
 
 
 def _wanting(change: Change, needed: Needed) -> str:

@@ -1,4 +1,4 @@
-"""What a knock-out says of every patch: needed, no longer needed, harmful, unknown, or not taken, and what to do."""
+"""Whether a release needs each patch, from a knock-out: needed, no longer needed, harmful, unknown or not taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PatchNeed(NamedTuple):
 
 
 def rows(evidence: Evidence) -> list[PatchNeed]:
-    """Every patch of the series, those first for which something is to be done; none of evidence that does not say."""
+    """Every patch of the series, those that need action first; none for evidence that does not record it."""
     found = [
         PatchNeed(knocked.need, name(knocked), knocked.need_why, advice(knocked)) for knocked in evidence.knockouts
     ]
@@ -35,7 +35,7 @@ def rows(evidence: Evidence) -> list[PatchNeed]:
 
 
 def sentence(evidence: Evidence) -> Iterator[str]:
-    """``6 needed, 1 no longer needed: 0005, 1 harmful: 0004``; nothing of evidence that does not say."""
+    """``6 needed, 1 no longer needed: 0005, 1 harmful: 0004``; nothing for evidence that does not record it."""
     parts = []
     for state in reversed(ORDER[:-1]):
         alike = [knocked.patch.partition("-")[0] for knocked in evidence.knockouts if knocked.need == state]

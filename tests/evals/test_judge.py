@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from patchkit.evals.advice import VERIFIER
 from patchkit.evals.judge import curves, expected_false, judge
 from patchkit.evals.outcome import at_ceiling, at_floor, bounds, classify
-from patchkit.evals.record import Cell, Judgement, Throughput, Wanted
+from patchkit.evals.record import Cell, Judgement, RequiredFigure, Throughput
 
 HARD, EASY = [0] * 30 + [4] * 20, [8] * 50
 OUTCOMES = {
@@ -158,15 +158,15 @@ def test_the_grounds_of_advice() -> None:
     assert "its tokens/s are 0.80 x the baseline's (0.70 to 0.90, 3 pairs)" in because
 
 
-WANTED = Wanted("score", 0.0, "how much it explains", "It had not learnt: measure longer answers.")
+WANTED = RequiredFigure("score", 0.0, "how much it explains", "It had not learnt: measure longer answers.")
 
 
 def judged_with(*observed: list[dict[str, object] | None]) -> Judgement:
     """Of a cell with a trial for each list of what its processes saw."""
     counts = [HARD] * len(observed)
     cell = made_cell(counts, counts, 8, figures=[WANTED])
-    for trial, told in zip(cell.modes["esamp"], observed, strict=True):
-        trial.observed = told
+    for trial, figures in zip(cell.modes["esamp"], observed, strict=True):
+        trial.observed = figures
     return judge(cell, "esamp")
 
 

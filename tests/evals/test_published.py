@@ -40,8 +40,8 @@ def test_the_field_note_resolves_nothing() -> None:
 
 def test_it_is_told_in_both_forms() -> None:
     published = read_published(FIELD_NOTE)
-    told, table = text(published), markdown(published)
-    for form in (told, table):
+    output, table = text(published), markdown(published)
+    for form in (output, table):
         assert published.url in form and published.title in form
         assert form.count("not resolved") == 3
         assert "+6.7 points (\N{MINUS SIGN}7.3 to +20.0, p = 0.625): 3 problems gained, 1 lost" in form

@@ -364,7 +364,7 @@ except OSError:
 def test_it_runs_where_python_itself_is_below_tmp(way, monkeypatch):
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        Path(folder, "module.py").write_text("told = 'read'")
+        Path(folder, "module.py").write_text("content = 'read'")
         shown = [*running.shown(), folder]
         monkeypatch.setattr(running, "shown", lambda: shown)
         monkeypatch.setattr(running, "bubblewrap", running.bubblewrap.__wrapped__)
@@ -376,7 +376,7 @@ open("scratch", "w").close()
 try:
     open(folder + "/made", "w")
 except OSError:
-    found.append(module.told)
+    found.append(module.content)
 print(json.dumps(found))
 """
         assert said(way, code, folder=folder) == ["read"]
@@ -423,10 +423,10 @@ def test_locks_with_a_gap_are_found_open(locks, monkeypatch, right, wrong, found
     text = read(Path(running.__file__).with_name("locks.py"))
     assert text.count(right) == 1
     monkeypatch.setattr(Path, "read_text", lambda path: read(path).replace(right, wrong))
-    code = running.combined("locks", "inside", ending="main(job)")
+    code = running.combined("locks", "launcher", ending="main(job)")
     monkeypatch.undo()
     there("locks", monkeypatch)
-    monkeypatch.setattr(running, "inside", lambda: code)
+    monkeypatch.setattr(running, "launcher", lambda: code)
     assert confine.probe(locks) == found
 
 
@@ -471,8 +471,8 @@ def test_each_way_is_tried_and_why_not_is_kept(monkeypatch, found):
 
 
 def test_a_launcher_that_does_not_come_up_is_an_error_not_an_outcome(monkeypatch):
-    monkeypatch.setattr(running, "inside", lambda: compile("raise OSError('no room')", "inside", "exec"))
-    with pytest.raises(PatchkitError, match=r"the sandbox did not start: .*no room"):
+    monkeypatch.setattr(running, "launcher", lambda: compile("raise OSError('no memory')", "launcher", "exec"))
+    with pytest.raises(PatchkitError, match=r"the sandbox did not start: .*no memory"):
         run("pass", LIMITS, "locks")
 
 

@@ -16,14 +16,14 @@ from patchkit.evals.record import (
     Needed,
     Outcome,
     Rate,
+    RequiredFigure,
     Solved,
     Throughput,
     Trial,
-    Wanted,
 )
 from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions
 
-WANTED = [Wanted("score", 0.0, "how much it explains", "It had not learnt: such answers test it untrained.")]
+WANTED = [RequiredFigure("score", 0.0, "how much it explains", "It had not learnt: such answers test it untrained.")]
 Made = dict[str, list[Trial]]
 REASONS = ["no answer was given", "AssertionError", "SyntaxError: invalid syntax", "timed out after 5 s"]
 

@@ -101,8 +101,8 @@ def test_counts_that_cannot_be_are_one_line_that_names_the_cell(
 ) -> None:
     with pytest.raises(PatchkitError) as error:
         read(tmp_path, changed(steps, value))
-    told = str(error.value)
-    assert "SmolLM2-135M on arithmetic-2: " in told and said in told and "\n" not in told
+    output = str(error.value)
+    assert "SmolLM2-135M on arithmetic-2: " in output and said in output and "\n" not in output
 
 
 def places(value: Any, steps: STEPS = ()) -> Iterator[STEPS]:
@@ -114,12 +114,12 @@ def places(value: Any, steps: STEPS = ()) -> Iterator[STEPS]:
             yield from places(one, (*steps, step))
 
 
-TOLD = {name: value for name, value in GOOD["cells"][0].items() if name not in ("curves", "judgements")}
+GIVEN = {name: value for name, value in GOOD["cells"][0].items() if name not in ("curves", "judgements")}
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    steps=st.sampled_from([*places(TOLD)]),
+    steps=st.sampled_from([*places(GIVEN)]),
     value=st.sampled_from([None, -1, 0, 1, 5, 99, 0.5, 1e300, "", "x", [], [1], [[]], {}, {"baseline": []}, True]),
 )
 def test_whatever_is_edited_is_one_line_or_a_report(tmp_path: Path, steps: STEPS, value: Any) -> None:

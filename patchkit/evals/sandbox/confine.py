@@ -1,4 +1,4 @@
-"""Which way of confining a program works on this host: found out by trying, not by asking."""
+"""Which way of confining a program works on this host, found by trying each."""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ Way = Literal["namespaces", "bubblewrap", "locks"]
 
 NOBODY = 65534
 PATIENCE = 10  # seconds that the launcher gets to clear up, before it is killed
-START = "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('inside'), globals())"
+START = (
+    "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('launcher'), globals())"
+)
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Running:
-    """A program under way. Made by :func:`start`, waited for by :func:`finish`."""
+    """A program that is running. Made by :func:`start`, waited for by :func:`finish`."""
 
     def __init__(self, process: subprocess.Popen[bytes], life: int, report: int, limits: Limits, scratch: str) -> None:
         assert process.stdout is not None
@@ -80,7 +82,7 @@ class Running:
             os.close(self._life)
 
     def expire(self) -> None:
-        """Ends it as out of time; or its launcher, if that was told before and has not managed to."""
+        """Ends it as out of time; or its launcher, if that was asked before and has not managed to."""
         if self._why:
             self.process.kill()
         self.end("time")
@@ -144,7 +146,7 @@ def start(
     if not drop and way != "locks":
         allowed["processes"] += 3  # the launcher's own, which run as the same user there
     job = {
-        "inside": inside(),
+        "launcher": launcher(),
         "code": compile(code, "<program>", "exec", dont_inherit=True) if isinstance(code, str) else code,
         "names": dict(names or {}),
         "limits": allowed,
@@ -162,7 +164,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=passed,
-        env={"PYTHONHASHSEED": "0"},  # so that a verdict does not hang on the order of a set
+        env={"PYTHONHASHSEED": "0"},  # so that a verdict does not depend on the order of a set
         cwd="/",
         start_new_session=True,
     )
@@ -264,9 +266,9 @@ def sys_executable() -> str:
 
 
 @cache
-def inside() -> CodeType:
+def launcher() -> CodeType:
     """The launcher's code, compiled once."""
-    return combined("locks", "inside", ending="main(job)")
+    return combined("locks", "launcher", ending="main(job)")
 
 
 def combined(*names: str, ending: str) -> CodeType:

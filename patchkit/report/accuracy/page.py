@@ -15,11 +15,8 @@ from patchkit.report.accuracy.view import Comparison, ProblemChange
 from patchkit.report.wording import number, subject
 
 HERE = Path(__file__).parent
-ROWS, MOST_ROWS = (
-    24,
-    60,
-)  # problems seen at once: so many that moved most, and who was gained or lost; others on a click
-NAME_ROOM = 11  # letters of a mode's name beside its curve
+ROWS, MOST_ROWS = 24, 60  # problems shown at once: those that changed most, then others gained or lost
+NAME_LENGTH = 11  # most letters of a mode's name beside its curve
 
 
 def render_html(evidence: AccuracyEvidence, above: Markup | None = None) -> str:
@@ -61,11 +58,11 @@ def _page() -> Template:
 
 
 def curves(row: Comparison) -> Markup | None:
-    """pass@k against k; None where there is but one k."""
+    """pass@k against k; None for a single k."""
     rates: dict[str, list[Rate]] = {mode: row.cell.curves[mode] for mode in row.modes if row.cell.curves.get(mode)}
     if row.cell.n < 2 or BASELINE not in rates:
         return None
-    names = {mode: mode if len(mode) <= NAME_ROOM else f"{mode[: NAME_ROOM - 1]}…" for mode in rates}
+    names = {mode: mode if len(mode) <= NAME_LENGTH else f"{mode[: NAME_LENGTH - 1]}…" for mode in rates}
     return charts.curves(rates, row.anchor, names)
 
 
@@ -76,7 +73,7 @@ def domain(row: Comparison) -> charts.Domain:
 
 
 def problem_rows(row: Comparison) -> tuple[list[ProblemChange], list[ProblemChange]]:
-    """Those that moved, the most telling ones apart from the others; each from risen to fallen."""
+    """The problems that changed: those shown at once, and the others; each list from risen to fallen."""
     moved = [one for one in view.problems(row) if one.changed]
     telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
     turned = sum(one.gained != one.lost for one in moved)
@@ -85,12 +82,12 @@ def problem_rows(row: Comparison) -> tuple[list[ProblemChange], list[ProblemChan
 
 
 def unchanged(row: Comparison) -> list[ProblemChange]:
-    """Those that did not move."""
+    """The problems that did not change."""
     return [one for one in view.problems(row) if not one.changed]
 
 
 def dumbbell(row: Comparison, one: ProblemChange) -> Markup:
-    """One problem's picture."""
+    """The picture of one problem."""
     before, after = (view.samples_each(row.cell, mode) or 1 for mode in (BASELINE, row.mode))
     title = f"{one.problem}: {BASELINE} {one.before} of {before}, {row.mode} {one.after} of {after}"
     return charts.dumbbell(one.before / before, one.after / after, title)

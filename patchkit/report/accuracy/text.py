@@ -1,4 +1,4 @@
-"""For a terminal: the verdict first, then what it rests on."""
+"""For a terminal: the verdict first, then its reasons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STYLES: dict[Outcome, str] = {
 
 
 def show_text(evidence: AccuracyEvidence, console: Console = out) -> None:
-    """Print it; lines are not broken, so that they can be searched."""
+    """Print it; lines are not wrapped, so that they can be searched."""
     for line in _lines(view.printable(evidence)):
         console.print(line, soft_wrap=True)
 

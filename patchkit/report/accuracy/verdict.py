@@ -16,7 +16,7 @@ MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
 def verdict(evidence: AccuracyEvidence) -> str:
-    """What the outcomes say, in a sentence for each mode."""
+    """What the outcomes mean, in a sentence for each mode."""
     if not evidence.cells:
         return "Nothing was measured."
     sentences = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
@@ -66,7 +66,7 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
 
 
 def doubts(evidence: AccuracyEvidence) -> list[str]:
-    """Where the runtime's probe did not see what a verdict needs, a line for each mode and each thing to say."""
+    """Figures of the runtime's probe that are not as a verdict requires, a line for each mode and each sentence."""
     sentences = []
     for mode, rows in _by_mode(evidence):
         found: dict[str, list[Comparison]] = {}
@@ -154,7 +154,7 @@ def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
 
 
 def _effect(row: Comparison, last: str) -> str:
-    """What a mode does to a cell, to follow its name."""
+    """What a mode does to a cell, as a predicate of its name."""
     first_change, last_change = row.change(1), row.change(row.cell.n)
     first = first_change.direction if first_change else 0
     if row.outcome == "token and trajectory headroom":
@@ -170,7 +170,7 @@ def _effect(row: Comparison, last: str) -> str:
 
 
 def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
-    """Cells by name while they are few; by their task where all are of one model."""
+    """Cells by name if they are few; by their task if all are of one model."""
     one_model = len({row.cell.model for row in rows}) == 1
     kind = "task" if one_model else "cell"
     if len(found) == len(rows):

@@ -1,4 +1,4 @@
-"""Evidence as the forms walk through it: a row for every mode of every cell, a line for every problem."""
+"""Evidence in the order in which it is rendered: a row for every mode of every cell, a line for every problem."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Comparison(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        """The judged one; nothing is resolved where nothing is compared."""
+        """The judged outcome; without a comparison, not resolved."""
         return self.judgement.outcome if self.judgement else "not resolved"
 
     @property
@@ -43,16 +43,16 @@ class Comparison(NamedTuple):
 
     @property
     def seen(self) -> list[FigureSeen]:
-        """What the runtime's probe saw of the figures that a verdict needs."""
+        """The figures of the runtime's probe that a verdict depends on."""
         return self.judgement.seen if self.judgement else []
 
     @property
     def unmet(self) -> list[FigureSeen]:
-        """Those that were not seen to be as they must."""
+        """The figures of the probe that are not as required."""
         return [one for one in self.seen if not one.met]
 
     def change(self, k: int) -> Change | None:
-        """What became of pass@k."""
+        """The change in pass@k."""
         changes = self.judgement.changes if self.judgement else []
         return next((change for change in changes if change.k == k), None)
 
@@ -62,7 +62,7 @@ class Comparison(NamedTuple):
 
 
 class ProblemChange(NamedTuple):
-    """One problem: right samples in the baseline and in a mode over all trials, and in how many it was won and lost."""
+    """One problem: right samples in the baseline and in a mode over trials, and how often it was gained and lost."""
 
     problem: str
     before: int
@@ -143,12 +143,12 @@ def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> 
 
 
 def answers(trial: Trial) -> list[float | None]:
-    """How far a problem's answers differ."""
+    """The distinct answers of each problem, as a share."""
     return trial.answers
 
 
 def approaches(trial: Trial) -> list[float | None]:
-    """How far the ways to them do."""
+    """The distinct approaches of each problem, as a share."""
     return trial.approaches
 
 

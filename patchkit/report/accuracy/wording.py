@@ -18,7 +18,7 @@ ALPHA = 0.05  # as in patchkit.evals.paired, which scipy is behind
 UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
 
-# a sign, which stands beside the name and not for it, and what the outcome means
+# a sign, always shown with the name, and the meaning of the outcome
 OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "token and trajectory headroom": (
         "▲▲",
@@ -48,7 +48,7 @@ def legend() -> Iterator[tuple[str, str]]:
 
 
 def unproven(evidence: AccuracyEvidence) -> str:
-    """Why no figure counts."""
+    """Why no figure can be relied on."""
     return f"The gates did not admit this run: {evidence.unproven}. No figure below can be relied on."
 
 
@@ -73,12 +73,12 @@ def title(evidence: AccuracyEvidence, row: Comparison) -> str:
 
 
 def own_settings(evidence: AccuracyEvidence, row: Comparison) -> str:
-    """What this cell was given that not every cell was, and this mode that not every mode was."""
+    """The settings of this cell and this mode that differ from those of others."""
     return settings({**view.own(evidence.cells, row.cell), **row.cell.settings.get(row.mode, {})})
 
 
 def needed(row: Comparison, one: Needed) -> str:
-    """What this design can see, and what it would take to resolve what was measured."""
+    """What this design resolves, and what it would take to resolve the measured difference."""
     sees = f"pass@{one.k}: this design resolves {100 * one.resolvable:.1f} points or more"
     change = row.change(one.k)
     if change is None or change.direction:
@@ -104,7 +104,7 @@ def disagreement(row: Comparison) -> list[str]:
 
 
 def _why_both(change: Change) -> str:
-    """What an interval asks and what p asks, where they do not agree."""
+    """Why an interval and p disagree."""
     asks = (
         "The interval asks how far the difference might lie on other problems of this kind; p asks how often chance "
         "alone would make as much of what these problems did."
@@ -128,7 +128,7 @@ def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
 
 
 def unread(row: Comparison) -> dict[str, str]:
-    """In how many samples of each mode nothing could be read; empty if that is so in none that is known of."""
+    """How many samples of each mode hold no readable answer; empty if none is known to."""
     counts = {mode: view.unread(row.cell, mode) for mode in row.modes}
     whole = {mode: view.samples_each(row.cell, mode) * len(row.cell.problems) for mode in row.modes}
     found = {mode: "not known" if one is None else f"{one:,} of {whole[mode]:,}" for mode, one in counts.items()}

@@ -1,4 +1,4 @@
-"""What the front page says first: one sentence, and a line for each kind of evidence."""
+"""The front page: one sentence for the verdict, and a few lines for each kind of evidence."""
 
 from __future__ import annotations
 

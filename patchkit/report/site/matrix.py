@@ -164,13 +164,12 @@ def knocked_out(filed: Filed[Evidence]) -> list[tuple[str, list[GateCell]]]:
     gates = wording.gates_of(evidence)
     rows = [("nothing", [_cell(filed, gate) for gate in gates])]
     for knocked in evidence.knockouts:
-        named = re.findall(r"(?:^|; )(\w+): ", knocked.expected)
         cells = []
         for gate in gates:
             brief = knocked.verdicts.get(gate)
             state: State = "unknown" if brief is None else "green" if brief.passed else "red"
             why = "not run" if brief is None else brief.reason or state
-            cells.append(GateCell(gate, state, why, f"{filed.page}#{anchor(knocked.patch)}", gate in named))
+            cells.append(GateCell(gate, state, why, f"{filed.page}#{anchor(knocked.patch)}", gate in knocked.named))
         rows.append((knocked.patch, cells))
     return rows
 

@@ -24,7 +24,7 @@ MEANING: dict[Standing, str] = {
 
 @dataclass
 class Trees:
-    """The project's patched trees, laid out when they are asked for; None where one cannot be had."""
+    """The project's patched trees, laid out on demand; None where that fails."""
 
     project: Project | None = None
     _found: dict[tuple[str, str], Tree | None] = field(default_factory=dict)

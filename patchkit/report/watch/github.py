@@ -22,7 +22,7 @@ def annotate(tick: Tick, stream: TextIO) -> None:
 
 
 def lines(tick: Tick) -> Iterator[str]:
-    """Errors first: of each kind, GitHub shows but ten."""
+    """Errors first: GitHub shows only ten of each kind."""
     found = [line for one in tick.news for line in _of(one)]
     level = {"green": "notice", "attention": "warning", "unfinished": "error"}[tick.state]
     found.append(command(level, tick.title, tick.verdict))
@@ -44,7 +44,7 @@ def _of(one: Newcomer) -> Iterator[str]:
 
 
 def write_outputs(tick: Tick, changed: bool) -> None:
-    """Append to the files that the runner names, if it does: the job's summary and the step's outputs.
+    """Append to the files that GitHub's runner names, if any: the job's summary and the step's outputs.
 
     Raises:
         PatchkitError: one of them cannot be written.
