@@ -78,9 +78,9 @@ def test_the_route_of_a_patch(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-eu", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     wrote = [Path(line).name for line in done.stdout.splitlines() if line.startswith("wrote ")]
-    assert len(wrote) == 2 and wrote[0].endswith("-Mend-what-moved.patch") and wrote[1] == "series"
+    assert len(wrote) == 2 and wrote[0].endswith("-Fix-what-changed.patch") and wrote[1] == "series"
     status = subprocess.run(["./go", "status"], cwd=checkout, capture_output=True, text=True)
-    assert status.returncode == 0 and "Mend what moved" in status.stdout, status.stderr
+    assert status.returncode == 0 and "Fix what changed" in status.stdout, status.stderr
 
 
 def test_the_scenario_that_is_shown_is_one(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_gate_of_a_new_runtime_misses_its_patch(patchkit: Patchkit, tmp_path
     assert patchkit("init", "mine", "--vllm", RELEASE, cwd=tmp_path).returncode == 0
     done = patchkit("knockout", "--vllm", RELEASE, "--only", "one_token_prompts", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 of 1 patches caught" in done.stdout
+    assert "1 of 1 patch caught" in done.stdout
 
 
 def test_the_route_of_a_scenario(checkout: Path) -> None:

@@ -13,7 +13,8 @@ from patchkit.bench.accuracy_evidence import read_accuracy
 from patchkit.report.accuracy import render_table
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PAGES = {name: (CHECKOUT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/accuracy.md")}
+NAMES = ("README.md", "docs/accuracy.md", "docs/results.md")
+PAGES = {name: (CHECKOUT / name).read_text(encoding="utf-8") for name in NAMES}
 # above each table: where its rows come from
 TABLE = re.compile(r"<!-- patchkit report (\S+) --format table -->\n\n((?:\|.*\n)+)")
 MARKED = [(page, *found) for page, text in PAGES.items() for found in TABLE.findall(text)]

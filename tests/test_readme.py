@@ -1,0 +1,175 @@
+"""README.md and docs/: what they say of releases, counts, workflows and messages is what the repository has."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fresh_checkout import CHECKOUT, blocks, section
+from packaging.version import Version
+
+from patchkit.gates.loading import load_scenarios
+from patchkit.project import Project
+
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+DOCUMENTS += sorted((CHECKOUT / "docs").glob("*.md"))
+GATE_RUNS: list[dict[str, Any]] = [
+    json.loads(path.read_text(encoding="utf-8")) for path in (CHECKOUT / "evidence").glob("gate-*.json")
+]
+NUMBERS = {8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+NUMBERS |= {16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen", 20: "twenty"}
+
+
+ESAMP = CHECKOUT / "patches" / "esamp"
+MANIFEST = yaml.safe_load((ESAMP / "runtime.yaml").read_text(encoding="utf-8"))
+OF_PIN = [run for run in GATE_RUNS if run["runtime"]["pin"] == MANIFEST["upstream"]["tree"]]
+
+
+def gates() -> list[str]:
+    scenarios = load_scenarios(Project(CHECKOUT, CHECKOUT / ".patchkit"), "esamp")
+    return [name for name, scenario in scenarios.items() if scenario.kind == "gate"]
+
+
+def green(run: dict[str, Any]) -> bool:
+    return all(verdict["passed"] for verdict in run["verdicts"])
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """``[1, 2, 3, 6]`` as ``1 to 3, 6``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def result(runs: Iterable[dict[str, Any]]) -> str:
+    """The cell of one device."""
+    for run in runs:
+        passed, gpu = sum(verdict["passed"] for verdict in run["verdicts"]), run["hardware"]["gpu"]
+        mark = "\N{CHECK MARK}" if passed == len(run["verdicts"]) else "\N{BALLOT X}"
+        return f"{mark} {passed} of {len(run['verdicts'])}" + (f", {gpu}" if gpu else "")
+    return "unknown"
+
+
+def support_rows() -> list[str]:
+    """The rows of the support table, neighbours with the same cells in one row."""
+    releases = sorted({run["release"] for run in OF_PIN}, key=Version)
+    cells: list[tuple[str, tuple[str, str, str]]] = []
+    for release in releases:
+        runs = [run for run in OF_PIN if run["release"] == release]
+        taken = ranges([int(name[:4]) for name in runs[0]["runtime"]["patches"]])
+        by_device = [result(run for run in runs if run["device"] == device) for device in ("cpu", "cuda")]
+        cells.append((release, (taken, *by_device)))
+    return [
+        f"| {', '.join(release for release, _ in group)} | {' | '.join(row)} |"
+        for row, group in itertools.groupby(cells, key=lambda cell: cell[1])
+    ]
+
+
+def test_the_support_table_is_that_of_the_evidence() -> None:
+    rows = [line for line in section("README.md", "Supported releases").splitlines() if re.match(r"\| \d", line)]
+    wanted = support_rows()
+    assert rows == wanted, "paste into the support table:\n" + "\n".join(wanted)
+
+
+def test_proven_releases_have_green_evidence() -> None:
+    proven = {run["release"] for run in OF_PIN if run["device"] == "cpu" and green(run)}
+    assert set(MANIFEST["proven"]) == proven
+    for page in ("README.md", "docs/results.md"):
+        assert f"{NUMBERS[len(proven)]} releases" in (CHECKOUT / page).read_text(encoding="utf-8"), page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/gates.md"])
+def test_mutants_are_counted(page: str) -> None:
+    mutants = [path.read_text(encoding="utf-8") for path in (ESAMP / "mutants").rglob("*.patch")]
+    equivalent = sum("\nEquivalent: " in mutant for mutant in mutants)
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    assert re.search(rf"{len(mutants)}\s(mutants|in\s`\S+`), {equivalent} of them equivalent", text)
+
+
+def test_gates_and_patches_are_counted() -> None:
+    patches = list(ESAMP.glob("*.patch"))
+    assert f"ESamp's series has {len(patches)} patches" in README
+    assert f"all {NUMBERS[len(gates())]} gates are green" in README
+    assert not any(len(run["runtime"]["patches"]) == len(patches) for run in OF_PIN), "a release takes all of them"
+
+
+def test_every_gate_has_its_line() -> None:
+    text = (CHECKOUT / "docs" / "gates.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted(gates())
+
+
+def test_the_workflow_gates_the_releases_that_are_named() -> None:
+    matrix = (CHECKOUT / ".github" / "workflows" / "gates.yml").read_text(encoding="utf-8")
+    found = re.search(r"'(\[\"\d[^']*\])'", matrix)
+    assert found
+    *first, last = yaml.safe_load(found[1])
+    assert f"four releases ({', '.join(first)} and {last})" in README and len(first) == 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_gates_that_are_shown_are_those_of_the_evidence(page: str) -> None:
+    (shown,) = [
+        block for block in blocks((CHECKOUT / page).read_text(encoding="utf-8")) if "✓ monotonic_bench" in block
+    ]
+    evidence = json.loads((CHECKOUT / "evidence" / "gate-0.20.0-cpu.json").read_text(encoding="utf-8"))
+    seconds = {verdict["scenario"]: verdict["seconds"] for verdict in evidence["verdicts"]}
+    for name, took in re.findall(r"^✓ (\w+) +([\d.]+) s  ", shown, re.MULTILINE):
+        assert took == f"{seconds[name]:.1f}", name
+    assert f"{len(seconds)} of {len(seconds)} gates pass in {evidence['seconds']:.0f} s" in shown
+
+
+def test_the_knock_out_that_is_shown_is_that_of_the_evidence() -> None:
+    (shown,) = blocks((CHECKOUT / "docs" / "gates.md").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "patchkit", "report", "evidence/knockout-0.20.0-cpu.json"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    rendered = {line.rstrip() for line in done.stdout.splitlines()}
+    _command, *lines, last = shown.splitlines()
+    assert [line for line in lines if line != "…" and line.rstrip() not in rendered] == []
+    assert re.match(r"(\d+) of \1 patches caught; \1 needed in \d+ s  evidence/knockout-0.20.0-cpu.json", last)
+
+
+def sources() -> str:
+    """Everything that may print a message, with the strings that are split over lines put together."""
+    files = [CHECKOUT / "go", *(CHECKOUT / "patchkit").rglob("*.py"), *(CHECKOUT / "patches").glob("*/*.patch")]
+    files += (CHECKOUT / "patches").rglob("upstream/**/*.py")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return re.sub(r"\"\s*\n\+?\s*f?\"", "", text)
+
+
+def test_every_line_of_the_troubleshooting_is_one_that_is_printed() -> None:
+    said = re.findall(r"^\| `([^`]+)` \|", section("README.md", "Troubleshooting"), re.MULTILINE)
+    printed = sources().replace("{device}", "cuda")
+    assert len(said) > 9 and [line for line in said if line not in printed] == []
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that code hosts make of a document's headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = document.parent / name if name else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 230
