@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from patchkit.evals.record import Cell, FigureSeen, RequiredFigure, Trial
+from patchkit.plural import counted
 
 MINUS = "\N{MINUS SIGN}"
 MOST = 1e300  # larger is no figure, and neither is what compares with nothing
@@ -32,7 +33,7 @@ def number(value: Any) -> float | None:
 
 def shown(seen: FigureSeen) -> str:
     """``score 0.12 at worst, above 0 in 4 of 4 processes``; or that it is not known."""
-    name, every = seen.wanted.figure, f"{seen.processes} process" + "es" * (seen.processes != 1)
+    name, every = seen.wanted.figure, counted(seen.processes, "process", "processes")
     if seen.lowest is None:
         return f"{name} is not known, in {every}"
     worst = f"{name} {signed(seen.lowest)}" + " at worst" * (seen.known > 1)

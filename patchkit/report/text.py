@@ -61,7 +61,5 @@ def plain(*columns: str) -> Table:
     """A table without lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
-        table.add_column(
-            Text(name),
-        )
+        table.add_column(Text(name))
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -262,3 +263,15 @@ def test_sessions_are_numbered_on(tmp_path: Path) -> None:
     with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
         assert journal.next_session == 2
         assert journal.sessions[1].counters == {"intervened_rows": 1.0}
+
+
+def test_names_on_disk_are_those_of_earlier_journals(tmp_path: Path) -> None:
+    """A draw that an earlier patchkit began is resumed, and its sessions are numbered on."""
+    with Journal(tmp_path, plan(n=N), ["a"]) as journal:
+        fill(journal, [("a", 0)], session=4)
+        journal.add_session(Session(session=4))
+        path = journal.path
+    with closing(sqlite3.connect(path)) as database:
+        for query in ("SELECT record FROM sittings", "SELECT record FROM samples"):
+            ((record,),) = database.execute(query)
+            assert json.loads(record)["sitting"] == 4

@@ -32,14 +32,8 @@ if TYPE_CHECKING:
 NOBODY = 65534
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 CLOSE_RANGE, MOUNT_SETATTR = 436, 442  # on every architecture
-NEW_MOUNT, NEW_IPC, NEW_USER, NEW_PID, NEW_NET, NEW_UTS = (
-    0x20000,
-    0x8000000,
-    0x10000000,
-    0x20000000,
-    0x40000000,
-    0x4000000,
-)
+NEW_MOUNT, NEW_IPC, NEW_USER = 0x20000, 0x8000000, 0x10000000
+NEW_PID, NEW_NET, NEW_UTS = 0x20000000, 0x40000000, 0x4000000
 BIND, RECURSIVE, PRIVATE, NOSUID, NODEV, NOEXEC = 4096, 16384, 1 << 18, 2, 4, 8
 READ_ONLY = 1
 DETACH = 2
@@ -167,10 +161,8 @@ def unshare() -> None:
     os.close(writer)
     if status:
         raise OSError("the user ids of a new user namespace cannot be mapped")
-    for knob in (
-        "user/max_user_namespaces",
-        "kernel/shmmni",
-    ):  # of our own namespaces: no further ones, no shared memory
+    # of our own namespaces: no further ones, no shared memory
+    for knob in ("user/max_user_namespaces", "kernel/shmmni"):
         try:
             descriptor = os.open(f"/proc/sys/{knob}", os.O_WRONLY)
         except PermissionError:

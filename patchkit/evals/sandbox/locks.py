@@ -98,11 +98,8 @@ ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 SET_SECCOMP, FILTER = 22, 2
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
-EVERYTHING = {
-    1: 0x1FFF,
-    2: 0x3FFF,
-    3: 0x7FFF,
-}  # what a version of Landlock can refuse; the third can refuse truncate, and from there on we need no more
+# what a version of Landlock can refuse; the third can refuse truncate, and from there on we need no more
+EVERYTHING = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF}
 
 libc = ctypes.CDLL(None, use_errno=True)
 

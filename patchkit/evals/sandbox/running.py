@@ -237,17 +237,8 @@ def bubblewrap(scratch: int) -> list[str]:
     if not shutil.which("bwrap"):
         raise PatchkitError("the sandbox did not start: bwrap is not installed")
     line = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
-    line += [
-        "--unshare-user",
-        "--disable-userns",
-        "--die-with-parent",
-        "--tmpfs",
-        scratch_path(),
-        "--dev",
-        "/dev",
-        "--chdir",
-        "/",
-    ]
+    line += ["--unshare-user", "--disable-userns", "--die-with-parent"]
+    line += ["--tmpfs", scratch_path(), "--dev", "/dev", "--chdir", "/"]
     for folder in shown():
         line += ["--ro-bind", folder, folder]
         for hidden in (*Path(folder).glob("*-packages"), *Path(folder).glob("python*/*-packages")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -142,14 +143,7 @@ def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> 
     return share([value for trial in cell.modes.get(mode, []) for value in of(trial)])
 
 
-def answers(trial: Trial) -> list[float | None]:
-    """The distinct answers of each problem, as a share."""
-    return trial.answers
-
-
-def approaches(trial: Trial) -> list[float | None]:
-    """The distinct approaches of each problem, as a share."""
-    return trial.approaches
+answers, approaches = attrgetter("answers"), attrgetter("approaches")  # of a trial: how far those of a problem differ
 
 
 def truncated(cell: Cell, mode: str) -> float | None:
@@ -200,19 +194,7 @@ def observed(trials: Sequence[Trial]) -> list[tuple[str, list[list[Any]]]]:
     ]
 
 
-def sampling(cell: Cell) -> dict[str, Any]:
-    """What vLLM was asked for."""
-    return cell.sampling
-
-
-def engine(cell: Cell) -> dict[str, Any]:
-    """What vLLM was made with."""
-    return cell.engine
-
-
-def runtime(cell: Cell) -> dict[str, Any]:
-    """What the runtime was given."""
-    return cell.runtime
+sampling, engine, runtime = map(attrgetter, ("sampling", "engine", "runtime"))  # of a cell: the settings of each
 
 
 def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:

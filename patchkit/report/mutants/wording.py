@@ -66,14 +66,7 @@ def families(evidence: MutantsEvidence) -> list[Family]:
 def _family(name: str, mutants: list[MutantRun]) -> Family:
     found = score(mutants, len(mutants))
     return Family(
-        name,
-        found.run,
-        found.equivalent,
-        found.counted,
-        found.killed,
-        found.as_stated,
-        found.survived,
-        found.unknown,
+        name, found.run, found.equivalent, found.counted, found.killed, found.as_stated, found.survived, found.unknown
     )
 
 
