@@ -1,9 +1,9 @@
-"""How much of what moved the scanner finds, beside griffe: ``python benchmarks/drift/accuracy.py [--json]``.
+"""How many changes of vLLM the scanner finds, beside griffe: ``python benchmarks/drift/accuracy.py [--json]``.
 
 Both read the same files of the same releases in one run and are counted against ``ground_truth.yaml``. Of the
-``moves`` there, breaks (loud and silent) must be found as breaks. A break that is told and is in no row is a false
+rows there, breaks (loud and silent) must be found as breaks. A break that is reported and is in no row is a false
 alarm; so is one whose row calls it less than a break. griffe judges a library's public face, not what one runtime
-leans on: only what it says of symbols on the surface is counted, and how much else it says is told apart.
+uses: only what it reports of symbols on the surface is counted; the number of other reports is listed apart.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from patchkit.project import find_project
 TRUTH = Path(__file__).parent / "ground_truth.yaml"
 BREAKS = ("silent", "loud")
 ONE_OF_SEVERAL = ("forward_native", "forward_cuda", "forward_cpu", "forward_hip", "forward_xpu")
-"""Methods that a class's ``forward`` may be; the scanner tells of ``forward``."""
+"""Methods that a class's ``forward`` may be; the scanner reports ``forward``."""
 
 
-class Move(NamedTuple):
+class TruthRow(NamedTuple):
     """A row of the truth."""
 
     release: str
@@ -43,8 +43,8 @@ class Move(NamedTuple):
     what: str
 
 
-class Told(NamedTuple):
-    """Something that a tool said of a symbol in a release."""
+class Reported(NamedTuple):
+    """What a tool reported of a symbol in a release."""
 
     release: str
     symbol: str
@@ -58,28 +58,34 @@ class Score:
     """What one tool found."""
 
     name: str
-    told: list[Told] = field(default_factory=list)
+    reports: list[Reported] = field(default_factory=list)
     elsewhere: int = 0
     seconds: float = 0.0
 
-    def found(self, moves: Iterable[Move]) -> list[Move]:
-        """The moves of which something was said, by release and symbol."""
-        said = {(one.release, known_as(one.symbol)) for one in self.told}
-        return [move for move in moves if (move.release, known_as(move.symbol)) in said]
+    def found(self, changes: Iterable[TruthRow]) -> list[TruthRow]:
+        """The changes of which something was reported, by release and symbol."""
+        said = {(one.release, known_as(one.symbol)) for one in self.reports}
+        return [change for change in changes if (change.release, known_as(change.symbol)) in said]
 
-    def found_as_breaks(self, moves: Iterable[Move], by_kind: bool) -> list[Move]:
-        """The moves that were told as a break, of the same kind if the tool has our kinds."""
-        said = {(one.release, known_as(one.symbol), one.kind if by_kind else "") for one in self.told if one.breaks}
-        return [move for move in moves if (move.release, known_as(move.symbol), move.kind if by_kind else "") in said]
+    def found_as_breaks(self, changes: Iterable[TruthRow], by_kind: bool) -> list[TruthRow]:
+        """The changes that were reported as a break, of the same kind if the tool has our kinds."""
+        said = {(one.release, known_as(one.symbol), one.kind if by_kind else "") for one in self.reports if one.breaks}
+        return [
+            change
+            for change in changes
+            if (change.release, known_as(change.symbol), change.kind if by_kind else "") in said
+        ]
 
-    def false_alarms(self, moves: Iterable[Move], by_kind: bool) -> list[Told]:
-        """Breaks that were told and are none."""
+    def false_alarms(self, changes: Iterable[TruthRow], by_kind: bool) -> list[Reported]:
+        """Reported breaks that are none."""
         true = {
-            (one.release, known_as(one.symbol), one.kind if by_kind else "") for one in moves if one.severity in BREAKS
+            (one.release, known_as(one.symbol), one.kind if by_kind else "")
+            for one in changes
+            if one.severity in BREAKS
         }
         return [
             one
-            for one in self.told
+            for one in self.reports
             if one.breaks and (one.release, known_as(one.symbol), one.kind if by_kind else "") not in true
         ]
 
@@ -91,10 +97,12 @@ def known_as(symbol: str) -> str:
     return f"{holder.rpartition('.')[2]}.{last}"
 
 
-def read_truth() -> tuple[list[str], list[Move]]:
+def read_truth() -> tuple[list[str], list[TruthRow]]:
     """The releases, and every row."""
     document = yaml.safe_load(TRUTH.read_text(encoding="utf-8"))
-    rows = [Move(row["release"], row["symbol"], row["kind"], row["severity"], row["what"]) for row in document["moves"]]
+    rows = [
+        TruthRow(row["release"], row["symbol"], row["kind"], row["severity"], row["what"]) for row in document["moves"]
+    ]
     return document["releases"], rows
 
 
@@ -106,13 +114,13 @@ def scanner(releases: Sequence[str]) -> tuple[Score, list[RecordingSource]]:
     list(esamp.drifts(sources))  # once, so that neither tool's seconds hold the network's; what was read of the
     # runtime's code is kept from then on, as it is for a user who scans again
     began = time.perf_counter()
-    told = [
-        Told(drift.new.release, finding.symbol, finding.kind, finding.breaks, finding.sentence)
+    reports = [
+        Reported(drift.new.release, finding.symbol, finding.kind, finding.breaks, finding.sentence)
         for drift in esamp.drifts(sources)
         for finding in drift.findings
         if finding.kind != "body-changed"
     ]
-    return Score("patchkit drift", told, 0, time.perf_counter() - began), sources
+    return Score("patchkit drift", reports, 0, time.perf_counter() - began), sources
 
 
 def by_griffe(sources: Sequence[RecordingSource], surface: Iterable[str]) -> Score:
@@ -127,7 +135,9 @@ def by_griffe(sources: Sequence[RecordingSource], surface: Iterable[str]) -> Sco
             for breakage in griffe.find_breaking_changes(before, package):
                 symbol = breakage.obj.path
                 if known_as(symbol) in names:
-                    score.told.append(Told(source.release, symbol, breakage.kind.name, True, breakage.kind.value))
+                    score.reports.append(
+                        Reported(source.release, symbol, breakage.kind.name, True, breakage.kind.value)
+                    )
                 else:
                     score.elsewhere += 1
         before = package
@@ -150,16 +160,16 @@ def _loaded(source: RecordingSource) -> Any:
         return griffe.load("vllm", search_paths=[folder], allow_inspection=False, resolve_aliases=True)
 
 
-def row_of(score: Score, moves: Sequence[Move], steps: int, by_kind: bool) -> dict[str, Any]:
+def row_of(score: Score, changes: Sequence[TruthRow], steps: int, by_kind: bool) -> dict[str, Any]:
     """One line of the table."""
-    breaks = [move for move in moves if move.severity in BREAKS]
+    breaks = [change for change in changes if change.severity in BREAKS]
     found = score.found_as_breaks(breaks, by_kind)
-    alarms = score.false_alarms(moves, by_kind)
-    right = len([one for one in score.told if one.breaks]) - len(alarms)
+    alarms = score.false_alarms(changes, by_kind)
+    right = len([one for one in score.reports if one.breaks]) - len(alarms)
     return {
         "tool": score.name,
         **{severity: _share(severity, found, breaks) for severity in BREAKS},
-        "all moves": f"{len(score.found(moves))} of {len(moves)}",
+        "all changes": f"{len(score.found(changes))} of {len(changes)}",
         "false alarms": len(alarms),
         "a release": round(len(alarms) / steps, 2),
         "precision": round(right / max(right + len(alarms), 1), 2),
@@ -168,39 +178,39 @@ def row_of(score: Score, moves: Sequence[Move], steps: int, by_kind: bool) -> di
     }
 
 
-def _share(severity: str, found: Sequence[Move], moves: Sequence[Move]) -> str:
-    counts = [sum(move.severity == severity for move in some) for some in (found, moves)]
+def _share(severity: str, found: Sequence[TruthRow], changes: Sequence[TruthRow]) -> str:
+    counts = [sum(change.severity == severity for change in some) for some in (found, changes)]
     return f"{counts[0]} of {counts[1]}"
 
 
-def told_in_lines(score: Score, moves: Sequence[Move], by_kind: bool) -> Iterator[str]:
-    """What it missed, and what it raised for nothing."""
-    breaks = [move for move in moves if move.severity in BREAKS]
-    for move in breaks:
-        if move not in score.found_as_breaks(breaks, by_kind):
-            seen = "told, but as less" if move in score.found([move]) else "not told"
-            yield f"  missed  {move.release:9}{move.severity:8}{known_as(move.symbol)} {move.kind}: {seen}"
-    for one in score.false_alarms(moves, by_kind):
+def error_lines(score: Score, changes: Sequence[TruthRow], by_kind: bool) -> Iterator[str]:
+    """What it missed, and its false alarms."""
+    breaks = [change for change in changes if change.severity in BREAKS]
+    for change in breaks:
+        if change not in score.found_as_breaks(breaks, by_kind):
+            seen = "reported, but as less" if change in score.found([change]) else "not reported"
+            yield f"  missed  {change.release:9}{change.severity:8}{known_as(change.symbol)} {change.kind}: {seen}"
+    for one in score.false_alarms(changes, by_kind):
         yield f"  alarm   {one.release:9}{'':8}{known_as(one.symbol)} {one.kind}: {one.sentence[:90]}"
 
 
 def main() -> None:
-    releases, moves = read_truth()
+    releases, changes = read_truth()
     scanned, sources = scanner(releases)
     surface = find_surface(sources[-1])
     rivals = [(scanned, True), (by_griffe(sources, surface), False)]
-    rows = [row_of(score, moves, len(releases) - 1, by_kind) for score, by_kind in rivals]
+    rows = [row_of(score, changes, len(releases) - 1, by_kind) for score, by_kind in rivals]
     if "--json" in sys.argv:
         print(json.dumps(rows, indent=2))
         return
-    print(f"{len(moves)} moves in {len(releases) - 1} steps, by ground_truth.yaml\n")
+    print(f"{len(changes)} changes in {len(releases) - 1} steps, by ground_truth.yaml\n")
     widths = {key: max(len(key), *(len(str(row[key])) for row in rows)) + 2 for key in rows[0]}
     print("".join(f"{key:<{width}}" for key, width in widths.items()))
     for row in rows:
         print("".join(f"{row[key]!s:<{width}}" for key, width in widths.items()))
     for score, by_kind in rivals:
         print(f"\n{score.name}")
-        print("\n".join(told_in_lines(score, moves, by_kind)) or "  missed nothing, no false alarm")
+        print("\n".join(error_lines(score, changes, by_kind)) or "  missed nothing, no false alarm")
 
 
 def find_surface(source: RecordingSource) -> set[str]:

@@ -101,7 +101,7 @@ def surface_of(code: CodeRead) -> Surface:
 
 
 def judged(surface: Surface, old: Reading, new: Reading, code: Code) -> list[Finding]:
-    """What moved, and whether the code copes."""
+    """The findings, and whether the code copes with each."""
     versions = Version(old.release), Version(new.release)
     return [
         with_fix(

@@ -31,7 +31,7 @@ TRUTH = Path(__file__).parent / "public_reports.yaml"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReportResult:
     """One report.
 
     Attributes:
@@ -76,7 +76,7 @@ def left_open(code: str, report: dict[str, Any], has: Any) -> list[Finding]:
         return [one for drift in Scanner.of(project, "rt").drifts(sources) for one in drift.unpatched]
 
 
-def outcome(report: dict[str, Any], has: Any) -> Outcome:
+def scan_report(report: dict[str, Any], has: Any) -> ReportResult:
     """One report, scanned as it was and after its fix."""
     said = left_open(report["code"], report, has)
     wanted = [(symbol, kind) for symbol, kind in report["open"]]
@@ -89,7 +89,7 @@ def outcome(report: dict[str, Any], has: Any) -> Outcome:
     ]
     besides = [one for one in said if not is_wanted(one)]
     after = left_open(report["fixed"], report, has) if "fixed" in report else []
-    return Outcome(
+    return ReportResult(
         report["name"],
         report.get("held_out", False),
         tuple(" ".join(one) for one in found),
@@ -115,11 +115,11 @@ def chosen_runners(truth: dict[str, Any], has: Any) -> Iterator[tuple[str, str, 
             yield release, architecture, not guessed and (first if release in truth["first"] else second)
 
 
-def totals(outcomes: Sequence[Outcome], runners: Sequence[tuple[str, str, bool]]) -> dict[str, Any]:
+def totals(results: Sequence[ReportResult], runners: Sequence[tuple[str, str, bool]]) -> dict[str, Any]:
     """The figures: over the reports that the scanner was changed for, and over those held out."""
     figures: dict[str, Any] = {}
     for title, held_out in (("seen", False), ("held out", True)):
-        some = [one for one in outcomes if one.held_out is held_out]
+        some = [one for one in results if one.held_out is held_out]
         found, missed = (sum(len(getattr(one, name)) for one in some) for name in ("found", "missed"))
         figures[title] = {
             "reports": len(some),
@@ -132,13 +132,13 @@ def totals(outcomes: Sequence[Outcome], runners: Sequence[tuple[str, str, bool]]
 def main() -> int:
     truth = yaml.safe_load(TRUTH.read_text(encoding="utf-8"))
     has = listing()
-    outcomes = [outcome(report, has) for report in truth["reports"]]
+    results = [scan_report(report, has) for report in truth["reports"]]
     runners = list(chosen_runners(truth["runners"], has))
-    figures = totals(outcomes, runners)
+    figures = totals(results, runners)
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
-        for one in outcomes:
+        for one in results:
             print(f"{'✓' if not one.missed and not one.alarms else '✗'} {one.name}")
             for title, lines in (("said", one.found), ("missed", one.missed), ("alarm", one.alarms)):
                 for line in lines:
@@ -147,7 +147,7 @@ def main() -> int:
             if not right:
                 print(f"✗ the runner of {architecture} on vLLM {release}")
         print(json.dumps(figures))
-    return int(any(one.missed or one.alarms for one in outcomes) or not all(right for *_, right in runners))
+    return int(any(one.missed or one.alarms for one in results) or not all(right for *_, right in runners))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from patchkit.errors import PatchkitError
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option("--format", "form", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 def main(table: Path, form: str) -> None:
-    """Judge each cell of a published TABLE, of which rates are known and perhaps not who moved."""
+    """Judge each cell of a published TABLE, whose rates are known, and perhaps not which problems changed."""
     try:
         published = read_published(table)
     except PatchkitError as error:

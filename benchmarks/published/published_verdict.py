@@ -1,4 +1,4 @@
-"""What can be said of a published table without the counts of each problem.
+"""What follows from a published table without the counts of each problem.
 
 Of rates, only the net change is known. At most it means that whatever moved moved the same way, which gives the best p
 there can be; if that is not small, no count of each problem would make it so.
@@ -14,23 +14,23 @@ from published_table import Pair, Published, PublishedCell
 
 from patchkit.evals.bootstrap import difference_intervals
 from patchkit.evals.figures import MINUS
+from patchkit.evals.outcome import CEILING, at_ceiling, bounds, classify, describe
 from patchkit.evals.paired import ALPHA, direction, mcnemar
-from patchkit.evals.record import Change, Shape
-from patchkit.evals.shape import CEILING, at_ceiling, bounds, rule, told
+from patchkit.evals.record import Change, Outcome
 
 
 class PublishedVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What can be said of one cell. Without its figures, only that.
 
     Attributes:
-        why: what the shape rests on, in one sentence.
+        why: what the outcome rests on, in one sentence.
         best_1, best_n: the best p that pass@1 and pass@n can have, whoever moved.
         change: of pass@n; None unless it is known who moved.
         at_best: 95% interval of pass@n's difference, if all that moved moved the same way.
     """
 
     cell: PublishedCell
-    shape: Shape
+    outcome: Outcome
     why: str
     best_1: float | None = None
     best_n: float | None = None
@@ -46,7 +46,7 @@ def verdicts(published: Published) -> list[PublishedVerdict]:
 def verdict(cell: PublishedCell, n: int) -> PublishedVerdict:
     """Resolved is only what is known of each problem; pass@1 is therefore never resolved."""
     if cell.pass_1 is None or cell.pass_n is None:
-        return PublishedVerdict(cell=cell, shape="not resolved", why="figures not recovered")
+        return PublishedVerdict(cell=cell, outcome="not resolved", why="figures not recovered")
     before, after = cell.pass_n.of(cell.problems)
     net, samples = after - before, _net_samples(cell.pass_1, cell, n)
     # whoever gained is solved afterwards, and whoever fell was solved before: the net is spread over no more than those
@@ -55,7 +55,7 @@ def verdict(cell: PublishedCell, n: int) -> PublishedVerdict:
     still = best_1 >= ALPHA and (change is not None or best_n >= ALPHA)  # no counts would show that anything moved
     return PublishedVerdict(
         cell=cell,
-        shape=rule(0, change.direction if change else 0, n, still and at_ceiling(before, cell.problems)),
+        outcome=classify(0, change.direction if change else 0, n, still and at_ceiling(before, cell.problems)),
         why="; ".join(_why(cell, n, before, (net, best_n), (samples, best_1), change)),
         best_1=best_1,
         best_n=best_n,
@@ -87,7 +87,7 @@ def _why(
     cell: PublishedCell, n: int, before: int, any_: tuple[int, float], one: tuple[int, float], change: Change | None
 ) -> Iterator[str]:
     if change:
-        yield f"{told(change)}: {cell.gained} problems gained, {cell.lost} lost"
+        yield f"{describe(change)}: {cell.gained} problems gained, {cell.lost} lost"
     else:
         yield f"pass@{n} moved by a net {_signed(any_[0])} of {cell.problems} problems, at best p = {any_[1]:.3g}"
     yield f"pass@1 moved by a net {_signed(one[0])} of {cell.problems * n:,} samples, at best p = {one[1]:.3g}"

@@ -47,7 +47,7 @@ def _about(published: Published) -> Iterator[str]:
 def _paragraph(verdict: PublishedVerdict) -> Iterator[str]:
     cell = verdict.cell
     yield ""
-    yield f"{cell.model} on {cell.task}, {cell.problems} problems: {verdict.shape}"
+    yield f"{cell.model} on {cell.task}, {cell.problems} problems: {verdict.outcome}"
     yield f"    they say: {cell.claim}"
     yield f"    why: {verdict.why}"
 
@@ -60,7 +60,7 @@ def _row(verdict: PublishedVerdict) -> tuple[str, ...]:
     interval = f"{points(ends[0])} to {points(ends[1])}" + (" at best" if not change else "") if ends else ""
     rates = (_rates(cell.pass_1), _rates(cell.pass_n))
     figures = (str(cell.problems), *rates, moved, p, interval)
-    return (cell.model, cell.task, *figures, cell.claim, f"**{verdict.shape}**", verdict.why)
+    return (cell.model, cell.task, *figures, cell.claim, f"**{verdict.outcome}**", verdict.why)
 
 
 def _rates(pair: Pair | None) -> str:

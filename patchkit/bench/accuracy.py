@@ -9,18 +9,18 @@ from typing import Any
 
 from msgspec import structs
 
-from patchkit.bench.at_work import Owed
 from patchkit.bench.counting import count, sample_lines, throughput
 from patchkit.bench.digests import grader_digest, model_digest
-from patchkit.bench.drawing import Share, draw
+from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import DrawPlan, Journal
-from patchkit.bench.plan import Plan, TaskAsked
-from patchkit.bench.progress import watching
+from patchkit.bench.liveness import RequiredCounters
+from patchkit.bench.plan import Plan, TaskSpec
+from patchkit.bench.progress import show_progress
 from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import BASELINE, Cell, Trial, Wanted
+from patchkit.evals.record import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.rig import Rig
@@ -28,7 +28,7 @@ from patchkit.series.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadedTask:
     """One task of a plan, loaded, and how long an answer may be."""
 
     task: Task
@@ -43,26 +43,34 @@ class Measured:
     samples: list[dict[str, object]]
 
 
-def load_tasks(plan: Plan) -> list[Asked]:
-    """Every task of a plan; what is wrong with one of them is said before anything is drawn."""
-    asked = [Asked(load(one), one.max_tokens or 0) for one in plan.all_tasks]
-    names = [one.task.name for one in asked]
+def load_tasks(plan: Plan) -> list[LoadedTask]:
+    """Every task of a plan.
+
+    Raises:
+        PatchkitError: one of them is wrong, so that nothing should be drawn.
+    """
+    loaded = [LoadedTask(load(one), one.max_tokens or 0) for one in plan.all_tasks]
+    names = [one.task.name for one in loaded]
     for name in names:
         if names.count(name) > 1:
-            raise PatchkitError(f"the task {name} is there twice", "leave one of them out")
-    for one in asked:
+            raise PatchkitError(f"the task {name} is listed twice", "leave one of them out")
+    for one in loaded:
         check_references(one.task)
-    return [Asked(one.task, one.max_tokens or one.task.max_tokens) for one in asked]
+    return [LoadedTask(one.task, one.max_tokens or one.task.max_tokens) for one in loaded]
 
 
-def load(asked: TaskAsked) -> Task:
-    """One task as it was asked for."""
-    data = Path(asked.data) if asked.data else None
-    return load_task(asked.task, first=asked.first, grader=asked.grader, data=data)
+def load(spec: TaskSpec) -> Task:
+    """One task as the plan specifies it."""
+    data = Path(spec.data) if spec.data else None
+    return load_task(spec.task, first=spec.first, grader=spec.grader, data=data)
 
 
 def check_references(task: Task) -> None:
-    """Refuse a task that its grader cannot judge, while that is cheap: later it would only look like wrong answers."""
+    """Refuse a task that its grader cannot judge: later, that would look like wrong answers.
+
+    Raises:
+        PatchkitError: a reference that cannot be graded, or that an empty answer passes.
+    """
     grade = find_grader(task.grader)
     for problem in task.problems:
         try:
@@ -70,12 +78,12 @@ def check_references(task: Task) -> None:
         except Exception as error:  # anyone's grader, which may raise anything
             why = str(error) if isinstance(error, PatchkitError) else f"{type(error).__name__}: {error}"
             raise PatchkitError(
-                f"{task.name}, problem {problem.id}: {task.grader} cannot grade it: {why}", "mend its reference"
+                f"{task.name}, problem {problem.id}: {task.grader} cannot grade it: {why}", "correct its reference"
             ) from None
         if found.correct:
             raise PatchkitError(
-                f"{task.name}, problem {problem.id}: {task.grader} takes no answer at all for right",
-                "mend the grader, or the reference",
+                f"{task.name}, problem {problem.id}: {task.grader} accepts an empty answer",
+                "correct the grader, or the reference",
             )
 
 
@@ -87,38 +95,38 @@ class Campaign:
         self._known = rig.circumstances()
         self._home = rig.settings.project.state / "accuracy"
 
-    def measure(self, tasks: Iterable[Asked]) -> Measured:
+    def measure(self, tasks: Iterable[LoadedTask]) -> Measured:
         """Every model on every task."""
         measured = Measured([], [])
-        for asked in tasks:
-            with Grading(asked.task.grader) as grading:
+        for loaded in tasks:
+            with Grading(loaded.task.grader) as grading:
                 for model in self._plan.models:
-                    self._cell(model, asked, grading, measured)
+                    self._cell(model, loaded, grading, measured)
         return measured
 
-    def _cell(self, model: str, asked: Asked, grading: Grading, measured: Measured) -> None:
-        """One model on one task; modes take turns at going first, so that neither always meets the warmer machine."""
+    def _cell(self, model: str, loaded: LoadedTask, grading: Grading, measured: Measured) -> None:
+        """One model on one task; the modes alternate in order, so that no mode always runs on the warmer machine."""
         modes: dict[str, list[Trial]] = {mode: [] for mode in self._plan.all_modes}
         for trial in range(self._plan.trials):
             for mode in self._plan.all_modes if trial % 2 == 0 else reversed(self._plan.all_modes):
-                counted, lines = self._draw(model, asked, mode, trial, grading)
+                counted, lines = self._draw(model, loaded, mode, trial, grading)
                 modes[mode].append(counted)
                 measured.samples += lines
-        measured.cells.append(judged(self._told(model, asked, grading), modes))
+        measured.cells.append(judged(self._unmeasured(model, loaded, grading), modes))
 
     def _draw(
-        self, model: str, asked: Asked, mode: str, trial: int, grading: Grading
+        self, model: str, loaded: LoadedTask, mode: str, trial: int, grading: Grading
     ) -> tuple[Trial, list[dict[str, object]]]:
-        plan = self._draw_plan(model, asked, mode, trial)
-        name = f"{Path(model).name} · {asked.task.name} · {mode} · trial {trial + 1} of {self._plan.trials}"
-        problems, grader = [problem.id for problem in asked.task.problems], grader_digest(asked.task.grader)
+        plan = self._draw_plan(model, loaded, mode, trial)
+        name = f"{Path(model).name} · {loaded.task.name} · {mode} · trial {trial + 1} of {self._plan.trials}"
+        problems, grader = [problem.id for problem in loaded.task.problems], grader_digest(loaded.task.grader)
         with Journal(self._home, plan, problems, grader, self._fresh) as journal:
             if not journal.complete:
-                with watching(name, asked.max_tokens) as watch:
-                    draw(journal, asked.task, self._share(model, asked, mode), grading, watch)
+                with show_progress(name, loaded.max_tokens) as progress:
+                    draw(journal, loaded.task, self._request(model, loaded, mode), grading, progress)
             return count(journal), list(sample_lines(journal, trial))
 
-    def _draw_plan(self, model: str, asked: Asked, mode: str, trial: int) -> DrawPlan:
+    def _draw_plan(self, model: str, loaded: LoadedTask, mode: str, trial: int) -> DrawPlan:
         patched, tree = mode != BASELINE, self._rig.tree
         return DrawPlan(
             release=self._plan.vllm,
@@ -127,25 +135,25 @@ class Campaign:
             versions=self._known.versions,
             model=model,
             model_digest=model_digest(Path(self._rig.model(model))),
-            task=asked.task.name,
-            task_digest=asked.task.digest,
+            task=loaded.task.name,
+            task_digest=loaded.task.digest,
             mode=mode,
             n=self._plan.n,
             trial=trial,
             seed=self._plan.seed,
-            max_tokens=asked.max_tokens,
+            max_tokens=loaded.max_tokens,
             sampling=self._plan.sampling,
             engine=self._plan.engine,
             settings={**tree.runtime.defaults, **self._plan.settings_of(mode)} if patched else {},
             tree=tree.hash if patched else "",
         )
 
-    def _share(self, model: str, asked: Asked, mode: str) -> Share:
+    def _request(self, model: str, loaded: LoadedTask, mode: str) -> DrawRequest:
         tree, patched = self._rig.tree, mode != BASELINE
         spec: dict[str, Any] = {
             "patched": patched,
             "n": self._plan.n,
-            "max_tokens": asked.max_tokens,
+            "max_tokens": loaded.max_tokens,
             "sampling": self._plan.sampling,
             "engine": self._plan.engine,
             "runtime": self._plan.settings_of(mode),
@@ -160,50 +168,54 @@ class Campaign:
             "device": self._plan.device,
             "draw": spec,
         }
-        return Share(request, self._shards, owed(tree.runtime, self._plan.settings_of(mode)) if patched else Owed())
+        return DrawRequest(
+            request,
+            self._shards,
+            required_counters(tree.runtime, self._plan.settings_of(mode)) if patched else RequiredCounters(),
+        )
 
-    def _called(self, model: str) -> str:
-        """A model's name: a folder's own, unless another folder of the plan is called so too."""
+    def _short_name(self, model: str) -> str:
+        """The name of a model's folder if it is unique in the plan, else the model as the plan names it."""
         names = [Path(one).name for one in self._plan.models]
         return Path(model).name if Path(model).is_dir() and names.count(Path(model).name) == 1 else model
 
-    def _told(self, model: str, asked: Asked, grading: Grading) -> Cell:
-        """What is known of a cell beside its trials."""
+    def _unmeasured(self, model: str, loaded: LoadedTask, grading: Grading) -> Cell:
+        """A cell without its trials."""
         return Cell(
-            model=self._called(model),
-            task=asked.task.name,
-            about=asked.task.about,
+            model=self._short_name(model),
+            task=loaded.task.name,
+            about=loaded.task.about,
             n=self._plan.n,
-            problems=[problem.id for problem in asked.task.problems],
+            problems=[problem.id for problem in loaded.task.problems],
             modes={},
-            sampling={**self._plan.sampling, "max_tokens": asked.max_tokens},
+            sampling={**self._plan.sampling, "max_tokens": loaded.max_tokens},
             engine=self._plan.engine,
             runtime={**self._rig.tree.runtime.defaults, **self._plan.settings},
             settings=self._plan.settings_by_mode,
-            figures=[Wanted(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
+            figures=[RequiredFigure(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
             sandbox=grading.describe(),
         )
 
 
-def owed(runtime: Manifest, settings: Mapping[str, Any]) -> Owed:
+def required_counters(runtime: Manifest, settings: Mapping[str, Any]) -> RequiredCounters:
     """What the runtime's counters must be under these settings.
 
     Raises:
-        PatchkitError: it declares none that could show that it is dead, so that nobody would know.
+        PatchkitError: it declares no counter that would show that it is inactive.
     """
     given = {**runtime.defaults, **settings}
     idle = bool(runtime.off) and given == {**given, **(runtime.off or {})}
-    found = Owed({name: one.must_be for name, one in runtime.counters.items()}, idle)
-    if not found.tells:
+    found = RequiredCounters({name: one.must_be for name, one in runtime.counters.items()}, idle)
+    if not found.show_use:
         raise PatchkitError(
-            f"{runtime.name} has no counter that must be decode_rows or decode_steps: it might be dead unseen",
+            f"{runtime.name} has no counter that must be decode_rows or decode_steps, to show that it is in use",
             f"declare one under `counters` in {runtime.folder / 'runtime.yaml'}",
         )
     return found
 
 
 def judged(cell: Cell, modes: dict[str, list[Trial]]) -> Cell:
-    """A cell with its trials, and all that follows from them."""
+    """Fill in the trials of a cell, and the curves, throughput and judgements that follow from them."""
     cell.modes = modes
     cell.curves = curves(cell)
     others = [mode for mode in modes if mode != BASELINE]

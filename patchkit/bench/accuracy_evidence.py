@@ -23,7 +23,7 @@ class AccuracyEvidence(Circumstances, kw_only=True):
     Attributes:
         unproven: why the gates did not admit this run, which was made all the same; empty if they did.
         gates: which evidence admitted it, in one line.
-        seed: what all samples are seeded from.
+        seed: the seed of all samples.
     """
 
     kind: Literal["accuracy"] = "accuracy"
@@ -63,7 +63,7 @@ def _contradictions(cell: Cell) -> Iterator[str]:
         yield f"{len(cell.problems)} problems with {cell.n} samples cannot be judged"
         return
     if len(set(cell.problems)) < len(cell.problems):
-        yield "a problem is there twice"
+        yield "a problem is listed twice"
     if not cell.modes.get(BASELINE):
         yield f"there is no trial of the {BASELINE}"
         return
@@ -102,8 +102,8 @@ def _in_trial(trial: Trial, problems: int, n: int) -> Iterator[str]:
     if sum(trial.why.values()) > wrong:
         yield f"why counts {sum(trial.why.values())} of {wrong} wrong samples"
     seconds = (trial.seconds, trial.observing)
-    if trial.tokens < 0 or trial.sittings < 1 or trial.shards < 1 or not all(0 <= one < math.inf for one in seconds):
-        yield "tokens, seconds, sittings and shards cannot be what they are"
+    if trial.tokens < 0 or trial.sessions < 1 or trial.shards < 1 or not all(0 <= one < math.inf for one in seconds):
+        yield "tokens, seconds, sessions and shards have impossible values"
 
 
 def _in_throughput(ratio: Throughput, trials: int) -> Iterator[str]:

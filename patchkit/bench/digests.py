@@ -1,4 +1,4 @@
-"""What tells a model, a grader or a folder from another of the same name."""
+"""Hashes that distinguish a model, a grader or a folder from another of the same name."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from patchkit import evals
 from patchkit.evals.grading import find_grader
 
-SMALL = 1024 * 1024  # bytes: larger files are told apart by their size
+SMALL = 1024 * 1024  # bytes: of larger files only the size is hashed
 
 
 def digest(place: Path) -> str:
-    """Of a file or a folder: names and sizes, and what is in small files; not caches, not git."""
-    told = hashlib.sha256()
+    """Of a file or a folder: names, sizes and the content of small files, without caches and hidden files."""
+    hashed = hashlib.sha256()
     for file, name in files_of(place):
         size = file.stat().st_size
-        told.update(f"{name} {size}\n".encode())
-        told.update(file.read_bytes() if size < SMALL else b"")
-    return told.hexdigest()
+        hashed.update(f"{name} {size}\n".encode())
+        hashed.update(file.read_bytes() if size < SMALL else b"")
+    return hashed.hexdigest()
 
 
 def model_digest(folder: Path) -> str:
@@ -38,8 +38,8 @@ def grader_digest(name: str) -> str:
     source = Path(found.origin) if found and found.origin else None
     if module.startswith(f"{evals.__name__}."):
         source = Path(evals.__file__).parent
-    told = digest(source) if source and source.exists() else ""
-    return hashlib.sha256(f"{name} {told}".encode()).hexdigest()[:12]
+    hashed = digest(source) if source and source.exists() else ""
+    return hashlib.sha256(f"{name} {hashed}".encode()).hexdigest()[:12]
 
 
 def files_of(place: Path) -> Iterator[tuple[Path, Path]]:

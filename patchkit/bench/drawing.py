@@ -1,4 +1,4 @@
-"""Drawing what a journal lacks: problems spread over shards, samples kept and graded as they come."""
+"""Draws the samples that a journal lacks: spreads problems over shards, stores and grades samples as they arrive."""
 
 from __future__ import annotations
 
@@ -11,136 +11,138 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from patchkit.bench.at_work import Owed, check_at_work, merge_counters
-from patchkit.bench.journal import Graded, Journal, Sitting
-from patchkit.bench.progress import Watching
+from patchkit.bench.journal import Graded, Journal, Session
+from patchkit.bench.liveness import RequiredCounters, check_liveness, merge_counters
+from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.evals.grading import Grading
 from patchkit.evals.record import BASELINE, Grade, Sample
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.events import Drawn, Loaded, Progress, RunEvent, Sampled
 
-PATIENCE = 900.0  # seconds without a word: loading a large model is the longest silence there is
+PATIENCE = 900.0  # seconds without a message; loading a large model takes longest
 LOOK = 0.5  # seconds
 
 
 @dataclass
-class Share:
-    """What a draw sends to the shards, but for the problems."""
+class DrawRequest:
+    """What a draw sends to the shards, without the problems."""
 
-    request: dict[str, Any]
+    fields: dict[str, Any]
     shards: Sequence[Shard]
-    owed: Owed = field(default_factory=Owed)  # what the runtime's counters must be
+    required: RequiredCounters = field(default_factory=RequiredCounters)  # what the runtime's counters must be
     drawings: list[Drawing] = field(default_factory=list)
 
 
-def draw(journal: Journal, task: Task, share: Share, grading: Grading, watching: Watching) -> None:
+def draw(journal: Journal, task: Task, request: DrawRequest, grading: Grading, progress: ProgressDisplay) -> None:
     """Draw and grade all that the journal lacks.
 
     Raises:
         DrawError: a worker died, hung or raised: what it had finished is kept. Or the runtime was not at work: then
-            nothing of this draw is.
+            nothing of this draw is kept.
     """
     inbox: SimpleQueue[Any] = SimpleQueue()
-    clerk = Clerk(journal, task, grading, inbox, share.owed)
+    collector = Collector(journal, task, grading, inbox, request.required)
     for sample in journal.ungraded():
-        clerk.grade(sample)
+        collector.grade(sample)
     missing = journal.missing()
-    shares = [dict(list(missing.items())[start :: len(share.shards)]) for start in range(len(share.shards))]
-    used = [(shard, part) for shard, part in zip(share.shards, shares, strict=True) if part]
-    share.drawings = [Drawing(inbox) for _ in used]
+    shares = [dict(list(missing.items())[start :: len(request.shards)]) for start in range(len(request.shards))]
+    used = [(shard, part) for shard, part in zip(request.shards, shares, strict=True) if part]
+    request.drawings = [Drawing(inbox) for _ in used]
     futures = [
-        shard.enqueue(request_for(share, task, part, journal), drawing, patience=PATIENCE)
-        for (shard, part), drawing in zip(used, share.drawings, strict=True)
+        shard.enqueue(request_for(request, task, part, journal), drawing, patience=PATIENCE)
+        for (shard, part), drawing in zip(used, request.drawings, strict=True)
     ]
     while not all(future.done() for future in futures) or not inbox.empty():
-        clerk.work()
-        watching.show(journal, share.drawings)
+        collector.collect()
+        progress.show(journal, request.drawings)
     for future in futures:
         future.result()  # PatchkitError if no worker could be started
-    broken = [drawing.broken for drawing in share.drawings if drawing.broken]
+    broken = [drawing.broken for drawing in request.drawings if drawing.broken]
     if broken:
         raise DrawError(broken[0])
-    if share.drawings:
-        clerk.end(share.drawings)
-    while clerk.open:
-        clerk.work()
-        watching.show(journal, share.drawings)
+    if request.drawings:
+        collector.finish(request.drawings)
+    while collector.pending:
+        collector.collect()
+        progress.show(journal, request.drawings)
 
 
-def request_for(share: Share, task: Task, part: Mapping[str, list[int]], journal: Journal) -> dict[str, Any]:
+def request_for(request: DrawRequest, task: Task, part: Mapping[str, list[int]], journal: Journal) -> dict[str, Any]:
     """The request for some of the problems; see docs/worker-protocol.md."""
-    asked = {problem.id: problem for problem in task.problems}
+    by_id = {problem.id: problem for problem in task.problems}
     problems = [
         {
             "id": name,
-            "chat": asked[name].chat,
-            "plain": asked[name].plain,
+            "chat": by_id[name].chat,
+            "plain": by_id[name].plain,
             "seed": journal.plan.seed_of(name),
             "samples": samples,
         }
         for name, samples in part.items()
     ]
-    return {**share.request, "draw": {**share.request["draw"], "problems": problems}}
+    return {**request.fields, "draw": {**request.fields["draw"], "problems": problems}}
 
 
-class Clerk:
-    """Takes what comes in: samples to the journal and to the graders, grades to the journal.
+class Collector:
+    """Passes samples to the journal and to the graders, and grades to the journal.
 
-    With a runtime a sample is held back until a later word of its process shows that the runtime was at work.
+    With a runtime, a sample is held until a later message of its process shows that the runtime was at work.
     """
 
-    def __init__(self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any], owed: Owed) -> None:
-        self._journal, self._grading, self._inbox, self._owed = journal, grading, inbox, owed
+    def __init__(
+        self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any], required: RequiredCounters
+    ) -> None:
+        self._journal, self._grading, self._inbox, self._required = journal, grading, inbox, required
         self._problems = {problem.id: problem for problem in task.problems}
         self._held: dict[int, list[Sample]] = {}
-        self._sitting = Sitting(sitting=journal.next_sitting)
+        self._session = Session(session=journal.next_session)
         self._shards = 0
-        self.open = 0
+        self.pending = 0
 
     def grade(self, sample: Sample) -> None:
-        """Have a sample graded; its grade comes in later."""
-        self.open += 1
+        """Submit a sample for grading; its grade arrives in the inbox."""
+        self.pending += 1
         future = self._grading.submit(self._problems[sample.problem], sample.text)
         future.add_done_callback(lambda done: self._inbox.put((sample, done)))
 
-    def work(self) -> None:
-        """Wait a moment for something to come in, then take all that is there."""
+    def collect(self) -> None:
+        """Wait up to ``LOOK`` seconds for a message, then process all that have arrived."""
         samples: list[Sample] = []
         grades: list[tuple[Sample, Future[Grade]]] = []
-        for sender, said in self._take():
+        for sender, message in self._take():
             if isinstance(sender, Sample):
-                grades.append((sender, said))
+                grades.append((sender, message))
             else:
-                samples += self._hear(sender, said)
+                samples += self._handle(sender, message)
         self._journal.add_samples(samples)
         for sample in samples:
             self.grade(sample)
-        self.open -= len(grades)
+        self.pending -= len(grades)
         self._journal.add_grades([Graded(sample.problem, sample.sample, done.result()) for sample, done in grades])
 
-    def end(self, drawings: Sequence[Drawing]) -> None:
-        """All that was asked for is drawn."""
+    def finish(self, drawings: Sequence[Drawing]) -> None:
+        """Record the end of the session: everything is drawn."""
         drawn = [drawing.drawn for drawing in drawings if drawing.drawn]
-        self._sitting = replace(
-            self._sitting,
+        self._session = replace(
+            self._session,
             engine=drawings[0].loaded.engine if drawings[0].loaded else {},
-            seconds=max(one.seconds for one in drawn),  # side by side they took as long as the slowest
+            seconds=max(one.seconds for one in drawn),  # in parallel they took as long as the slowest
             tokens=sum(one.tokens for one in drawn),
             counters=merge_counters(one.counters or {} for one in drawn),
             observed=[] if self._journal.plan.mode == BASELINE else [one.observed for one in drawn],
             observing=max(one.observing for one in drawn),
         )
-        self._journal.add_sitting(self._sitting)
+        self._journal.add_session(self._session)
 
-    def _hear(self, drawing: Drawing, event: RunEvent) -> list[Sample]:
-        """What may be kept, now that a process has said this."""
+    def _handle(self, drawing: Drawing, event: RunEvent) -> list[Sample]:
+        """The samples that may be kept after this event of a process."""
         held = self._held.setdefault(id(drawing), [])
         if isinstance(event, Loaded):
             self._begin(event)
         elif isinstance(event, Sampled):
             drawing.rows += 1
-            held.append(sample_of(event, self._sitting.sitting))
+            held.append(sample_of(event, self._session.session))
         elif isinstance(event, Progress):
             self._check(event, event.begun)
         elif isinstance(event, Drawn):
@@ -151,20 +153,20 @@ class Clerk:
         return []
 
     def _begin(self, loaded: Loaded) -> None:
-        """One more process of this sitting is ready. What it drew with must be what the others drew with."""
-        for earlier in self._journal.sittings.values():
+        """One more process of this session is ready; its model must be the one that earlier sessions drew from."""
+        for earlier in self._journal.sessions.values():
             if earlier.revision != loaded.revision:
                 what = f"the model was {earlier.revision} when this draw began, and is {loaded.revision} now"
-                raise DrawError(f"{what}: draw anew with --fresh")
+                raise DrawError(f"{what}: draw again with --fresh")
         self._shards += 1
-        self._sitting = replace(self._sitting, shards=self._shards, engine=loaded.engine, revision=loaded.revision)
-        self._journal.add_sitting(self._sitting)
+        self._session = replace(self._session, shards=self._shards, engine=loaded.engine, revision=loaded.revision)
+        self._journal.add_session(self._session)
 
-    def _check(self, said: Progress | Drawn, rows: int) -> None:
+    def _check(self, counts: Progress | Drawn, rows: int) -> None:
         if self._journal.plan.mode == BASELINE:
             return
         try:
-            check_at_work(said.counters or {}, said, rows, self._owed)
+            check_liveness(counts.counters or {}, counts, rows, self._required)
         except DrawError:
             self._journal.discard()  # samples drawn without the runtime are worse than none
             raise
@@ -178,8 +180,8 @@ class Clerk:
         return items
 
 
-def sample_of(event: Sampled, sitting: int) -> Sample:
-    """A worker's word as a line of the journal."""
+def sample_of(event: Sampled, session: int) -> Sample:
+    """A worker's event as a row of the journal."""
     return Sample(
         problem=event.problem,
         sample=event.sample,
@@ -188,5 +190,5 @@ def sample_of(event: Sampled, sitting: int) -> Sample:
         tokens=event.tokens,
         finish=event.finish,
         seconds=event.seconds,
-        sitting=sitting,
+        session=session,
     )

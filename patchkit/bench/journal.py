@@ -1,7 +1,7 @@
-"""What is on disk of one draw (a model on a task, in one mode, once), so that a killed run goes on where it was.
+"""The files of one draw (a model on a task, in one mode, once), so that a killed run can be resumed.
 
-A folder holds ``draw.json`` (what is drawn), and ``draw.sqlite``: its samples, its sittings, and the grades of each
-grader that ever judged them. Every change is one transaction, and is on the disk before the next thing is done.
+A folder holds ``draw.json`` (what is drawn), and ``draw.sqlite``: its samples, its sessions, and the grades of each
+grader that ever judged them. Every change is one transaction, and is on the disk before the next step.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from patchkit.gates.evidence import Hardware, Versions
 Key = tuple[str, int]
 Record = TypeVar("Record", bound=msgspec.Struct)
 
+# Sessions are called sittings in the files, so that earlier journals can be read.
 # Readers need not wait for the writer (WAL), and what was committed outlives a power cut (FULL: one sync a commit).
 SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -77,7 +78,7 @@ class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
         return f"{named[:120]}-{hashlib.sha256(msgspec.json.encode(self, order='sorted')).hexdigest()[:12]}"
 
     def seed_of(self, problem: str) -> int:
-        """The seed of a problem's first sample; sample i has i more. Modes share it: their difference is not luck."""
+        """The seed of a problem's first sample; sample i has i more. All modes share it."""
         text = f"{self.seed}/{self.task_digest}/{self.trial}/{problem}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
@@ -90,8 +91,8 @@ class Graded(msgspec.Struct, frozen=True):
     grade: Grade
 
 
-class Sitting(msgspec.Struct, frozen=True, kw_only=True):
-    """One process, or several side by side. Written as it begins, and again at its end.
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One process, or several in parallel. Written as it begins, and again at its end.
 
     Attributes:
         shards: how many processes.
@@ -102,7 +103,7 @@ class Sitting(msgspec.Struct, frozen=True, kw_only=True):
         observing: seconds that this took, in the process in which it took longest.
     """
 
-    sitting: int
+    session: int = msgspec.field(name="sitting")  # the name in journals
     shards: int = 1
     engine: dict[str, Any] = {}
     revision: str | None = None
@@ -114,7 +115,7 @@ class Sitting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """One draw's folder, open and locked; ``grader`` tells whose grades are asked for."""
+    """One draw's folder, open and locked; ``grader`` selects the grader whose grades are read."""
 
     def __init__(
         self, home: Path, plan: DrawPlan, problems: Sequence[str], grader: str = "", fresh: bool = False
@@ -124,7 +125,7 @@ class Journal:
         self.path = self.folder / "draw.sqlite"
         self.samples: dict[Key, Sample] = {}
         self.grades: dict[Key, Grade] = {}
-        self.sittings: dict[int, Sitting] = {}
+        self.sessions: dict[int, Session] = {}
 
     def __enter__(self) -> Journal:
         with ExitStack() as opened:
@@ -166,18 +167,18 @@ class Journal:
             self._drop_parts()
         samples = self._read(Sample, "SELECT record FROM samples ORDER BY rowid")
         grades = self._read(Graded, "SELECT record FROM grades WHERE grader = ?", self._grader)
-        sittings = self._read(Sitting, "SELECT record FROM sittings")
+        sessions = self._read(Session, "SELECT record FROM sittings")
         self.samples = {(one.problem, one.sample): one for one in samples}
         self.grades = {(one.problem, one.sample): one.grade for one in grades}
-        self.sittings = {one.sitting: one for one in sittings}
+        self.sessions = {one.session: one for one in sessions}
 
     def _read(self, kind: type[Record], query: str, *values: str) -> Iterator[Record]:
         return (msgspec.json.decode(record, type=kind) for (record,) in self._database.execute(query, values))
 
     def _drop_parts(self) -> None:
-        """Forget problems of which only some samples are there, and what anyone said of those.
+        """Delete the samples and grades of problems of which some samples are missing.
 
-        With a runtime the samples of a problem learn from each other: they are drawn anew, together.
+        With a runtime the samples of a problem learn from each other: they are drawn again, together.
         """
         parts = "SELECT problem FROM samples GROUP BY problem HAVING COUNT(*) < ?"
         with self._database:
@@ -186,13 +187,13 @@ class Journal:
     # What is left to do.
 
     def missing(self) -> dict[str, list[int]]:
-        """Samples of each problem that are not there yet; a problem that lacks none is left out."""
+        """The numbers of the missing samples of each problem; a complete problem is left out."""
         all_of_them = range(self.plan.n)
         lacking = {problem: [i for i in all_of_them if (problem, i) not in self.samples] for problem in self.problems}
         return {problem: samples for problem, samples in lacking.items() if samples}
 
     def ungraded(self) -> list[Sample]:
-        """Samples that nobody has judged yet."""
+        """Samples without a grade."""
         return [sample for key, sample in self.samples.items() if key not in self.grades]
 
     @property
@@ -201,37 +202,37 @@ class Journal:
         return not self.missing() and not self.ungraded()
 
     @property
-    def next_sitting(self) -> int:
-        """The number of the sitting that begins now."""
-        return max([*self.sittings, *(sample.sitting for sample in self.samples.values())], default=-1) + 1
+    def next_session(self) -> int:
+        """The number of the session that begins now."""
+        return max([*self.sessions, *(sample.session for sample in self.samples.values())], default=-1) + 1
 
     # Writing.
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Keep samples; one that is there already is passed over."""
+        """Store samples; one that is stored already is skipped."""
         new = {key: one for one in samples if (key := (one.problem, one.sample)) not in self.samples}
         rows = ((*key, msgspec.json.encode(one)) for key, one in new.items())
         self._write("INSERT INTO samples VALUES (?, ?, ?)", rows)
         self.samples |= new
 
     def add_grades(self, graded: Iterable[Graded]) -> None:
-        """Keep grades. Where the grader failed, only for now: the next run asks it again."""
+        """Store grades. A failure of the grader is kept in memory only: the next run grades that sample again."""
         new = list(graded)
         kept = [one for one in new if not failed(one.grade)]
         rows = ((self._grader, one.problem, one.sample, msgspec.json.encode(one)) for one in kept)
         self._write("REPLACE INTO grades VALUES (?, ?, ?, ?)", rows)
         self.grades |= {(one.problem, one.sample): one.grade for one in new}
 
-    def add_sitting(self, sitting: Sitting) -> None:
-        """A sitting begins, or came to its end."""
-        self._write("REPLACE INTO sittings VALUES (?, ?)", [(sitting.sitting, msgspec.json.encode(sitting))])
-        self.sittings[sitting.sitting] = sitting
+    def add_session(self, session: Session) -> None:
+        """Store a session, as it begins or at its end."""
+        self._write("REPLACE INTO sittings VALUES (?, ?)", [(session.session, msgspec.json.encode(session))])
+        self.sessions[session.session] = session
 
     def discard(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._write("DELETE FROM samples", [()])
         self._write("DELETE FROM sittings", [()])
-        self.samples, self.grades, self.sittings = {}, {}, {}
+        self.samples, self.grades, self.sessions = {}, {}, {}
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """One transaction: all of it is on the disk afterwards, or nothing."""
@@ -240,7 +241,7 @@ class Journal:
                 self._database.executemany(statement, rows)
         except sqlite3.Error as error:
             what = f"cannot write {self.path}: {error}"
-            raise PatchkitError(what, "free some room; the run can be resumed") from error
+            raise PatchkitError(what, "free some disk space; the run can be resumed") from error
 
 
 def failed(grade: Grade) -> bool:

@@ -22,8 +22,8 @@ MODE = re.compile(r"\w[\w.+-]*")
 EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
 
-class TaskAsked(Declared, frozen=True):
-    """A task, and what of it; see docs/tasks.md."""
+class TaskSpec(Declared, frozen=True):
+    """A task with its options; see docs/tasks.md."""
 
     task: str
     first: int | None = None
@@ -45,7 +45,7 @@ class Plan(Declared, frozen=True, kw_only=True):
             ``settings``, to be compared with the same baseline.
         n: samples a problem.
         trials: how often every mode is drawn; two baselines are the noise floor.
-        seed: what all samples are seeded from.
+        seed: the seed of all samples.
         sampling: of ``vllm.SamplingParams``, the same in all modes, over :data:`SAMPLING`.
         engine: of ``vllm.LLM``, on top of what the workload asks for.
         settings: of the runtime's start function, in every mode.
@@ -55,7 +55,7 @@ class Plan(Declared, frozen=True, kw_only=True):
 
     vllm: str
     models: list[str]
-    tasks: list[TaskAsked | str]
+    tasks: list[TaskSpec | str]
     device: Literal["cpu", "cuda"] = "cpu"
     runtime: str = ""
     modes: list[str] | dict[str, dict[str, Any]] = msgspec.field(default_factory=list)
@@ -70,7 +70,7 @@ class Plan(Declared, frozen=True, kw_only=True):
         self.not_empty("models", "tasks")
         self.at_least(1, "n", "trials")
         self.at_least(0, "seed")
-        no_twins("models", self.models)
+        no_duplicates("models", self.models)
         if self.runtime == BASELINE:
             raise ValueError(f"runtime: {BASELINE} is what a runtime is compared with")
         if isinstance(self.modes, dict):
@@ -82,7 +82,7 @@ class Plan(Declared, frozen=True, kw_only=True):
                 raise ValueError(f"sampling: {taken} has a field of its own")
 
     def _check_listed(self, modes: list[str]) -> None:
-        no_twins("modes", modes)
+        no_duplicates("modes", modes)
         known = [BASELINE, self.runtime]
         for mode in modes:
             if mode not in known:
@@ -112,16 +112,16 @@ class Plan(Declared, frozen=True, kw_only=True):
         return {} if mode == BASELINE else {**self.settings, **self.settings_by_mode.get(mode, {})}
 
     @property
-    def all_tasks(self) -> list[TaskAsked]:
+    def all_tasks(self) -> list[TaskSpec]:
         """Every task with its choices."""
-        return [TaskAsked(task) if isinstance(task, str) else task for task in self.tasks]
+        return [TaskSpec(task) if isinstance(task, str) else task for task in self.tasks]
 
 
-def no_twins(field: str, names: list[str]) -> None:
-    """Refuse a name that is there twice."""
+def no_duplicates(field: str, names: list[str]) -> None:
+    """Refuse a list with duplicates."""
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{field}: {name!r} is there twice")
+            raise ValueError(f"{field}: {name!r} is listed twice")
 
 
 def read_plan(path: Path) -> Plan:
@@ -137,9 +137,9 @@ def make_plan(document: Any, where: str) -> Plan:
         plan = msgspec.convert(document, Plan)
         given = {field: plain(getattr(plan, field), field) for field in ("sampling", "engine", "settings", "modes")}
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
-        told = "nested without end" if isinstance(error, RecursionError) else field_first(str(error))
-        hint = ' (quote releases: "0.20.0")' if told.startswith("vllm: ") else ""
-        raise PatchkitError(f"{where}: {told}{hint}", "see docs/accuracy.md for what a matrix holds") from None
+        reason = "nested without end" if isinstance(error, RecursionError) else field_first(str(error))
+        hint = ' (quote releases: "0.20.0")' if reason.startswith("vllm: ") else ""
+        raise PatchkitError(f"{where}: {reason}{hint}", "see docs/accuracy.md for what a matrix holds") from None
     given["sampling"] = over(SAMPLING, given["sampling"])
     return msgspec.structs.replace(plan, vllm=release_name(plan.vllm), **given)
 

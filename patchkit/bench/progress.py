@@ -1,4 +1,4 @@
-"""How far a draw is, and how long it may still take."""
+"""The progress of a draw, and how long it may still take."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from patchkit.console import err
 EVERY = 20.0  # seconds between plain lines
 
 
-class Watching:
-    """Tells of one draw on stderr: a line that changes on a terminal, a line now and then elsewhere."""
+class ProgressDisplay:
+    """Shows one draw on stderr: a line that changes on a terminal, elsewhere a line every ``EVERY`` seconds."""
 
     def __init__(self, name: str, max_tokens: int, status: Status | None) -> None:
         self._name, self._max_tokens, self._status = name, max_tokens, status
-        self._spoke = time.monotonic()
+        self._printed = time.monotonic()
 
     def show(self, journal: Journal, drawings: Sequence[Drawing]) -> None:
-        """Say it, unless it was said a moment ago."""
-        line = f"{self._name}  {self._said(journal, drawings)}"
+        """Show it; where lines are printed, at most one every ``EVERY`` seconds."""
+        line = f"{self._name}  {self._line(journal, drawings)}"
         if self._status is not None:
             self._status.update(escape(line))
-        elif time.monotonic() - self._spoke >= EVERY:
-            self._spoke = time.monotonic()
+        elif time.monotonic() - self._printed >= EVERY:
+            self._printed = time.monotonic()
             err.print(escape(line), style="dim")
 
-    def _said(self, journal: Journal, drawings: Sequence[Drawing]) -> str:
+    def _line(self, journal: Journal, drawings: Sequence[Drawing]) -> str:
         total = len(journal.problems) * journal.plan.n
-        told = f"{len(journal.samples)}/{total} samples"
+        count = f"{len(journal.samples)}/{total} samples"
         running = [drawing.progress for drawing in drawings if drawing.progress and not drawing.exit]
         if any(not drawing.loaded and not drawing.exit for drawing in drawings):
-            return f"{told}, loading the model"
+            return f"{count}, loading the model"
         rate = sum(one.tokens / one.seconds for one in running if one.seconds)
         if not rate:
-            return f"{told}, {len(journal.grades)} graded"
+            return f"{count}, {len(journal.grades)} graded"
         unfinished = sum(one.unfinished for one in running)
-        return f"{told}, {rate:,.0f} tokens/s, at most {duration(unfinished * self._max_tokens / rate)} left"
+        return f"{count}, {rate:,.0f} tokens/s, at most {duration(unfinished * self._max_tokens / rate)} left"
 
 
 def duration(seconds: float) -> str:
@@ -54,13 +54,13 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def watching(name: str, max_tokens: int) -> Iterator[Watching]:
-    """Watch a draw; how long it took stays on the screen."""
+def show_progress(name: str, max_tokens: int) -> Iterator[ProgressDisplay]:
+    """Show the progress of a draw, and at its end how long it took."""
     began = time.monotonic()
     if err.is_terminal:
         with err.status(escape(name)) as status:
-            yield Watching(name, max_tokens, status)
+            yield ProgressDisplay(name, max_tokens, status)
     else:
         err.print(escape(f"{name} …"))
-        yield Watching(name, max_tokens, None)
+        yield ProgressDisplay(name, max_tokens, None)
     err.print(escape(f"{name}: {duration(time.monotonic() - began)}"), style="dim")

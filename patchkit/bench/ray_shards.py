@@ -1,6 +1,6 @@
-"""Shards on the hosts of a Ray cluster: an actor each, which holds a worker and streams what it says to the driver.
+"""Shards on the hosts of a Ray cluster: one actor each, which runs a worker and streams its events to the driver.
 
-Ray finds the GPUs, starts the processes and notices when one is gone. What is drawn is the worker's doing alone.
+Ray finds the GPUs, starts the processes and notices when one is gone. The samples depend on the worker alone.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from patchkit.gates.events import Ready, RunEvent
 from patchkit.gates.rig import Rig
 from patchkit.gates.worker_client import WORKER, WorkerClient
 
-BEAT = 5.0  # seconds: an actor with nothing to tell sends nothing, so often
-LOST = 120.0  # seconds without a beat: that host is gone, whatever Ray believes
+HEARTBEAT = 5.0  # seconds: the interval of an actor's empty messages
+LOST = 120.0  # seconds without a message after which a host counts as gone, whatever Ray says
 ANSWERED = 10.0  # seconds for a cluster to take a connection
-PLACED = 120.0  # seconds for Ray to find room for the actors and to start them
+PLACED = 120.0  # seconds for Ray to place and start the actors
 CLOSING = 10.0  # seconds for an actor to end its worker, before it is killed
 AT_ONCE = 64  # events of one message
 STORE = 100 * 1024 * 1024  # bytes of Ray's object store on this host; what it passes on is gone at once
@@ -46,16 +46,16 @@ def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -
         worker: what the environment's interpreter runs; as a rule patchkit's own.
 
     Raises:
-        PatchkitError: there is no Ray, no cluster, no room in it, or a host is not like this one.
+        PatchkitError: there is no Ray, no cluster, too few resources, or a host is not like this one.
     """
     cuda = rig.settings.device == "cuda"
     with ExitStack() as stack:
         silence = stack.enter_context(Path(os.devnull).open("w"))
-        stack.enter_context(redirect_stdout(silence))  # Ray repeats its daemons' logs there, whatever it is told
+        stack.enter_context(redirect_stdout(silence))  # Ray repeats its daemons' logs there, whatever its options say
         ray = stack.enter_context(connected(address, count, "GPU" if cuda else "CPU"))
         actor = ray.remote(
             num_cpus=1, num_gpus=int(cuda), max_restarts=0, max_concurrency=2, scheduling_strategy="SPREAD"
-        )(Station)
+        )(WorkerActor)
         interpreter = Interpreter(rig.environment.python, {**rig.environment.variables, **rig.variables})
         actors = [actor.remote(interpreter, worker) for _ in range(count)]
         shards: list[RayShard] = []
@@ -90,7 +90,7 @@ def connected(address: str, count: int, resource: str) -> Iterator[Any]:
 
 
 def check_address(address: str) -> None:
-    """Somebody is there, which Ray itself would take minutes to deny."""
+    """Check that the cluster answers, which would take Ray minutes."""
     if address in ("auto", "local"):
         return
     if "://" in address:
@@ -105,7 +105,7 @@ def check_address(address: str) -> None:
 
 
 def import_ray() -> Any:
-    """Ray, which is not there unless asked for."""
+    """Ray, an optional dependency."""
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -117,9 +117,7 @@ def place(ray: Any, actors: Sequence[Any]) -> list[RayShard]:
     hosts = [actor.host.remote() for actor in actors]
     placed, waiting = ray.wait(hosts, num_returns=len(hosts), timeout=PLACED)
     if waiting:
-        raise PatchkitError(
-            f"Ray had room for {len(placed)} of {len(hosts)} shards within {PLACED:g} s", "see `ray status`"
-        )
+        raise PatchkitError(f"Ray placed {len(placed)} of {len(hosts)} shards within {PLACED:g} s", "see `ray status`")
     try:
         names = ray.get(hosts)
     except ray.exceptions.RayError as error:
@@ -131,7 +129,7 @@ def place(ray: Any, actors: Sequence[Any]) -> list[RayShard]:
 
 
 def check_alike(name: str, there: Ready, here: Ready) -> None:
-    """Samples of two releases are not one draw."""
+    """Check that a host has the same versions as this one."""
     for what in ("vllm", "torch", "transformers", "python"):
         if getattr(there, what) != getattr(here, what):
             raise PatchkitError(
@@ -151,13 +149,13 @@ def close(ray: Any, actors: Sequence[Any], shards: Sequence[RayShard]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The one of Ray's many lines that says why."""
+    """The line of Ray's long message that gives the cause."""
     text = re.sub(r"\b[0-9a-f]{32,} ?", "", str(error))  # ids
     because = re.search(r"dead because (.+?)\.(?:\s|$)", text)
     raised = re.findall(r"^\s*(\w+(?:Error|Exception): .+)", text, re.MULTILINE)
     lines = [line for line in text.splitlines() if line.strip()]
-    said = raised[-1:] or ([because[1]] if because else lines[:1]) or [type(error).__name__]
-    return " ".join(str(said[0]).split())[:300]
+    found = raised[-1:] or ([because[1]] if because else lines[:1]) or [type(error).__name__]
+    return " ".join(str(found[0]).split())[:300]
 
 
 class RayShard:
@@ -190,7 +188,7 @@ class RayShard:
         return future
 
     def join(self) -> None:
-        """Wait for the end of what was asked, once the actor is dead."""
+        """Wait for the thread of the last request, once the actor is dead."""
         if self._thread is not None:
             self._thread.join(CLOSING)
 
@@ -211,12 +209,12 @@ class RayShard:
         same = {folder: digest(Path(folder)) for folder in folders}
         stream = self._actor.draw.options(num_returns="streaming").remote(dict(request), same, patience)
         while True:
-            spoke, _ = self._ray.wait([stream], timeout=LOST)
-            if not spoke:
-                raise TimeoutError(f"no sign of life for {LOST:g} s")
+            ready, _ = self._ray.wait([stream], timeout=LOST)
+            if not ready:
+                raise TimeoutError(f"no message for {LOST:g} s")
             message = self.answer(next(stream))
-            if isinstance(message, Ended):
-                record.trouble, record.seconds = message.told_of(self.name), message.seconds
+            if isinstance(message, StreamEnd):
+                record.trouble, record.seconds = message.trouble_of(self.name), message.seconds
                 return
             for event in message:
                 record.take(event)
@@ -234,19 +232,19 @@ class Interpreter:
 
 
 @dataclass(frozen=True)
-class Ended:
+class StreamEnd:
     """The last message of a stream."""
 
     trouble: str
     seconds: float
 
-    def told_of(self, name: str) -> str:
+    def trouble_of(self, name: str) -> str:
         """The trouble, if there was any, and where."""
         return f"{name}: {self.trouble}" if self.trouble else ""
 
 
 @dataclass
-class Relay:
+class EventRelay:
     """The record of a draw while it is under way: events wait here for the stream."""
 
     inbox: SimpleQueue[RunEvent | None] = field(default_factory=SimpleQueue)
@@ -257,16 +255,16 @@ class Relay:
         self.inbox.put(event)
 
     def collect(self) -> list[RunEvent]:
-        """Wait for an event, a beat at most; then all that are there."""
+        """Wait up to ``HEARTBEAT`` seconds for an event; then return all that have arrived."""
         events: list[RunEvent | None] = []
         with suppress(Empty):
-            events.append(self.inbox.get(timeout=BEAT))
+            events.append(self.inbox.get(timeout=HEARTBEAT))
             while len(events) < AT_ONCE:
                 events.append(self.inbox.get_nowait())
         return [event for event in events if event is not None]
 
 
-class Station:
+class WorkerActor:
     """The actor: one worker, of the environment that this host has. It sees the GPU that Ray gave to the actor."""
 
     def __init__(self, interpreter: Interpreter, worker: Path | None) -> None:
@@ -278,7 +276,7 @@ class Station:
         return socket.gethostname()
 
     def begin(self, worker: str) -> Ready:
-        """Import vLLM, if this host has what it takes."""
+        """Import vLLM, if this host has the environment and the same patchkit."""
         if not self._interpreter.python.exists():
             raise PatchkitError(f"there is no {self._interpreter.python}", EVERYWHERE)
         if digest(self._worker) != worker:
@@ -287,17 +285,17 @@ class Station:
 
     def draw(
         self, request: Mapping[str, Any], same: Mapping[str, str], patience: float
-    ) -> Iterator[list[RunEvent] | Ended]:
-        """What the worker says, some events a message, none a beat; then how it ended."""
+    ) -> Iterator[list[RunEvent] | StreamEnd]:
+        """The worker's events, several in a message and none in a heartbeat; then how it ended."""
         for folder, known in same.items():
             check_same(Path(folder), known)
-        relay = Relay()
+        relay = EventRelay()
         future = self._server.enqueue(request, relay, patience=patience)
         future.add_done_callback(lambda _: relay.inbox.put(None))
         while not future.done() or not relay.inbox.empty():
             yield relay.collect()
         future.result()
-        yield Ended(relay.trouble, relay.seconds)
+        yield StreamEnd(relay.trouble, relay.seconds)
 
     def close(self) -> None:
         """End the worker and whatever it forked."""
@@ -305,7 +303,7 @@ class Station:
 
 
 def check_same(folder: Path, known: str) -> None:
-    """A folder of this host is what it is on the driver's."""
+    """Check that a folder of this host equals the driver's."""
     if not folder.is_dir():
         raise PatchkitError(f"there is no {folder}", EVERYWHERE)
     if digest(folder) != known:

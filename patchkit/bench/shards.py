@@ -19,12 +19,12 @@ from patchkit.gates.worker_client import WorkerClient
 
 
 class DrawError(Exception):
-    """A draw ended as no draw may; its message is the one line that says how."""
+    """A draw failed; the message is one line."""
 
 
 @dataclass
 class Drawing:
-    """The events of one shard's share, passed on to ``inbox`` as they come, each with the drawing that it is of."""
+    """The events of one shard, passed on to ``inbox`` as they arrive, each with its drawing."""
 
     inbox: SimpleQueue[Any]
     loaded: Loaded | None = None
@@ -32,12 +32,12 @@ class Drawing:
     error: Error | None = None
     exit: Exit | None = None
     progress: Progress | None = None
-    rows: int = 0  # samples that whoever reads the inbox has taken
+    rows: int = 0  # samples that were read from the inbox
     trouble: str = ""
     seconds: float = 0.0
 
     def take(self, event: RunEvent) -> None:
-        """Keep what sums the share up, pass everything on."""
+        """Keep the latest event of each kind but samples, and pass everything on."""
         if isinstance(event, Loaded):
             self.loaded = event
         elif isinstance(event, Progress):
@@ -52,7 +52,7 @@ class Drawing:
 
     @property
     def broken(self) -> str:
-        """Why this share is no draw, in one line; empty if it is one."""
+        """Why this shard failed, in one line; empty if it did not."""
         if self.error:
             return error_line(self.error)
         if self.trouble:

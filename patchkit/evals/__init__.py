@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["PassAtK", "pass_at_k"]
 
 
-def __getattr__(name: str) -> Any:  # numpy and scipy are imported only for who asks for PassAtK
+def __getattr__(name: str) -> Any:  # numpy and scipy are imported only for users of PassAtK
     if name == "PassAtK":
         from patchkit.evals.passatk import PassAtK
 

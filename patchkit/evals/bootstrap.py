@@ -72,7 +72,7 @@ def adjusted(differences: Floats) -> tuple[float, float]:
     """The normal interval with half a problem more that gained, and half a problem more that lost.
 
     For whole problems gained and lost it is Agresti and Min's (2005). The half problems move as far as the one that
-    moved most; by a whole problem where fewer than six moved, since so few do not tell how far problems move. Where
+    moved most; by a whole problem where fewer than six moved, since so few do not show how far problems move. Where
     none moved, it is the largest share of movers that still leaves none in 2.5% of cases, in either direction.
     """
     count, moved = differences.size, np.abs(differences) > NO_CHANGE

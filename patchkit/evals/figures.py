@@ -1,11 +1,12 @@
-"""What a runtime's probe saw in a draw, over all processes: a verdict needs the worst of them, and to know each."""
+"""The figures of a runtime's probe in a draw, over all processes: a verdict needs the worst of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from patchkit.evals.record import Cell, FigureSeen, Trial, Wanted
+from patchkit.evals.record import Cell, FigureSeen, RequiredFigure, Trial
+from patchkit.plural import counted
 
 MINUS = "\N{MINUS SIGN}"
 MOST = 1e300  # larger is no figure, and neither is what compares with nothing
@@ -21,7 +22,7 @@ def seen(cell: Cell, mode: str) -> list[FigureSeen]:
 
 def values(trial: Trial, figure: str) -> list[float | None]:
     """A figure in each process of a trial; None where it is not known, or no finite number."""
-    return [number(told.get(figure)) if told else None for told in trial.observed or [None]]
+    return [number(figures.get(figure)) if figures else None for figures in trial.observed or [None]]
 
 
 def number(value: Any) -> float | None:
@@ -32,7 +33,7 @@ def number(value: Any) -> float | None:
 
 def shown(seen: FigureSeen) -> str:
     """``score 0.12 at worst, above 0 in 4 of 4 processes``; or that it is not known."""
-    name, every = seen.wanted.figure, f"{seen.processes} process" + "es" * (seen.processes != 1)
+    name, every = seen.wanted.figure, counted(seen.processes, "process", "processes")
     if seen.lowest is None:
         return f"{name} is not known, in {every}"
     worst = f"{name} {signed(seen.lowest)}" + " at worst" * (seen.known > 1)
@@ -53,7 +54,7 @@ def points(difference: float) -> str:
     return size if size == "0.0" else f"{'+' if difference > 0 else MINUS}{size}"
 
 
-def _seen(wanted: Wanted, found: Iterable[float | None]) -> FigureSeen:
+def _seen(wanted: RequiredFigure, found: Iterable[float | None]) -> FigureSeen:
     every = list(found)
     known = [value for value in every if value is not None]
     return FigureSeen(

@@ -1,4 +1,4 @@
-"""Grades samples beside the generation that makes them: in processes of low priority, each sample under a time limit.
+"""Grades samples during generation: in processes of low priority, each sample under a time limit.
 
 A grader that raises, hangs or dies has not said that a sample is right, so the sample is not: it counts as wrong, with
 a reason that begins with ``grader:`` and shows in the counts. That a grader cannot even start is an error of the run.

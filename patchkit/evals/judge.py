@@ -1,4 +1,4 @@
-"""A cell, judged: worked out from its counts alone, and the same whenever it is worked out."""
+"""The judgement of a cell: a pure function of its counts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from patchkit.evals.advice import advise
 from patchkit.evals.figures import seen
+from patchkit.evals.outcome import outcome_of
 from patchkit.evals.paired import ALPHA, solved
 from patchkit.evals.passatk import PassAtK
 from patchkit.evals.power import needed
 from patchkit.evals.record import BASELINE, Cell, Judgement, Rate
-from patchkit.evals.shape import shape_of
 
 
 def curves(cell: Cell) -> dict[str, list[Rate]]:
@@ -33,13 +33,13 @@ def judge(cell: Cell, mode: str) -> Judgement:
     after, before = _rates(cell, mode), _rates(cell, BASELINE)
     changes = after.against(before)
     ends = [needed(after, before, k) for k in sorted({1, cell.n})]
-    shape, why = shape_of(changes, ends, len(cell.problems))
+    outcome, why = outcome_of(changes, ends, len(cell.problems))
     figures = seen(cell, mode)
-    advice, because = advise(cell, mode, shape, changes, figures)
+    advice, because = advise(cell, mode, outcome, changes, figures)
     trials = zip(cell.modes[BASELINE], cell.modes[mode], strict=False)  # a mode may have had more trials
     return Judgement(
         mode=mode,
-        shape=shape,
+        outcome=outcome,
         why=why,
         advice=advice,
         because=because,

@@ -51,7 +51,7 @@ def direction(change: Change) -> int:
 
 
 def solved(problems: Sequence[str], trial: int, before: Sequence[int], after: Sequence[int]) -> Solved:
-    """Who was gained and who was lost, given how many samples of each problem were right in one trial."""
+    """The problems gained and lost, given how many samples of each problem were right in one trial."""
     pairs = list(zip(problems, before, after, strict=True))
     gained = [problem for problem, old, new in pairs if new and not old]
     lost = [problem for problem, old, new in pairs if old and not new]

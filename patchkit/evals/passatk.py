@@ -70,7 +70,7 @@ class PassAtK:
         return np.where(np.abs(differences) > NO_CHANGE, differences, 0.0)
 
     def against(self, baseline: PassAtK) -> list[Change]:
-        """What changed at every k from 1 to n, paired by problem, and in which direction if that can be told."""
+        """What changed at every k from 1 to n, paired by problem, and in which direction if that is resolved."""
         rows = self.differences(baseline)
         found = zip(self.rates, baseline.rates, rows, difference_intervals(rows), sign_flip(rows), strict=True)
         changes = [

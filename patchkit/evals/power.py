@@ -23,7 +23,7 @@ def needed(mode: PassAtK, baseline: PassAtK, k: int) -> Needed:
         spread = float(differences.std(ddof=1)) if count > 1 else 1.0
     else:  # as many may move as would, in 2.5% of cases, have left none moved here
         spread = clopper_pearson(0, count)[1] ** 0.5
-    step = float(moved.mean()) if moved.size >= FEWEST else 1.0  # fewer do not tell how far problems move
+    step = float(moved.mean()) if moved.size >= FEWEST else 1.0  # fewer do not show how far problems move
     resolvable = min(max(FACTOR * spread / count**0.5, FEWEST * step / count), 1.0)
     if difference < NO_CHANGE:
         return Needed(k=k, resolvable=resolvable)
@@ -36,7 +36,7 @@ def _samples(mode: PassAtK, baseline: PassAtK, spread: float, difference: float)
     """Samples a problem at which pass@1's error is small enough; None where problems themselves differ by too much."""
     n = mode.n
     if n == 1:
-        return None  # one sample does not tell chance within a problem from differences between problems
+        return None  # one sample does not separate variance within problems from variance between them
     drawn = _drawn(mode) + _drawn(baseline)
     between = max(spread**2 - drawn / n, 0.0)
     left = mode.problems * (difference / FACTOR) ** 2 - between

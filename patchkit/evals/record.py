@@ -1,7 +1,7 @@
-"""What is handed on: a sample, its grade, a cell with its modes, and what the statistics make of it.
+"""The records of an accuracy run: samples, grades, cells with their modes, and their judgements.
 
-Samples and grades are what a run leaves behind; a :class:`Cell` is their count; a :class:`Judgement` is worked out from
-the cell alone, so that a report can be made again, and judged by better statistics, without a model.
+Samples and grades are what a run leaves behind; a :class:`Cell` is their count; a :class:`Judgement` is computed from
+the cell alone, so that a report can be made again, with better statistics, without a model.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-BASELINE = (
-    "baseline"  # the mode without the runtime; one with it is called what the runtime, or its settings, are called
-)
+BASELINE = "baseline"  # the mode without the runtime; other modes are named after the runtime or its settings
 
-Shape = Literal["saturated", "token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved"]
+Outcome = Literal["saturated", "token and trajectory headroom", "trajectory headroom only", "harmful", "not resolved"]
 
 
 class Grade(msgspec.Struct, frozen=True):
-    """What a grader says of one sample.
+    """The grade of one sample.
 
     Attributes:
         correct: it counts as solved.
@@ -26,7 +24,7 @@ class Grade(msgspec.Struct, frozen=True):
         approach: the way it took, in a normal form; None if it has none. Equal approaches are one approach.
         why: why it does not count, in a few words; empty if it does.
         unread: whether there was nothing in the sample that could be read as an answer; None if the grader does not
-            tell that from a wrong one.
+            distinguish that from a wrong answer.
     """
 
     correct: bool
@@ -47,7 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         tokens: how many were generated.
         finish: ``stop``, or ``length`` where max_tokens cut it off.
         seconds: from the start of ``generate()`` to its last token.
-        sitting: which process drew it: 0, and one more for every time the draw was resumed.
+        session: which process drew it: 0, and one more for every time the draw was resumed.
     """
 
     problem: str
@@ -57,29 +55,29 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish: str | None = None
     seconds: float = 0.0
-    sitting: int = 0
+    session: int = msgspec.field(default=0, name="sitting")  # the name in journals
 
 
 class Trial(msgspec.Struct, kw_only=True):
     """All problems times n samples of one mode, once. Lists are in the order of the cell's problems.
 
     Attributes:
-        seed: what the run's samples are seeded from, together with the trial's number.
+        seed: seeds the run's samples, together with the trial's number.
         correct: right samples of each problem, 0 to n.
         answers: distinct answers of each problem, as a share of those of its samples that gave one; None if none did.
         approaches: the same for approaches.
         truncated: samples of each problem that max_tokens cut off.
         tokens: generated tokens of all samples.
-        seconds: spent in ``generate()``, over all sittings.
-        sittings: processes it took: 1, and one more for every time it was resumed.
-        counters: the runtime's own, over the sittings that came to their end; empty for the baseline.
-        observed: what the runtime's probe made of it, for each process whose samples are kept; None where a process
+        seconds: spent in ``generate()``, over all sessions.
+        sessions: processes it took: 1, and one more for every time it was resumed.
+        counters: the runtime's own, over the sessions that came to their end; empty for the baseline.
+        observed: what the runtime's probe observed, for each process whose samples are kept; None where a process
             ended before it could say, or has no probe. Empty for the baseline.
         observing: seconds that this took, of all ``seconds``.
         why: how often a sample failed for which reason, the most frequent first.
         ungraded: samples whose grader failed. They count as wrong, and are not the model's fault.
         unread: samples in which nothing could be read as an answer, among the wrong ones; None if that is not known.
-        engine: what ``vllm.LLM`` was given in the last sitting.
+        engine: what ``vllm.LLM`` was given in the last session.
         shards: processes that drew side by side in it.
     """
 
@@ -90,7 +88,7 @@ class Trial(msgspec.Struct, kw_only=True):
     truncated: list[int] = msgspec.field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
-    sittings: int = 1
+    sessions: int = msgspec.field(default=1, name="sittings")  # the name in evidence
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
     observed: list[dict[str, Any] | None] = msgspec.field(default_factory=list)
     observing: float = 0.0
@@ -101,14 +99,14 @@ class Trial(msgspec.Struct, kw_only=True):
     shards: int = 1
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What a runtime's probe must have seen, else the verdict is not on what the runtime is for; of a manifest.
+class RequiredFigure(msgspec.Struct, frozen=True):
+    """A figure of a runtime's probe that a verdict depends on, as a manifest declares it.
 
     Attributes:
         figure: its name, as the probe calls it.
-        above: what it must be above, in every process.
+        above: its lower bound, in every process.
         means: what it is, in a few words.
-        otherwise: what to say where it is not, or not known, in one sentence.
+        otherwise: the sentence to show where it is not above, or not known.
     """
 
     figure: str
@@ -118,7 +116,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class FigureSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a :class:`Wanted` figure in one mode of a cell, over all processes of all trials.
+    """The values of a :class:`RequiredFigure` figure in one mode of a cell, over all processes of all trials.
 
     Attributes:
         lowest, highest: of those that are known; None if none is.
@@ -127,7 +125,7 @@ class FigureSeen(msgspec.Struct, frozen=True, kw_only=True):
         above: in how many it is above what it must be.
     """
 
-    wanted: Wanted
+    wanted: RequiredFigure
     processes: int
     known: int
     above: int
@@ -176,7 +174,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Solved(msgspec.Struct, frozen=True, kw_only=True):
-    """Problems solved by any of n samples, baseline against a mode, in one trial; exact McNemar on who moved."""
+    """Problems solved by any of n samples, baseline against a mode, in one trial; exact McNemar on changes."""
 
     trial: int
     before: int
@@ -206,8 +204,8 @@ class Judgement(msgspec.Struct, kw_only=True):
 
     Attributes:
         mode: which one, against the baseline.
-        shape: which of the five.
-        why: the rule that gave the shape, with its figures, in one sentence.
+        outcome: which of the five.
+        why: the reason for the outcome, with its figures, in one sentence.
         advice: ``use it``, ``skip it`` or ``consider it``, for this model and task.
         because: what the advice rests on, a sentence each.
         changes: for every k from 1 to n.
@@ -217,7 +215,7 @@ class Judgement(msgspec.Struct, kw_only=True):
     """
 
     mode: str
-    shape: Shape
+    outcome: Outcome = msgspec.field(name="shape")  # the name in evidence
     why: str
     advice: Literal["use it", "skip it", "consider it"]
     because: list[str]
@@ -264,7 +262,7 @@ class Cell(msgspec.Struct, kw_only=True):
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: dict[str, Any] = msgspec.field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    figures: list[Wanted] = msgspec.field(default_factory=list)
+    figures: list[RequiredFigure] = msgspec.field(default_factory=list)
     sandbox: str = ""
     curves: dict[str, list[Rate]] = msgspec.field(default_factory=dict)
     judgements: list[Judgement] = msgspec.field(default_factory=list)

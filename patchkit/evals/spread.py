@@ -10,8 +10,8 @@ from collections.abc import Sequence
 def distinct_share(values: Sequence[str | None], of: int | None = None) -> float | None:
     """Distinct values as a share of all values; None counts neither way. 1 if all differ, 1/m if all m are the same.
 
-    The share falls with m, since values repeat. Where m differs, as between modes of which one gives more answers, ask
-    for a common size: the share expected among ``of`` values drawn without replacement (rarefaction, Hurlbert 1971).
+    The share falls with m, since values repeat. Where m differs, as between modes with unequal numbers of answers,
+    ask for a common size: the expected share of ``of`` values drawn without replacement (rarefaction, Hurlbert 1971).
 
     Returns:
         None if there are no values, or fewer than ``of``.

@@ -31,6 +31,11 @@ def render(evidence: Evidence) -> str:
             need = f"{knocked.need}: {knocked.need_why}" if knocked.need else ""
             details = "\n".join(filter(None, (details, need, retirement.advice(knocked))))
             add_case(suite, f"{place}.knockout", knocked.patch, knocked.seconds, message, details)
+    return document(root)
+
+
+def document(root: ET.Element) -> str:
+    """The whole file, indented."""
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

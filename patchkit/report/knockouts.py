@@ -17,7 +17,7 @@ LEGEND = "✓ green   ✗ red   [✗] the gate that the patch's header names   �
 
 
 def show(evidence: Evidence, console: Console = out) -> None:
-    """Print what was found of every patch; nothing of evidence without knock-outs."""
+    """Print the result for every patch; nothing for evidence without knock-outs."""
     if not evidence.knockouts:
         return
     for knocked in evidence.knockouts:
@@ -35,7 +35,7 @@ def cell_line(left_out: str, verdict: Verdict) -> str:
 
 
 def show_run(evidence: Evidence, where: str) -> None:
-    """At the end of ``patchkit knockout``: everything, the sum, and where the evidence is."""
+    """At the end of ``patchkit knockout``: everything, the total, and where the evidence is."""
     show(evidence)
     out.print()
     red = [verdict.scenario for verdict in evidence.verdicts if not verdict.passed]
@@ -59,19 +59,19 @@ def _outcome(knocked: Knockout) -> Text:
 
 
 def _matrix(evidence: Evidence) -> Iterator[Text]:
-    """Patch by gate, the gates' names as stairs above their columns."""
+    """Patch by gate, the gates' names stepped above their columns."""
     rows = list(wording.matrix(evidence))
     width = max(len(patch) for patch, _ in rows) + 1
     yield Text("left out:")
     for number, gate in enumerate(wording.gates_of(evidence)):
         yield Text(f"{'':{width}} {' │ ' * number} {gate}", "dim")
     caught = [None, *(knocked.caught for knocked in evidence.knockouts)]
-    for (patch, cells), told in zip(rows, caught, strict=True):
+    for (patch, cells), is_caught in zip(rows, caught, strict=True):
         line = Text(f"{patch:<{width}} ")
         for cell in cells:
             mark = cell.strip("[]")
             line.append(f"{cell:^3}", f"bold {STYLES[mark]}" if mark != cell else STYLES[mark])
-        if told is not None:
-            line.append("  caught" if told else "  not caught", "" if told else "bold red")
+        if is_caught is not None:
+            line.append("  caught" if is_caught else "  not caught", "" if is_caught else "bold red")
         yield line
     yield Text(LEGEND, "dim")

@@ -1,4 +1,4 @@
-"""What a knock-out says of every patch: needed, no longer needed, harmful, unknown, or not taken, and what to do."""
+"""Whether a release needs each patch, from a knock-out: needed, no longer needed, harmful, unknown or not taken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ORDER = ("harmful", "no longer needed", "unknown", "needed", "not taken")
 STYLES = {"harmful": "bold red", "no longer needed": "yellow", "unknown": "yellow", "needed": "green"}
 
 
-class Row(NamedTuple):
+class PatchNeed(NamedTuple):
     """One patch: its state, why, and what to do about its header."""
 
     state: str
@@ -25,22 +25,24 @@ class Row(NamedTuple):
     advice: str = ""
 
 
-def rows(evidence: Evidence) -> list[Row]:
-    """Every patch of the series, those first for which something is to be done; none of evidence that does not say."""
-    found = [Row(knocked.need, name(knocked), knocked.need_why, advice(knocked)) for knocked in evidence.knockouts]
-    found += [Row("not taken", patch, why) for patch, why in evidence.not_taken.items()]
+def rows(evidence: Evidence) -> list[PatchNeed]:
+    """Every patch of the series, those that need action first; none for evidence that does not record it."""
+    found = [
+        PatchNeed(knocked.need, name(knocked), knocked.need_why, advice(knocked)) for knocked in evidence.knockouts
+    ]
+    found += [PatchNeed("not taken", patch, why) for patch, why in evidence.not_taken.items()]
     return sorted((row for row in found if row.state), key=lambda row: ORDER.index(row.state))
 
 
 def sentence(evidence: Evidence) -> Iterator[str]:
-    """``6 needed, 1 no longer needed: 0005, 1 harmful: 0004``; nothing of evidence that does not say."""
-    told = []
+    """``6 needed, 1 no longer needed: 0005, 1 harmful: 0004``; nothing for evidence that does not record it."""
+    parts = []
     for state in reversed(ORDER[:-1]):
         alike = [knocked.patch.partition("-")[0] for knocked in evidence.knockouts if knocked.need == state]
         if alike:
-            told.append(f"{len(alike)} {state}" + ("" if state == "needed" else f" ({', '.join(alike)})"))
-    if told:
-        yield ", ".join(told)
+            parts.append(f"{len(alike)} {state}" + ("" if state == "needed" else f" ({', '.join(alike)})"))
+    if parts:
+        yield ", ".join(parts)
 
 
 def name(knocked: Knockout) -> str:

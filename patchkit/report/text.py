@@ -1,4 +1,4 @@
-"""For a terminal: the verdict first, then what it rests on."""
+"""For a terminal: the verdict first, then its reasons."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def figures(evidence: Evidence) -> Table:
     """Every figure of every scenario."""
     table = plain("figures", "")
     for verdict in evidence.verdicts:
-        told = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
-        if told:
-            table.add_row(Text(verdict.scenario), Text(told))
+        line = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
+        if line:
+            table.add_row(Text(verdict.scenario), Text(line))
     return table
 
 
@@ -61,7 +61,5 @@ def plain(*columns: str) -> Table:
     """A table without lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
-        table.add_column(
-            Text(name),
-        )
+        table.add_column(Text(name))
     return table

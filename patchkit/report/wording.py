@@ -1,4 +1,4 @@
-"""What every form says in the same words."""
+"""Sentences that all forms share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
 
 def headline(evidence: Evidence | MutantsEvidence) -> str:
-    """What was judged, on what: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
+    """The subject of the evidence: ``gate: RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cpu``."""
     return f"{evidence.kind}: {subject(evidence)}"
 
 
 def subject(evidence: Circumstances) -> str:
-    """What evidence is of: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
+    """The runtime, release and device: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
     runtime, gpu = evidence.runtime, evidence.hardware.gpu
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
     whole = series(runtime.name, runtime.pin, len(runtime.patches))
@@ -31,7 +31,7 @@ def series(runtime: str, pin: str, patches: int) -> str:
 
 
 def sentences(evidence: Evidence) -> Iterator[str]:
-    """The verdict: how many are green, which are not."""
+    """The verdict: how many gates are green, and which are red."""
     if not evidence.verdicts and not evidence.knockouts:
         yield "nothing was judged"
     if evidence.verdicts:
@@ -75,7 +75,7 @@ def hardware(found: Hardware) -> str:
 
 
 def where(verdict: Verdict) -> str:
-    """Step and batch shape, unless the reason says them already."""
+    """Step and batch shape, unless the reason holds them already."""
     if verdict.step is None or f"step {verdict.step} " in f"{verdict.reason} ":
         return ""
     shape = f" ({verdict.shape})" if verdict.shape else ""
@@ -97,7 +97,7 @@ def outcome(knocked: Knockout) -> str:
 
 
 def last_words(verdict: Verdict) -> str:
-    """What the worker said last in the parts that are red."""
+    """The last output of the worker in the parts that are red."""
     return "\n".join(part.last_words for part in verdict.parts if part.last_words)
 
 

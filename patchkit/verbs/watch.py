@@ -86,4 +86,4 @@ def _show(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     if options.annotations or os.environ.get("GITHUB_ACTIONS"):
         github.annotate(tick, sys.stderr if options.as_json else sys.stdout)
     if not options.dry_run:
-        github.tell(tick, files.changed)
+        github.write_outputs(tick, files.changed)

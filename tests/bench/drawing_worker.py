@@ -16,30 +16,30 @@ def send(event, **fields):
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
-def come_to(end, told):
-    if told == end.get("murder"):
+def come_to(end, counted):
+    if counted == end.get("murder"):
         os.kill(os.getppid(), signal.SIGKILL)
         os._exit(0)
-    if told == end.get("die"):
+    if counted == end.get("die"):
         print("libtorch.so: cannot allocate memory", file=sys.stderr, flush=True)
         os._exit(3)
-    if told == end.get("hang"):
+    if counted == end.get("hang"):
         time.sleep(600)
     time.sleep(end.get("pause", 0))
 
 
 def draw(run, spec):
-    told = 0
+    counted = 0
     send("loaded", run=run, seconds=0.0, engine={"seen": os.environ.get("CUDA_VISIBLE_DEVICES")})
     for problem in spec["problems"]:
         for number in problem["samples"]:
-            come_to(spec["runtime"], told)
+            come_to(spec["runtime"], counted)
             seed = problem["seed"] + number
             text = hashlib.sha256(f"{problem['plain']} {seed}".encode()).hexdigest()
             one = {"problem": problem["id"], "sample": number, "seed": seed, "text": f"{text} {{ö\n"}
             send("sampled", run=run, tokens=3, finish="stop", seconds=0.0, **one)
-            told += 1
-    send("drawn", run=run, seconds=0.5, tokens=3 * told, steps=told, counters=None)
+            counted += 1
+    send("drawn", run=run, seconds=0.5, tokens=3 * counted, steps=counted, counters=None)
     send("exit", run=run, code=0, seconds=0.0, last_words="")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from patchkit.bench.at_work import Owed
 from patchkit.bench.journal import DrawPlan
+from patchkit.bench.liveness import RequiredCounters
 from patchkit.bench.shards import Drawing
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem, Task
@@ -84,9 +84,11 @@ class MadeShard:
                 Sampled(run="r", problem=problem["id"], sample=sample, seed=seed, text=text, tokens=3, finish="stop")
             )
         if self.beats:
-            told = len(wanted[:left])
-            counted: dict[str, Any] = {"decode_rows": 2 * told, "decode_steps": 2, "counters": at_work(told)}
-            record.take(Progress("r", seconds=1.0, tokens=3 * told, begun=told, finished=told, unfinished=0, **counted))
+            begun = len(wanted[:left])
+            counts: dict[str, Any] = {"decode_rows": 2 * begun, "decode_steps": 2, "counters": at_work(begun)}
+            record.take(
+                Progress("r", seconds=1.0, tokens=3 * begun, begun=begun, finished=begun, unfinished=0, **counts)
+            )
         if left is None:
             counts = {"tokens": 3 * len(wanted), "decode_rows": 2 * len(wanted), "decode_steps": 2}
             record.take(Drawn("r", seconds=2.0, counters=self.counters, observed=self.observed, **counts))
@@ -107,4 +109,6 @@ def at_work(samples: int) -> dict[str, Any]:
     }
 
 
-OWED = Owed({"rows": "decode_rows", "lost": "zero", "moved": "positive", "steady": "positive", "last": "any"})
+REQUIRED = RequiredCounters(
+    {"rows": "decode_rows", "lost": "zero", "moved": "positive", "steady": "positive", "last": "any"}
+)

@@ -1,4 +1,4 @@
-"""What tells a model or a grader from another of the same name."""
+"""Hashes that distinguish a model or a grader from another of the same name."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def test_a_grader_is_told_by_its_source(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "graded_by.py").write_text("def grade(problem, text): ...\n")
     first = grader_digest("graded_by:grade")
-    (tmp_path / "graded_by.py").write_text("def grade(problem, text): ...  # mended\n")
+    (tmp_path / "graded_by.py").write_text("def grade(problem, text): ...  # changed\n")
     assert grader_digest("graded_by:grade") != first
     assert grader_digest("integer") != grader_digest("maths")

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_draws import OWED, MadeShard, at_work, make_task, plan
+from made_draws import REQUIRED, MadeShard, at_work, make_task, plan
 
 from patchkit.bench.counting import count, throughput, unread
-from patchkit.bench.drawing import Share, draw
-from patchkit.bench.journal import Journal, Sitting
-from patchkit.bench.progress import Watching
+from patchkit.bench.drawing import DrawRequest, draw
+from patchkit.bench.journal import Journal, Session
+from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.shards import DrawError, Shard
 from patchkit.evals.grading import Grading
 from patchkit.evals.record import Grade
@@ -38,9 +38,9 @@ def grading() -> Iterator[Grading]:
         sys.path.remove(str(Path(__file__).parent))
 
 
-def share_of(shards: Sequence[Shard]) -> Share:
+def request_of(shards: Sequence[Shard]) -> DrawRequest:
     spec: dict[str, Any] = {"n": N, "runtime": {}}
-    return Share({"draw": spec}, shards, OWED)
+    return DrawRequest({"draw": spec}, shards, REQUIRED)
 
 
 def drawn(
@@ -51,7 +51,7 @@ def drawn(
     for _ in range(9):
         with Journal(folder, plan(mode, n=N), problems) as journal:
             try:
-                draw(journal, task, share_of(shards), grading, Watching("", 8, None))
+                draw(journal, task, request_of(shards), grading, ProgressDisplay("", 8, None))
             except DrawError:
                 continue
             return journal
@@ -86,10 +86,10 @@ def test_a_problem_is_drawn_whole_with_the_runtime_and_in_parts_without(tmp_path
         assert [problem["samples"] for problem in shard.requests[-1]["draw"]["problems"]] == asked
 
 
-def test_counts_add_up_over_shards_and_sittings(tmp_path: Path, grading: Grading) -> None:
+def test_counts_add_up_over_shards_and_sessions(tmp_path: Path, grading: Grading) -> None:
     journal = drawn(tmp_path, [MadeShard(counters=at_work(6)), MadeShard(counters=at_work(6))], grading, "esamp")
     trial = count(journal)
-    assert (trial.tokens, trial.seconds, trial.sittings) == (36, 2.0, 1)
+    assert (trial.tokens, trial.seconds, trial.sessions) == (36, 2.0, 1)
     assert trial.counters == {"rows": 24.0, "lost": 0.0, "moved": 18.0, "steady": 1.0, "last": 0.5}
     right = [sum(journal.grades[problem, i].correct for i in range(N)) for problem in journal.problems]
     assert trial.correct == right
@@ -99,7 +99,7 @@ def test_a_dead_runtime_is_loud_and_its_samples_are_gone(tmp_path: Path, grading
     dead = {**at_work(0), "moved": 0}
     with Journal(tmp_path, plan("esamp", N), [problem.id for problem in TASK.problems]) as journal:
         with pytest.raises(DrawError, match="not at work: rows is 0 of 24 decode rows, moved is 0"):
-            draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
+            draw(journal, TASK, request_of([MadeShard(counters=dead)]), grading, ProgressDisplay("", 8, None))
         assert not journal.samples
         assert len(journal.missing()) == 4
 
@@ -109,7 +109,7 @@ def test_a_shard_in_which_the_runtime_is_dead_does_not_hide_among_the_others(tmp
     shards = [MadeShard(counters=at_work(6)), MadeShard(counters=dead)]
     with Journal(tmp_path, plan("esamp", n=N), [problem.id for problem in TASK.problems]) as journal:
         with pytest.raises(DrawError, match="rows is 0 of 12 decode rows"):
-            draw(journal, TASK, share_of(shards), grading, Watching("", 8, None))
+            draw(journal, TASK, request_of(shards), grading, ProgressDisplay("", 8, None))
         assert not journal.samples
 
 
@@ -119,7 +119,7 @@ def test_with_a_runtime_no_sample_is_kept_before_it_is_known_to_be_at_work(tmp_p
         shard = MadeShard(dies_after=6, beats=beats)
         with Journal(tmp_path / str(beats), plan("esamp", n=N), problems) as journal:
             with pytest.raises(DrawError, match="SIGKILL"):
-                draw(journal, TASK, share_of([shard]), grading, Watching("", 8, None))
+                draw(journal, TASK, request_of([shard]), grading, ProgressDisplay("", 8, None))
             assert len(journal.samples) == kept
 
 
@@ -127,20 +127,22 @@ def test_a_runtime_that_died_takes_with_it_what_was_drawn_before(tmp_path: Path,
     problems, dead = [problem.id for problem in TASK.problems], at_work(0)
     with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
         with pytest.raises(DrawError, match="SIGKILL"):
-            draw(journal, TASK, share_of([MadeShard(dies_after=6, beats=True)]), grading, Watching("", 8, None))
+            draw(
+                journal, TASK, request_of([MadeShard(dies_after=6, beats=True)]), grading, ProgressDisplay("", 8, None)
+            )
         assert len(journal.samples) == 6
         with pytest.raises(DrawError, match="rows is 0 of 12 decode rows"):
-            draw(journal, TASK, share_of([MadeShard(counters=dead)]), grading, Watching("", 8, None))
+            draw(journal, TASK, request_of([MadeShard(counters=dead)]), grading, ProgressDisplay("", 8, None))
     with Journal(tmp_path, plan("esamp", n=N), problems) as journal:
-        assert not journal.samples and not journal.grades and not journal.sittings
+        assert not journal.samples and not journal.grades and not journal.sessions
 
 
 def test_a_model_that_changed_on_the_hub_is_not_drawn_on(tmp_path: Path, grading: Grading) -> None:
     problems = [problem.id for problem in TASK.problems]
     with Journal(tmp_path, plan(n=N), problems) as journal:
-        journal.add_sitting(Sitting(sitting=0, revision="abc"))
+        journal.add_session(Session(session=0, revision="abc"))
         with pytest.raises(DrawError, match="the model was abc when this draw began, and is None now"):
-            draw(journal, TASK, share_of([MadeShard()]), grading, Watching("", 8, None))
+            draw(journal, TASK, request_of([MadeShard()]), grading, ProgressDisplay("", 8, None))
 
 
 def test_speed_is_compared_only_where_both_ran_alike(tmp_path: Path, grading: Grading) -> None:

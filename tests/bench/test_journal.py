@@ -1,8 +1,9 @@
-"""The journal of a draw: whatever a kill leaves on disk, nothing is lost that was whole, and nothing is there twice."""
+"""The journal of a draw: after any kill, whatever was whole is there, and once."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_draws import plan
 
-from patchkit.bench.journal import Graded, Journal, Sitting
+from patchkit.bench.journal import Graded, Journal, Session
 from patchkit.errors import PatchkitError
 from patchkit.evals.record import Grade, Sample
 
@@ -28,13 +29,13 @@ PROBLEMS = ["a", "b/1", "ç"]
 N = 3
 
 
-def sample(problem: str, number: int, sitting: int = 0) -> Sample:
-    return Sample(problem=problem, sample=number, seed=number, text=f"{problem} {number}\n", tokens=2, sitting=sitting)
+def sample(problem: str, number: int, session: int = 0) -> Sample:
+    return Sample(problem=problem, sample=number, seed=number, text=f"{problem} {number}\n", tokens=2, session=session)
 
 
-def fill(journal: Journal, keys: Sequence[tuple[str, int]], sitting: int = 0) -> None:
+def fill(journal: Journal, keys: Sequence[tuple[str, int]], session: int = 0) -> None:
     for key in keys:
-        journal.add_samples([sample(*key, sitting=sitting)])
+        journal.add_samples([sample(*key, session=session)])
         journal.add_grades([Graded(*key, Grade(correct=key[1] == 0))])
 
 
@@ -67,7 +68,7 @@ def test_a_torn_journal_goes_on(order: list[tuple[str, int]], drawn: int, lost: 
             else:
                 assert there == set(order[: len(there)]), "what is lost is the end"
             assert set(journal.grades) <= there
-            fill(journal, sorted(missing), sitting=journal.next_sitting)
+            fill(journal, sorted(missing), session=journal.next_session)
             journal.add_grades([Graded(s.problem, s.sample, Grade(False)) for s in journal.ungraded()])
             assert journal.complete
         with Journal(home, plan(mode, N), PROBLEMS) as journal:
@@ -113,7 +114,7 @@ def writing(home: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_what_was_written_outlives_kill_9(tmp_path: Path) -> None:
     """Killed in mid-write, again and again: every sample and grade that was said to be kept is there."""
-    told: dict[str, set[tuple[str, int]]] = {"sample": set(), "grade": set()}
+    counted: dict[str, set[tuple[str, int]]] = {"sample": set(), "grade": set()}
     for pause in (0.0, 0.013, 0.05, 0.11, 0.2):
         with writing(tmp_path) as process:
             time.sleep(pause)
@@ -122,13 +123,13 @@ def test_what_was_written_outlives_kill_9(tmp_path: Path) -> None:
         for line in said.splitlines(keepends=True):
             if line.endswith("\n"):
                 what, problem, number = line.split()
-                told[what].add((problem, int(number)))
+                counted[what].add((problem, int(number)))
         with Journal(tmp_path, plan(n=MANY), PROBLEMS) as journal:
-            assert set(journal.samples) >= told["sample"] and set(journal.grades) >= told["grade"]
-            assert len(journal.samples) <= len(told["sample"]) + 1, "nothing but the one that was under way"
-            told = {"sample": set(journal.samples), "grade": set(journal.grades)}
+            assert set(journal.samples) >= counted["sample"] and set(journal.grades) >= counted["grade"]
+            assert len(journal.samples) <= len(counted["sample"]) + 1, "nothing but the one that was under way"
+            counted = {"sample": set(journal.samples), "grade": set(journal.grades)}
             assert all(sample(*key) == one for key, one in journal.samples.items())
-    assert told["sample"]
+    assert counted["sample"]
 
 
 def test_a_process_that_is_killed_leaves_no_lock(tmp_path: Path) -> None:
@@ -153,8 +154,8 @@ def test_whoever_is_locked_out_discards_nothing(tmp_path: Path) -> None:
 
 def test_a_sample_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
     with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
-        journal.add_samples([sample("a", 0), sample("a", 0, sitting=1)])
-        journal.add_samples([sample("a", 0, sitting=2)])
+        journal.add_samples([sample("a", 0), sample("a", 0, session=1)])
+        journal.add_samples([sample("a", 0, session=2)])
         assert rows(journal) == 1
 
 
@@ -162,7 +163,7 @@ def test_a_grade_whose_sample_is_dropped_does_not_wait_for_the_next_one(tmp_path
     with Journal(tmp_path, plan("esamp", N), PROBLEMS) as journal:
         fill(journal, [("a", 0)])
     with Journal(tmp_path, plan("esamp", N), PROBLEMS) as journal:
-        journal.add_samples([sample("a", number, sitting=1) for number in range(N)])
+        journal.add_samples([sample("a", number, session=1) for number in range(N)])
         assert len(journal.ungraded()) == N
 
 
@@ -170,7 +171,7 @@ def test_nor_does_a_grade_of_another_grader(tmp_path: Path) -> None:
     with Journal(tmp_path, plan("esamp", N), PROBLEMS, "one") as journal:
         fill(journal, [("a", 0)])
     with Journal(tmp_path, plan("esamp", N), PROBLEMS, "two") as journal:
-        journal.add_samples([sample("a", number, sitting=1) for number in range(N)])
+        journal.add_samples([sample("a", number, session=1) for number in range(N)])
     with Journal(tmp_path, plan("esamp", N), PROBLEMS, "one") as journal:
         assert len(journal.ungraded()) == N
 
@@ -246,19 +247,31 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path, monkeypatch: 
         with closing(sqlite3.connect(journal.path)) as database:
             (pages,) = database.execute("PRAGMA page_count").fetchone()
         journal._database.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(PatchkitError, match=r"cannot write .*draw\.sqlite: .*full; free some room"):
+        with pytest.raises(PatchkitError, match=r"cannot write .*draw\.sqlite: .*full; free some disk space"):
             for number in itertools.count(1):
                 journal.add_samples([sample("a", number)])
         assert rows(journal) == len(journal.samples)
 
 
-def test_sittings_are_numbered_on(tmp_path: Path) -> None:
+def test_sessions_are_numbered_on(tmp_path: Path) -> None:
     with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
-        assert journal.next_sitting == 0
-        fill(journal, [("a", 0)], sitting=0)
-        assert journal.next_sitting == 1
-        journal.add_sitting(Sitting(sitting=1, engine={"dtype": "float32"}))
-        journal.add_sitting(Sitting(sitting=1, seconds=2.0, tokens=3, counters={"intervened_rows": 1.0}))
+        assert journal.next_session == 0
+        fill(journal, [("a", 0)], session=0)
+        assert journal.next_session == 1
+        journal.add_session(Session(session=1, engine={"dtype": "float32"}))
+        journal.add_session(Session(session=1, seconds=2.0, tokens=3, counters={"intervened_rows": 1.0}))
     with Journal(tmp_path, plan(n=N), PROBLEMS) as journal:
-        assert journal.next_sitting == 2
-        assert journal.sittings[1].counters == {"intervened_rows": 1.0}
+        assert journal.next_session == 2
+        assert journal.sessions[1].counters == {"intervened_rows": 1.0}
+
+
+def test_names_on_disk_are_those_of_earlier_journals(tmp_path: Path) -> None:
+    """A draw that an earlier patchkit began is resumed, and its sessions are numbered on."""
+    with Journal(tmp_path, plan(n=N), ["a"]) as journal:
+        fill(journal, [("a", 0)], session=4)
+        journal.add_session(Session(session=4))
+        path = journal.path
+    with closing(sqlite3.connect(path)) as database:
+        for query in ("SELECT record FROM sittings", "SELECT record FROM samples"):
+            ((record,),) = database.execute(query)
+            assert json.loads(record)["sitting"] == 4

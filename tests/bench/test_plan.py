@@ -54,7 +54,7 @@ def test_the_baseline_comes_first() -> None:
         ({"n": 0}, "n must be at least 1"),
         ({"trials": 0}, "trials must be at least 1"),
         ({"models": []}, "models is empty"),
-        ({"models": ["m", "m"]}, "'m' is there twice"),
+        ({"models": ["m", "m"]}, "'m' is listed twice"),
         ({"modes": ["baseline", "esmap"]}, "there is no 'esmap', only baseline and esamp"),
         ({"modes": ["esamp"]}, "without baseline there is nothing to compare with"),
         ({"modes": {"baseline": {}, "a": {}}}, "modes: baseline has no settings and is always drawn"),

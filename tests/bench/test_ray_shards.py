@@ -21,9 +21,9 @@ from made_draws import plan
 
 from patchkit.bench import ray_shards as module
 from patchkit.bench.digests import digest
-from patchkit.bench.drawing import Share, draw
+from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import Journal
-from patchkit.bench.progress import watching
+from patchkit.bench.progress import show_progress
 from patchkit.bench.ray_shards import Interpreter, ray_shards
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
@@ -94,8 +94,8 @@ def asked(model: str = "some/id", **end: float) -> dict[str, Any]:
 
 
 def draw_on(shards: Sequence[Shard], one: Journal, grading: Grading, **changes: Any) -> None:
-    with watching("made up", 8) as watch:
-        draw(one, TASK, Share(asked(**changes), shards), grading, watch)
+    with show_progress("made up", 8) as watch:
+        draw(one, TASK, DrawRequest(asked(**changes), shards), grading, watch)
 
 
 def drawn(one: Journal) -> set[tuple[str, int, int, str]]:
@@ -132,14 +132,14 @@ def test_the_samples_are_those_of_one_worker_here(
     with journal(tmp_path) as one:
         draw_on(shards, one, grading)
         assert drawn(one) == expected and one.complete
-        assert one.sittings[0].tokens == 3 * len(expected)
+        assert one.sessions[0].tokens == 3 * len(expected)
 
 
 def test_each_worker_sees_the_gpu_that_its_actor_has(shards: list[Shard]) -> None:
     request = asked()
     request["draw"]["problems"] = []
-    told = [shard.enqueue(request, Drawing(SimpleQueue()), patience=30) for shard in shards]
-    loaded = [future.result(60).loaded for future in told]
+    counted = [shard.enqueue(request, Drawing(SimpleQueue()), patience=30) for shard in shards]
+    loaded = [future.result(60).loaded for future in counted]
     assert {one.engine["seen"] for one in loaded if one} == {"0", "1"}
 
 
@@ -190,8 +190,8 @@ def test_no_cluster_is_one_line() -> None:
 
 def test_no_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    told = r"^Ray is not there: .+; pip install 'patchkit\[ray\]'$"
-    with pytest.raises(PatchkitError, match=told), ray_shards(rig(), 1, "local"):
+    counted = r"^Ray is not there: .+; pip install 'patchkit\[ray\]'$"
+    with pytest.raises(PatchkitError, match=counted), ray_shards(rig(), 1, "local"):
         pass
 
 

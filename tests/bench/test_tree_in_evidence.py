@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from patchkit.bench.accuracy import Asked, Campaign
+from patchkit.bench.accuracy import Campaign, LoadedTask
 from patchkit.evals.tasks import load_task
 from patchkit.gates.evidence import Circumstances, Evidence, Hardware
 from patchkit.gates.rig import Rig
@@ -51,6 +51,6 @@ def test_a_draw_depends_on_the_files_of_the_tree_and_not_on_its_commits(
 ) -> None:
     monkeypatch.setattr("patchkit.bench.accuracy.model_digest", lambda path: "m")
     campaign = Campaign(plan(), rig, [], fresh=False)
-    asked = Asked(load_task("arithmetic-1"), 8)
+    asked = LoadedTask(load_task("arithmetic-1"), 8)
     assert campaign._draw_plan("m", asked, "toy", 0).tree == FILES
     assert campaign._draw_plan("m", asked, "baseline", 0).tree == ""

@@ -67,7 +67,7 @@ def test_what_really_moved(
 def test_a_timeline(patchkit: Patchkit) -> None:
     done = patchkit("drift", "--since", "0.20.0", "--vllm", "0.20.2")
     assert done.returncode == 0
-    assert "2 releases, 1 with a break; every break is mended" in done.stdout
+    assert "2 releases, 1 with a break; every break is fixed" in done.stdout
 
 
 def test_the_surface_is_declared_as_it_is(patchkit: Patchkit) -> None:

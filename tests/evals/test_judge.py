@@ -1,4 +1,4 @@
-"""Judgements of cells that are made to have each shape, and of cells where nothing is."""
+"""Judgements of cells that are made to have each outcome, and of cells where nothing is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from patchkit.evals.advice import VERIFIER
 from patchkit.evals.judge import curves, expected_false, judge
-from patchkit.evals.record import Cell, Judgement, Throughput, Wanted
-from patchkit.evals.shape import at_ceiling, at_floor, bounds, rule
+from patchkit.evals.outcome import at_ceiling, at_floor, bounds, classify
+from patchkit.evals.record import Cell, Judgement, RequiredFigure, Throughput
 
 HARD, EASY = [0] * 30 + [4] * 20, [8] * 50
-SHAPES = {
+OUTCOMES = {
     "saturated": (made_cell([EASY], [EASY], 8), "skip it"),
     "token and trajectory headroom": (made_cell([HARD], [[2] * 15 + [0] * 15 + [6] * 20], 8), "use it"),
     "trajectory headroom only": (made_cell([HARD], [[1] * 12 + [0] * 18 + [5, 2] * 10], 8), "consider it"),
@@ -23,27 +23,27 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_cell_made_to_have_a_shape_has_it(shape: str) -> None:
-    cell, advice = SHAPES[shape]
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_cell_made_to_have_a_outcome_has_it(outcome: str) -> None:
+    cell, advice = OUTCOMES[outcome]
     found = judge(cell, "esamp")
-    assert (found.mode, found.shape, found.advice) == ("esamp", shape, advice)
+    assert (found.mode, found.outcome, found.advice) == ("esamp", outcome, advice)
     assert [change.k for change in found.changes] == list(range(1, 9))
     assert [needed.k for needed in found.needed] == [1, 8]
     assert "pass@1" in found.why and "pass@8" in found.why and "noise" in found.why
     assert found.because
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_is_the_same_whenever_it_is_worked_out_and_can_be_written_down(shape: str) -> None:
-    cell, _ = SHAPES[shape]
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_is_the_same_whenever_it_is_worked_out_and_can_be_written_down(outcome: str) -> None:
+    cell, _ = OUTCOMES[outcome]
     once = judge(cell, "esamp")
     assert judge(msgspec.json.decode(msgspec.json.encode(cell), type=Cell), "esamp") == once
     assert msgspec.json.decode(msgspec.json.encode(once), type=Judgement) == once
 
 
 def test_curves_of_every_mode() -> None:
-    cell, _ = SHAPES["harmful"]
+    cell, _ = OUTCOMES["harmful"]
     found = curves(cell)
     assert list(found) == ["baseline", "esamp"]
     assert [rate.k for rate in found["esamp"]] == list(range(1, 9))
@@ -52,7 +52,7 @@ def test_curves_of_every_mode() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "n", "ceiling", "shape"),
+    ("first", "last", "n", "ceiling", "outcome"),
     [
         (0, 0, 8, True, "saturated"),
         (0, 0, 8, False, "not resolved"),
@@ -70,13 +70,13 @@ def test_curves_of_every_mode() -> None:
         (0, 0, 1, True, "saturated"),
     ],
 )
-def test_the_rule(first: int, last: int, n: int, ceiling: bool, shape: str) -> None:
-    assert rule(first, last, n, ceiling) == shape
+def test_classify(first: int, last: int, n: int, ceiling: bool, outcome: str) -> None:
+    assert classify(first, last, n, ceiling) == outcome
 
 
 def test_a_better_pass_1_is_named_where_more_samples_have_nothing_to_gain() -> None:
     found = judge(made_cell([[5] * 50], [[8] * 50], 8), "esamp")
-    assert (found.shape, found.advice) == ("saturated", "consider it")
+    assert (found.outcome, found.advice) == ("saturated", "consider it")
     assert found.why.startswith("pass@1 rises, but the baseline solves 50 of 50 problems, at least 94%")
     assert found.because[0] == "one sample does better; more have hardly anything left to gain"
 
@@ -85,19 +85,19 @@ def test_saturated_is_only_what_both_figures_say() -> None:
     """30 of 30 solved is a ceiling; a mode that solves 26 is not seen to lose, and does not read as saturated."""
     lost = judge(made_cell([[8] * 30], [[8] * 26 + [0] * 4], 8), "esamp")
     assert (lost.changes[-1].direction, lost.changes[-1].after) == (0, 26 / 30)
-    assert lost.shape == "not resolved"
-    assert judge(made_cell([[8] * 30], [[8] * 29 + [0]], 8), "esamp").shape == "saturated"
+    assert lost.outcome == "not resolved"
+    assert judge(made_cell([[8] * 30], [[8] * 29 + [0]], 8), "esamp").outcome == "saturated"
 
 
 def test_a_cost_in_pass_1_is_named() -> None:
     found = judge(made_cell([[0] * 30 + [8] * 30], [[1] * 20 + [0] * 10 + [3] * 30], 8), "esamp")
-    assert found.shape == "trajectory headroom only"
+    assert found.outcome == "trajectory headroom only"
     assert found.why.startswith("pass@k rises, at a cost in pass@1: pass@1 50.0% to 22.9%")
 
 
 def test_one_sample_shows_no_trajectories() -> None:
     found = judge(made_cell([[0] * 40], [[1] * 20 + [0] * 20], 1), "esamp")
-    assert (found.shape, found.advice) == ("not resolved", "consider it")
+    assert (found.outcome, found.advice) == ("not resolved", "consider it")
     assert "one sample a problem cannot show" in found.why
     assert [needed.k for needed in found.needed] == [1]
     assert any("too few" in reason for reason in found.because)
@@ -115,7 +115,7 @@ def test_bounds_are_one_sided() -> None:
 
 def test_nothing_solved_is_not_worth_it() -> None:
     found = judge(made_cell([[0] * 40], [[1] + [0] * 39], 8), "esamp")
-    assert (found.shape, found.advice) == ("not resolved", "skip it")
+    assert (found.outcome, found.advice) == ("not resolved", "skip it")
     assert "hardly solves anything" in found.why
     assert any("not fluent" in reason for reason in found.because)
 
@@ -158,15 +158,15 @@ def test_the_grounds_of_advice() -> None:
     assert "its tokens/s are 0.80 x the baseline's (0.70 to 0.90, 3 pairs)" in because
 
 
-WANTED = Wanted("score", 0.0, "how much it explains", "It had not learnt: measure longer answers.")
+WANTED = RequiredFigure("score", 0.0, "how much it explains", "It had not learnt: measure longer answers.")
 
 
 def judged_with(*observed: list[dict[str, object] | None]) -> Judgement:
     """Of a cell with a trial for each list of what its processes saw."""
     counts = [HARD] * len(observed)
     cell = made_cell(counts, counts, 8, figures=[WANTED])
-    for trial, told in zip(cell.modes["esamp"], observed, strict=True):
-        trial.observed = told
+    for trial, figures in zip(cell.modes["esamp"], observed, strict=True):
+        trial.observed = figures
     return judge(cell, "esamp")
 
 
@@ -200,10 +200,10 @@ def test_a_figure_that_is_not_above_or_not_known_is_said_first(
     assert found.because[0] == f"It had not learnt: measure longer answers ({said})"
 
 
-def test_what_was_seen_changes_neither_shape_nor_advice() -> None:
-    for shape, (cell, advice) in SHAPES.items():
+def test_what_was_seen_changes_neither_outcome_nor_advice() -> None:
+    for outcome, (cell, advice) in OUTCOMES.items():
         found = judge(msgspec.structs.replace(cell, figures=[WANTED]), "esamp")
-        assert (found.shape, found.advice) == (shape, advice)
+        assert (found.outcome, found.advice) == (outcome, advice)
         assert found.because[1:] == judge(cell, "esamp").because
 
 
@@ -215,22 +215,22 @@ def test_what_was_seen_can_be_written_down() -> None:
 def test_not_resolved_is_never_use_it_and_small_at_most_is_skip_it() -> None:
     base = [0] * 200 + [8] * 200
     found = judge(made_cell([base], [[0] * 199 + [1] + [8] * 200], 8), "esamp")
-    assert (found.shape, found.advice) == ("not resolved", "skip it")
+    assert (found.outcome, found.advice) == ("not resolved", "skip it")
     assert any("is unlikely" in reason for reason in found.because)
 
 
 def test_noise_alone_is_rarely_resolved() -> None:
     numbers = np.random.default_rng(8)
-    shapes = []
+    outcomes = []
     for _ in range(60):
         chances = numbers.beta(0.5, 0.7, 40)
         base, mode = (numbers.binomial(4, chances).tolist() for _ in range(2))
-        shapes.append(judge(made_cell([base], [mode], 4), "esamp").shape)
-    assert shapes.count("not resolved") >= 55
+        outcomes.append(judge(made_cell([base], [mode], 4), "esamp").outcome)
+    assert outcomes.count("not resolved") >= 55
 
 
 def test_so_many_false_alarms_are_expected() -> None:
-    judgements = [judge(cell, "esamp") for cell, _ in SHAPES.values()]
+    judgements = [judge(cell, "esamp") for cell, _ in OUTCOMES.values()]
     assert expected_false(judgements) == pytest.approx(5 * 2 * 0.05)
     assert expected_false([]) == 0
 
@@ -247,4 +247,4 @@ def test_so_many_false_alarms_are_expected() -> None:
 )
 def test_refuses_a_cell_that_cannot_be_judged(mode: str, changed: dict[str, object], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        judge(msgspec.structs.replace(SHAPES["harmful"][0], **changed), mode)
+        judge(msgspec.structs.replace(OUTCOMES["harmful"][0], **changed), mode)

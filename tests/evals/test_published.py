@@ -27,7 +27,7 @@ def cell(**changed: Any) -> PublishedCell:
 
 def test_the_field_note_resolves_nothing() -> None:
     humaneval, instruct, reasoning = verdicts(read_published(FIELD_NOTE))
-    assert {one.shape for one in (humaneval, instruct, reasoning)} == {"not resolved"}
+    assert {one.outcome for one in (humaneval, instruct, reasoning)} == {"not resolved"}
     assert (humaneval.best_1, humaneval.best_n) == (0.25, 1)
     assert (instruct.best_1, instruct.best_n) == (2 / 2**7, 1)
     assert (reasoning.best_1, reasoning.best_n) == (1, 0.5)
@@ -40,8 +40,8 @@ def test_the_field_note_resolves_nothing() -> None:
 
 def test_it_is_told_in_both_forms() -> None:
     published = read_published(FIELD_NOTE)
-    told, table = text(published), markdown(published)
-    for form in (told, table):
+    output, table = text(published), markdown(published)
+    for form in (output, table):
         assert published.url in form and published.title in form
         assert form.count("not resolved") == 3
         assert "+6.7 points (\N{MINUS SIGN}7.3 to +20.0, p = 0.625): 3 problems gained, 1 lost" in form
@@ -51,11 +51,11 @@ def test_it_is_told_in_both_forms() -> None:
 
 def test_without_figures_it_says_so() -> None:
     found = verdict(cell(pass_1=None, pass_n=None), 8)
-    assert (found.shape, found.why, found.best_n) == ("not resolved", "figures not recovered", None)
+    assert (found.outcome, found.why, found.best_n) == ("not resolved", "figures not recovered", None)
 
 
 @pytest.mark.parametrize(
-    ("changed", "shape"),
+    ("changed", "outcome"),
     [
         ({"gained": 12, "lost": 1, "pass_n": Pair(10 / 30, 21 / 30)}, "trajectory headroom only"),
         ({"gained": 1, "lost": 12, "pass_n": Pair(21 / 30, 10 / 30)}, "harmful"),
@@ -65,8 +65,8 @@ def test_without_figures_it_says_so() -> None:
         ({"pass_n": Pair(10 / 30, 21 / 30)}, "not resolved"),
     ],
 )
-def test_only_who_moved_resolves(changed: dict[str, Any], shape: str) -> None:
-    assert verdict(cell(**changed), 8).shape == shape
+def test_only_who_moved_resolves(changed: dict[str, Any], outcome: str) -> None:
+    assert verdict(cell(**changed), 8).outcome == outcome
 
 
 def test_a_net_gain_is_spread_over_no_more_than_are_solved() -> None:

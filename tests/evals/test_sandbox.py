@@ -54,17 +54,17 @@ def confined():
 
 def said(way, code, **names):
     """What a program prints, as JSON."""
-    outcome = run(f"import json, os, sys\n{code}", LIMITS, way, names=names)
-    assert (outcome.end, outcome.number) == ("exit", 0), outcome.output.decode()
-    return json.loads(outcome.output)
+    ending = run(f"import json, os, sys\n{code}", LIMITS, way, names=names)
+    assert (ending.end, ending.number) == ("exit", 0), ending.output.decode()
+    return json.loads(ending.output)
 
 
 # In every way
 
 
 def test_a_program_runs_and_its_end_is_told(way):
-    outcome = run("import sys\nprint('out', flush=True)\nprint('error', file=sys.stderr)\nsys.exit(3)", LIMITS, way)
-    assert (outcome.end, outcome.number, outcome.output) == ("exit", 3, b"out\nerror\n")
+    ending = run("import sys\nprint('out', flush=True)\nprint('error', file=sys.stderr)\nsys.exit(3)", LIMITS, way)
+    assert (ending.end, ending.number, ending.output) == ("exit", 3, b"out\nerror\n")
     assert run("raise ValueError(1)", LIMITS, way).number == 1
     assert run("import ctypes\nctypes.string_at(0)", LIMITS, way).end == "signal"
 
@@ -81,9 +81,9 @@ def test_a_program_runs_and_its_end_is_told(way):
     ],
 )
 def test_limits_hold(way, code, end):
-    outcome = run(code, LIMITS, way)
-    assert (outcome.end, outcome.number) == end
-    assert len(outcome.output) <= LIMITS.output
+    ending = run(code, LIMITS, way)
+    assert (ending.end, ending.number) == end
+    assert len(ending.output) <= LIMITS.output
 
 
 def test_what_sleeps_is_ended(way):
@@ -364,7 +364,7 @@ except OSError:
 def test_it_runs_where_python_itself_is_below_tmp(way, monkeypatch):
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
-        Path(folder, "module.py").write_text("told = 'read'")
+        Path(folder, "module.py").write_text("content = 'read'")
         shown = [*running.shown(), folder]
         monkeypatch.setattr(running, "shown", lambda: shown)
         monkeypatch.setattr(running, "bubblewrap", running.bubblewrap.__wrapped__)
@@ -376,7 +376,7 @@ open("scratch", "w").close()
 try:
     open(folder + "/made", "w")
 except OSError:
-    found.append(module.told)
+    found.append(module.content)
 print(json.dumps(found))
 """
         assert said(way, code, folder=folder) == ["read"]
@@ -423,10 +423,10 @@ def test_locks_with_a_gap_are_found_open(locks, monkeypatch, right, wrong, found
     text = read(Path(running.__file__).with_name("locks.py"))
     assert text.count(right) == 1
     monkeypatch.setattr(Path, "read_text", lambda path: read(path).replace(right, wrong))
-    code = running.combined("locks", "inside", ending="main(job)")
+    code = running.combined("locks", "launcher", ending="main(job)")
     monkeypatch.undo()
     there("locks", monkeypatch)
-    monkeypatch.setattr(running, "inside", lambda: code)
+    monkeypatch.setattr(running, "launcher", lambda: code)
     assert confine.probe(locks) == found
 
 
@@ -471,8 +471,8 @@ def test_each_way_is_tried_and_why_not_is_kept(monkeypatch, found):
 
 
 def test_a_launcher_that_does_not_come_up_is_an_error_not_an_outcome(monkeypatch):
-    monkeypatch.setattr(running, "inside", lambda: compile("raise OSError('no room')", "inside", "exec"))
-    with pytest.raises(PatchkitError, match=r"the sandbox did not start: .*no room"):
+    monkeypatch.setattr(running, "launcher", lambda: compile("raise OSError('no memory')", "launcher", "exec"))
+    with pytest.raises(PatchkitError, match=r"the sandbox did not start: .*no memory"):
         run("pass", LIMITS, "locks")
 
 

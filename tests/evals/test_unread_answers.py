@@ -1,4 +1,4 @@
-"""A text in which nothing can be read is told from a wrong answer, by every grader."""
+"""A text in which nothing can be read is distinguished from a wrong answer, by every grader."""
 
 from __future__ import annotations
 

@@ -14,16 +14,16 @@ from patchkit.evals.record import (
     Change,
     Judgement,
     Needed,
+    Outcome,
     Rate,
-    Shape,
+    RequiredFigure,
     Solved,
     Throughput,
     Trial,
-    Wanted,
 )
 from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions
 
-WANTED = [Wanted("score", 0.0, "how much it explains", "It had not learnt: such answers test it untrained.")]
+WANTED = [RequiredFigure("score", 0.0, "how much it explains", "It had not learnt: such answers test it untrained.")]
 Made = dict[str, list[Trial]]
 REASONS = ["no answer was given", "AssertionError", "SyntaxError: invalid syntax", "timed out after 5 s"]
 
@@ -67,7 +67,7 @@ def cell(
     return made_cell
 
 
-def by_hand(shape: Shape = "not resolved", *, n: int = 4, trials: int = 2, mode: str = "esamp") -> Cell:
+def by_hand(outcome: Outcome = "not resolved", *, n: int = 4, trials: int = 2, mode: str = "esamp") -> Cell:
     """Two problems, one gained in the second trial, with figures that are found nowhere else."""
     noise = 0.0777 if trials > 1 else None
     ends = {1: 0.0, n: 0.2}
@@ -98,7 +98,7 @@ def by_hand(shape: Shape = "not resolved", *, n: int = 4, trials: int = 2, mode:
         judgements=[
             Judgement(
                 mode=mode,
-                shape=shape,
+                outcome=outcome,
                 why="this is why",
                 advice="consider it",
                 because=["this is the reason"],

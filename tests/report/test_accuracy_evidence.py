@@ -62,7 +62,7 @@ def test_the_baseline_comes_first_wherever_it_stands(tmp_path: Path) -> None:
 
 def test_figures_made_by_hand_are_worked_out_anew(tmp_path: Path) -> None:
     again = read(tmp_path, evidence(by_hand("harmful"))).cells[0]
-    assert again.judgements[0].shape == "not resolved"
+    assert again.judgements[0].outcome == "not resolved"
     assert [rate.value for rate in again.curves["baseline"]] == [0.5] * 4
 
 
@@ -79,15 +79,15 @@ def test_figures_made_by_hand_are_worked_out_anew(tmp_path: Path) -> None:
         (("modes", "baseline", 0, "why"), {"a": 13}, "why: a: 13 of"),
         (("modes", "baseline", 0, "why"), {"a": -1}, "why: a: -1 of"),
         (("modes", "baseline", 0, "why"), {"a": 1, "b": 1, "c": 1, "d": 8}, "why counts 11 of"),
-        (("modes", "baseline", 0, "seconds"), -1, "tokens, seconds, sittings and shards"),
-        (("modes", "baseline", 0, "sittings"), 0, "tokens, seconds, sittings and shards"),
+        (("modes", "baseline", 0, "seconds"), -1, "tokens, seconds, sessions and shards"),
+        (("modes", "baseline", 0, "sittings"), 0, "tokens, seconds, sessions and shards"),
         (("modes", "baseline"), [], "there is no trial of the baseline"),
         (("modes",), {}, "there is no trial of the baseline"),
         (("modes", "esamp"), [], "0 trials of esamp are not the 2 of the baseline"),
         (("n",), 0, "3 problems with 0 samples cannot be judged"),
         (("n",), 10**9, "3 problems with 1000000000 samples cannot be judged"),
         (("problems",), [], "0 problems with 4 samples cannot be judged"),
-        (("problems",), ["a", "b", "a"], "a problem is there twice"),
+        (("problems",), ["a", "b", "a"], "a problem is listed twice"),
         (("problems",), ["a", "b"], "correct has 3 figures for 2 problems"),
         (("throughput", "esamp", "ratio"), 0, "esamp: tokens/s of 0 x"),
         (("throughput", "esamp", "low"), -1, "esamp: tokens/s of 0.78 x (-1 to 0.88) cannot be"),
@@ -101,8 +101,8 @@ def test_counts_that_cannot_be_are_one_line_that_names_the_cell(
 ) -> None:
     with pytest.raises(PatchkitError) as error:
         read(tmp_path, changed(steps, value))
-    told = str(error.value)
-    assert "SmolLM2-135M on arithmetic-2: " in told and said in told and "\n" not in told
+    output = str(error.value)
+    assert "SmolLM2-135M on arithmetic-2: " in output and said in output and "\n" not in output
 
 
 def places(value: Any, steps: STEPS = ()) -> Iterator[STEPS]:
@@ -114,12 +114,12 @@ def places(value: Any, steps: STEPS = ()) -> Iterator[STEPS]:
             yield from places(one, (*steps, step))
 
 
-TOLD = {name: value for name, value in GOOD["cells"][0].items() if name not in ("curves", "judgements")}
+GIVEN = {name: value for name, value in GOOD["cells"][0].items() if name not in ("curves", "judgements")}
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    steps=st.sampled_from([*places(TOLD)]),
+    steps=st.sampled_from([*places(GIVEN)]),
     value=st.sampled_from([None, -1, 0, 1, 5, 99, 0.5, 1e300, "", "x", [], [1], [[]], {}, {"baseline": []}, True]),
 )
 def test_whatever_is_edited_is_one_line_or_a_report(tmp_path: Path, steps: STEPS, value: Any) -> None:

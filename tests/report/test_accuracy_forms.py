@@ -18,7 +18,7 @@ from rich.console import Console
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import seen
-from patchkit.evals.record import BASELINE, Change, Judgement, Rate, Shape, Wanted
+from patchkit.evals.record import BASELINE, Change, Judgement, Outcome, Rate, RequiredFigure
 from patchkit.report.accuracy import render_html, render_markdown, show_text
 
 MINUS = "\N{MINUS SIGN}"
@@ -87,26 +87,26 @@ def usual() -> AccuracyEvidence:
 
 
 @every_form
-@pytest.mark.parametrize("shape", get_args(Shape))
-def test_shape_and_advice_are_said(said: Said, shape: Shape) -> None:
-    told = said(made.evidence(made.by_hand(shape)))
-    assert shape in told
-    assert "consider it" in told
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_outcome_and_advice_are_said(said: Said, outcome: Outcome) -> None:
+    output = said(made.evidence(made.by_hand(outcome)))
+    assert outcome in output
+    assert "consider it" in output
 
 
 @every_form
 def test_both_rates_have_difference_interval_and_p(said: Said) -> None:
-    told = said(made.evidence(made.by_hand()))
+    output = said(made.evidence(made.by_hand()))
     for rates in ("31.1% → 34.7%", "51.1% → 54.7%"):
-        assert rates in told
-    assert told.count("+3.6") >= 2
-    assert told.count(f"({MINUS}1.2 to +8.5)") >= 2
-    assert "p = 0.19" in told
+        assert rates in output
+    assert output.count("+3.6") >= 2
+    assert output.count(f"({MINUS}1.2 to +8.5)") >= 2
+    assert "p = 0.19" in output
 
 
 @every_form
 def test_moves_throughput_and_sight_are_said(said: Said) -> None:
-    told = said(made.evidence(made.by_hand()))
+    output = said(made.evidence(made.by_hand()))
     for figure in (
         f"+0 {MINUS}0",
         f"+1 {MINUS}0",
@@ -114,12 +114,12 @@ def test_moves_throughput_and_sight_are_said(said: Said) -> None:
         "45.5 points of pass@1",
         "±7.8 points",
     ):
-        assert figure in told
+        assert figure in output
 
 
 @pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
 def test_the_long_forms_have_everything_else(said: Said) -> None:
-    told = said(made.evidence(made.by_hand()))
+    output = said(made.evidence(made.by_hand()))
     for part in (
         "this is why",
         "this is the reason",
@@ -136,17 +136,17 @@ def test_the_long_forms_have_everything_else(said: Said) -> None:
         "patchkit bench matrix matrix.yaml --vllm 0.20.0",
         "patchkit gate --vllm 0.20.0 --device cpu",
         "no code that a model wrote was run",
-        "up to 0.1 would look so",
+        "up to 0.1 would appear so",
     ):
-        assert part in told, part
+        assert part in output, part
 
 
 @every_form
 def test_unproven_comes_before_any_figure(said: Said) -> None:
     evidence = made.evidence(made.by_hand(), unproven="decode_shrink is red", gates="")
-    told = said(evidence)
-    assert "decode_shrink is red" in told
-    assert told.index("decode_shrink is red") < told.index("31.1%")
+    output = said(evidence)
+    assert "decode_shrink is red" in output
+    assert output.index("decode_shrink is red") < output.index("31.1%")
     assert "unproven" not in said(made.evidence(made.by_hand())).lower()
 
 
@@ -154,10 +154,10 @@ def test_unproven_comes_before_any_figure(said: Said) -> None:
 def test_samples_that_were_not_graded_come_before_any_figure(said: Said) -> None:
     cell = made.by_hand()
     cell.modes["esamp"][0].ungraded, cell.modes["esamp"][1].ungraded = 1200, 34
-    told = said(made.evidence(cell))
+    output = said(made.evidence(cell))
     sentence = "1,234 samples could not be graded and count as wrong: 1,234 of sums, model, esamp."
-    assert sentence in told
-    assert told.index(sentence) < told.index("31.1%")
+    assert sentence in output
+    assert output.index(sentence) < output.index("31.1%")
     assert "could not be graded" not in said(made.evidence(made.by_hand()))
 
 
@@ -166,9 +166,9 @@ def test_samples_in_which_nothing_could_be_read_are_told_by_mode(said: Said) -> 
     cell = made.by_hand()
     for trial, count in zip(cell.modes["baseline"], (2, 1), strict=True):
         trial.unread = count
-    told = " ".join(said(made.evidence(cell)).split())
-    assert "samples in which no answer could be read" in told
-    assert "3 of 16" in told and "not known" in told, "a mode that is not known is not zero"
+    output = " ".join(said(made.evidence(cell)).split())
+    assert "samples in which no answer could be read" in output
+    assert "3 of 16" in output and "not known" in output, "a mode that is not known is not zero"
     for trial in (*cell.modes["baseline"], *cell.modes["esamp"]):
         trial.unread = 0
     assert "no answer could be read" not in said(made.evidence(cell))
@@ -182,62 +182,62 @@ def test_saturated_does_not_mean_that_nothing_moves() -> None:
 
 @every_form
 def test_a_verdict_on_what_was_not_seen_at_work_says_so(said: Said) -> None:
-    told = said(made.evidence(made.watched(0.25, -0.5)))
-    assert "m1: It had not learnt: such answers test it untrained." in told
-    assert "m0: It had not learnt" not in told
-    assert f"score {MINUS}0.5 at worst, above 0 in 0 of 4 processes" in told
-    assert "score 0.25 at worst, above 0 in 4 of 4 processes" in told
+    output = said(made.evidence(made.watched(0.25, -0.5)))
+    assert "m1: It had not learnt: such answers test it untrained." in output
+    assert "m0: It had not learnt" not in output
+    assert f"score {MINUS}0.5 at worst, above 0 in 0 of 4 processes" in output
+    assert "score 0.25 at worst, above 0 in 4 of 4 processes" in output
 
 
 @every_form
 def test_what_is_not_known_is_not_met(said: Said) -> None:
-    told = said(made.evidence(made.watched(None)))
-    assert "m0: score is not known, and what is not known is not met. It had not learnt: such answers" in told
-    assert "score is not known, in 4 processes" in told
+    output = said(made.evidence(made.watched(None)))
+    assert "m0: score is not known, and what is not known is not met. It had not learnt: such answers" in output
+    assert "score is not known, in 4 processes" in output
 
 
 @every_form
 def test_cells_that_were_not_seen_at_work_are_named(said: Said) -> None:
     cells = [msgspec.structs.replace(made.watched(score), task=f"t{score:g}") for score in (0.5, -1.0, 0.25)]
-    told = said(made.evidence(*cells))
-    assert "m0 on t-1: It had not learnt: such answers test it untrained." in told
+    output = said(made.evidence(*cells))
+    assert "m0 on t-1: It had not learnt: such answers test it untrained." in output
 
 
 @pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
 def test_modes_with_settings_of_their_own_say_them(said: Said) -> None:
-    told = said(made.evidence(made.watched(0.5, 0.5, named=True)))
-    assert told.count("preset pm0") >= 2 and told.count("preset pm1") >= 2
-    assert "given to m0" in told
+    output = said(made.evidence(made.watched(0.5, 0.5, named=True)))
+    assert output.count("preset pm0") >= 2 and output.count("preset pm1") >= 2
+    assert "given to m0" in output
 
 
 @pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
 def test_everything_that_the_probe_saw_is_told(said: Said) -> None:
     cell = made.watched(0.5)
     cell.modes["m0"][0].observed = [{"score": 0.5, "tokens": 1024}, {"score": -0.25, "tokens": None}]
-    told = said(made.evidence(cell))
+    output = said(made.evidence(cell))
     for part in ("how much it explains", f"{MINUS}0.25 to 0.5", "1,024, none in 1 of 2", "tokens", "note"):
-        assert part in told, part
+        assert part in output, part
 
 
 @every_form
 def test_a_runtime_without_a_probe_has_nothing_to_say(said: Said) -> None:
-    told = said(made.evidence(made.by_hand()))
-    assert "probe" not in told and "not known" not in told
+    output = said(made.evidence(made.by_hand()))
+    assert "probe" not in output and "not known" not in output
 
 
 @every_form
 def test_one_trial_does_not_pass_for_a_quiet_one(said: Said) -> None:
-    told = said(made.evidence(made.by_hand(trials=1)))
-    assert "not measured: --trials 2" in told
-    assert "one pair: no interval" in told
-    assert "±" not in told
+    output = said(made.evidence(made.by_hand(trials=1)))
+    assert "not measured: --trials 2" in output
+    assert "one pair: no interval" in output
+    assert "±" not in output
 
 
 @every_form
 def test_a_baseline_alone_is_not_judged(said: Said) -> None:
-    told = said(made.evidence(made.cell(count=5, n=2, modes=())))
-    assert "Nothing was compared" in told
-    above, *rest = told.split("How to read it")  # of the page, in its contents and above its legend
+    output = said(made.evidence(made.cell(count=5, n=2, modes=())))
+    assert "Nothing was compared" in output
+    above, *rest = output.split("How to read it")  # of the page, in its contents and above its legend
     assert "not resolved" not in above + (rest[-1].partition("The matrix")[2] if rest else "")
 
 
@@ -248,40 +248,40 @@ def test_nothing_measured_is_said(said: Said) -> None:
 
 @every_form
 def test_one_sample_has_one_rate(said: Said) -> None:
-    told = said(made.evidence(made.cell(count=6, n=1)))
-    assert "pass@1" in told
-    assert not re.search(r"pass@[2-9]", told)
+    output = said(made.evidence(made.cell(count=6, n=1)))
+    assert "pass@1" in output
+    assert not re.search(r"pass@[2-9]", output)
 
 
 @every_form
 def test_every_mode_has_its_verdict(said: Said) -> None:
-    told = said(made.evidence(made.cell(count=6, n=2, modes=("esamp", "wider"), trials=2)))
+    output = said(made.evidence(made.cell(count=6, n=2, modes=("esamp", "wider"), trials=2)))
     for mode in ("esamp", "wider"):
-        assert re.search(rf"SmolLM2-135M on arithmetic-2: {mode} ", told)
+        assert re.search(rf"SmolLM2-135M on arithmetic-2: {mode} ", output)
 
 
 @every_form
 def test_a_path_is_shown_by_its_last_part(said: Said) -> None:
-    told = said(made.evidence(made.cell(model="/data/weights/some-model/", count=4, n=2)))
-    assert told.startswith("some-model on ") or "some-model on arithmetic-2: esamp" in told
+    output = said(made.evidence(made.cell(model="/data/weights/some-model/", count=4, n=2)))
+    assert output.startswith("some-model on ") or "some-model on arithmetic-2: esamp" in output
 
 
 @every_form
 def test_models_of_one_name_are_told_apart(said: Said) -> None:
-    told = said(made.evidence(made.cell(model="one/tiny", count=4, n=2), made.cell(model="two/tiny", count=4, n=2)))
-    assert "one/tiny" in told
-    assert "two/tiny" in told
-    assert "2 models" in told
+    output = said(made.evidence(made.cell(model="one/tiny", count=4, n=2), made.cell(model="two/tiny", count=4, n=2)))
+    assert "one/tiny" in output
+    assert "two/tiny" in output
+    assert "2 models" in output
 
 
 @pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
 def test_no_problem_is_lost_among_many(said: Said) -> None:
     cell = made.cell("humaneval", count=164, n=4, trials=1, names="HumanEval/{number}", lift=0.1)
-    told = said(made.evidence(cell))
+    output = said(made.evidence(cell))
     for problem in cell.problems:
         number = problem.partition("/")[2]
-        assert re.search(rf"(HumanEval/|\b){number}\b", told), problem
-    assert told.count("did not move") == 1
+        assert re.search(rf"(HumanEval/|\b){number}\b", output), problem
+    assert output.count("did not move") == 1
 
 
 def test_the_page_is_well_formed_and_whole(usual: AccuracyEvidence) -> None:
@@ -362,7 +362,7 @@ def hostile(evidence: AccuracyEvidence) -> AccuracyEvidence:
             trial.counters = {HOSTILE: 1.0}
     for judgement in cell.judgements:
         judgement.why, judgement.because = HOSTILE, [HOSTILE]
-    cell.figures = [Wanted(HOSTILE, 0.0, HOSTILE, HOSTILE)]
+    cell.figures = [RequiredFigure(HOSTILE, 0.0, HOSTILE, HOSTILE)]
     cell.settings = {"esamp": {HOSTILE: HOSTILE}}
     cell.modes["esamp"][0].observed = [{HOSTILE: HOSTILE}, {HOSTILE: 1}]
     for judgement in cell.judgements:
@@ -383,11 +383,11 @@ def test_the_page_takes_nothing_for_markup() -> None:
 
 
 def test_markdown_takes_nothing_for_markup() -> None:
-    told = render_markdown(hostile(made.evidence(made.by_hand())))
-    read = "\n".join(line for line in told.splitlines() if not line.startswith("    "))  # the rest is code
+    output = render_markdown(hostile(made.evidence(made.by_hand())))
+    read = "\n".join(line for line in output.splitlines() if not line.startswith("    "))  # the rest is code
     assert not re.search(r"(?<!\\)<(?!/?details>|/?summary>)", read)
     assert all("\\" not in line for line in read.splitlines() if line.startswith("<"))  # HTML knows no backslash
-    for table in re.findall(r"(?:^\|.*\n)+", told, re.M):
+    for table in re.findall(r"(?:^\|.*\n)+", output, re.M):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1, table
 
@@ -419,7 +419,7 @@ def changed(direction: int, k: int) -> Change:
 
 
 @pytest.mark.parametrize(
-    ("shape", "first", "last", "sentence"),
+    ("outcome", "first", "last", "sentence"),
     [
         ("token and trajectory headroom", 1, 1, "model on sums: esamp raises pass@1 and pass@4."),
         ("trajectory headroom only", 0, 1, "model on sums: esamp raises pass@4 alone."),
@@ -431,14 +431,14 @@ def changed(direction: int, k: int) -> Change:
         ("not resolved", 0, 0, "model on sums: esamp is not shown to help or harm."),
     ],
 )
-def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: int, sentence: str) -> None:
-    cell = made.by_hand(shape)
+def test_the_first_sentence_follows_the_outcome(outcome: Outcome, first: int, last: int, sentence: str) -> None:
+    cell = made.by_hand(outcome)
     cell.judgements[0].changes = [changed(first, 1), changed(last, 4)]
     assert shown(made.evidence(cell)).splitlines()[0] == sentence
 
 
 @pytest.mark.parametrize(
-    ("shapes", "heading"),
+    ("outcomes", "heading"),
     [
         (["harmful"], "esamp: worse on sums"),
         (["not resolved", "saturated"], "esamp: no difference shown on all 2 tasks"),
@@ -446,10 +446,10 @@ def test_the_first_sentence_follows_the_shape(shape: Shape, first: int, last: in
         (["trajectory headroom only", "not resolved"], "esamp: better on 1, no difference shown on 1 of 2 tasks"),
     ],
 )
-def test_the_heading_is_the_verdict_in_a_line(shapes: list[Shape], heading: str) -> None:
-    cells = [made.by_hand(shape) for shape in shapes]
-    for cell, shape in zip(cells, shapes, strict=True):
-        cell.judgements[0].changes = [changed(int(shape == "trajectory headroom only"), k) for k in (1, 4)]
+def test_the_heading_is_the_verdict_in_a_line(outcomes: list[Outcome], heading: str) -> None:
+    cells = [made.by_hand(outcome) for outcome in outcomes]
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        cell.judgements[0].changes = [changed(int(outcome == "trajectory headroom only"), k) for k in (1, 4)]
     html = render_html(made.evidence(*cells))
     (found,) = re.findall(r"(?s)<h1>(.*?)</h1>", html)
     assert " ".join(re.sub(r"<[^>]+>", " ", found).split()) == heading
@@ -457,14 +457,14 @@ def test_the_heading_is_the_verdict_in_a_line(shapes: list[Shape], heading: str)
 
 
 def test_outcomes_are_defined_before_any_figure() -> None:
-    told = words_of_page(made.evidence(made.by_hand()))
-    assert told.index("pass@n falls, or pass@1 falls") < told.index("31.1%")
+    output = words_of_page(made.evidence(made.by_hand()))
+    assert output.index("pass@n falls, or pass@1 falls") < output.index("31.1%")
 
 
 def test_contents_lead_to_every_section_and_cell(usual: AccuracyEvidence) -> None:
     (contents,) = re.findall(r'(?s)<nav class="toc".*?</nav>', render_html(usual))
     assert re.findall('href="#([^"]+)"', contents) == [
-        *("shapes", "matrix", "cells", "cell-1", "cell-2", "trust", "circumstances")
+        *("outcomes", "matrix", "cells", "cell-1", "cell-2", "trust", "circumstances")
     ]
 
 
@@ -486,8 +486,8 @@ def test_the_last_session_does_not_pass_for_all_of_them(drawn: float, last: floa
         trial.seconds = drawn
     evidence = made.evidence(cell)
     evidence.seconds = last
-    told = words_of_page(evidence)
-    assert said in told and unsaid not in told
+    output = words_of_page(evidence)
+    assert said in output and unsaid not in output
 
 
 def test_each_trial_has_its_seed() -> None:
@@ -507,17 +507,17 @@ def test_an_interval_and_a_p_that_disagree_are_explained(low: float, p: float, s
     cell = made.by_hand()
     first = cell.judgements[0].changes[0]
     cell.judgements[0].changes[0] = msgspec.structs.replace(first, low=low, p=p)
-    told = words_of_page(made.evidence(cell))
-    assert said in told
-    assert ("Resolved is only what both say, so this is not." in told) is bool(said)
+    output = words_of_page(made.evidence(cell))
+    assert said in output
+    assert ("Resolved is only what both say, so this is not." in output) is bool(said)
 
 
 def test_figures_have_one_kind_of_minus() -> None:
     cell = made.cell("sums", count=30, n=4, lift=-0.3, names="p{number}")
     cell.engine, cell.modes["esamp"][0].counters = {"top_k": -1}, {"loss": -0.5, "small": 1e-9}
-    told = words_of_page(made.evidence(cell))
-    assert f"top_k {MINUS}1" in told and f"1e{MINUS}09" in told and f"{MINUS}0.5" in told
-    assert not re.search(r"(?<![\w.-])-\d", told.split("To run it again")[0].replace("2026-11-2", ""))
+    output = words_of_page(made.evidence(cell))
+    assert f"top_k {MINUS}1" in output and f"1e{MINUS}09" in output and f"{MINUS}0.5" in output
+    assert not re.search(r"(?<![\w.-])-\d", output.split("To run it again")[0].replace("2026-11-2", ""))
 
 
 def test_saturated_says_of_what(usual: AccuracyEvidence) -> None:
@@ -530,5 +530,5 @@ def test_the_first_sentence_counts_cells() -> None:
     assert shown(made.evidence(*cells)).startswith("model: esamp is not shown to help or harm on any of 4 tasks.\n")
     judgement: Judgement = made.by_hand("saturated").judgements[0]
     cells[0].judgements = [judgement]
-    told = shown(made.evidence(*cells)).splitlines()[0]
-    assert "has no room to help on task-0; it is not shown to help or harm on task-1, task-2 and task-3." in told
+    output = shown(made.evidence(*cells)).splitlines()[0]
+    assert "has no room to help on task-0; it is not shown to help or harm on task-1, task-2 and task-3." in output

@@ -27,7 +27,7 @@ def report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return int(done.value.code or 0), *capsys.readouterr()
 
 
-def test_every_form_says_the_shape(
+def test_every_form_says_the_outcome(
     ours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "deep" / "page.html"

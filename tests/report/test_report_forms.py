@@ -26,16 +26,16 @@ def test_text_gives_the_verdict_first(all_green: Evidence, one_red: Evidence) ->
 
 
 def test_text_has_figures_and_circumstances(all_green: Evidence) -> None:
-    told = shown(all_green)
+    output = shown(all_green)
     for part in ("decode_rows 7,675", "loss 0.1235", "missing unknown", "patchkit gate --vllm 0.20.0", "torch 2.11.0"):
-        assert part in told
+        assert part in output
 
 
 def test_text_says_why_where_and_what_it_resembles(one_red: Evidence) -> None:
-    told = " ".join(shown(one_red).split())
-    assert "IndexError | rows <past> the *tensor*" in told
-    assert "step 17" in told
-    assert "drift 7" in told
+    output = " ".join(shown(one_red).split())
+    assert "IndexError | rows <past> the *tensor*" in output
+    assert "step 17" in output
+    assert "drift 7" in output
 
 
 def test_the_place_is_not_said_twice() -> None:
@@ -70,10 +70,10 @@ def test_markdown_escapes_what_it_did_not_write(one_red: Evidence) -> None:
 
 
 def test_markdown_shows_every_knock_out(knocked_out: Evidence) -> None:
-    told = markdown.render(knocked_out)
-    assert "0005-Learn-ids: identity went red: rows belong to no request" in told.replace("\\", "")
-    assert "0007-Clear-the-tail: not caught: decode_shrink is green" in told.replace("\\", "")
-    assert told.count("<details>") == told.count("</details>")
+    output = markdown.render(knocked_out)
+    assert "0005-Learn-ids: identity went red: rows belong to no request" in output.replace("\\", "")
+    assert "0007-Clear-the-tail: not caught: decode_shrink is green" in output.replace("\\", "")
+    assert output.count("<details>") == output.count("</details>")
 
 
 def test_junit_counts_and_explains(one_red: Evidence) -> None:
@@ -113,5 +113,5 @@ def test_github_notices_green(all_green: Evidence) -> None:
 
 @pytest.mark.parametrize("hostile", ["a\n::error::b", "a\r::error::b"])
 def test_github_lets_nothing_out_of_its_line(hostile: str) -> None:
-    told = github.render(evidence_of("gate", [red("identity", hostile)]))
-    assert sum(line.startswith("::") for line in told.splitlines()) == len(told.splitlines()) == 2
+    output = github.render(evidence_of("gate", [red("identity", hostile)]))
+    assert sum(line.startswith("::") for line in output.splitlines()) == len(output.splitlines()) == 2

@@ -14,24 +14,24 @@ from patchkit.cli import main
 from patchkit.gates.evidence import Evidence, to_json
 
 
-class Told(NamedTuple):
+class Printed(NamedTuple):
     returncode: int
     stdout: str
     stderr: str
 
 
-Report = Callable[..., Told]
+Report = Callable[..., Printed]
 
 
 @pytest.fixture
 def report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Report:
     """``patchkit report``, without the cost of a process."""
 
-    def run(path: Path, form: str = "text") -> Told:
+    def run(path: Path, form: str = "text") -> Printed:
         monkeypatch.setattr("sys.argv", ["patchkit", "report", str(path), "--format", form])
         with pytest.raises(SystemExit) as done:
             main()
-        return Told(int(done.value.code or 0), *capsys.readouterr())
+        return Printed(int(done.value.code or 0), *capsys.readouterr())
 
     return run
 

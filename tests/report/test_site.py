@@ -157,17 +157,17 @@ def test_a_run_of_some_gates_does_not_pass_for_one_of_all(tmp_path: Path) -> Non
 
 
 def test_the_timeline_says_what_broke_when_and_what_fixes_it(site: Site) -> None:
-    told = words(site["drift.html"])
-    assert "3 steps from release to release, 2 with a break; 1 break unpatched, the first in vLLM 0.21.0" in told
-    assert "silent Runner._prepare returns 2 values where it returned 6 fixed by 0005 Learn ids" in told
-    assert "loud Sampler.draw is gone unpatched" in told
-    assert told.count(f"no hook fires by default for {made.DEAD}") == 1
+    output = words(site["drift.html"])
+    assert "3 steps from release to release, 2 with a break; 1 break unpatched, the first in vLLM 0.21.0" in output
+    assert "silent Runner._prepare returns 2 values where it returned 6 fixed by 0005 Learn ids" in output
+    assert "loud Sampler.draw is gone unpatched" in output
+    assert output.count(f"no hook fires by default for {made.DEAD}") == 1
 
 
 def test_what_drift_takes_for_proven_is_not_proven_by_evidence(site: Site) -> None:
-    told = words(site["drift.html"])
-    assert "0.20.0 ✓ proven" in told
-    assert "0.21.0 ? unknown" in told
+    output = words(site["drift.html"])
+    assert "0.20.0 ✓ proven" in output
+    assert "0.21.0 ? unknown" in output
 
 
 def test_throughput_stands_beside_the_rows_that_were_decoded(site: Site) -> None:

@@ -50,7 +50,7 @@ def test_a_release_that_moves_nothing_is_proven_by_its_gates(watched: Watched) -
     evidence = json.loads((watched.out / one["evidence"]).read_text())
     assert (evidence["release"], [verdict["passed"] for verdict in evidence["verdicts"]]) == ("0.20.0", [True])
     assert "--evidence .patchkit/watch/gate-0.20.0-cpu.json" in evidence["command"]
-    assert "Nothing that the runtime leans on moved in 0.20.0." in watched.markdown
+    assert "Nothing that the runtime uses changed in 0.20.0." in watched.markdown
     assert '["0.18.0", "0.19.0"]   # by hand' in watched.manifest
 
 
@@ -83,7 +83,7 @@ def test_a_release_that_breaks_silently(watched: Watched, monkeypatch: pytest.Mo
     assert said[-1].startswith("::warning title=vLLM 0.20.1 is out")
     assert "returns the same values in another order: scores, token\\_ids" in watched.markdown
     assert "| 0.20.0 |  | 1 | · | · | · | 1 | ❔ unproven |" in watched.markdown
-    assert "Nothing that the runtime leans on moved in 0.20.1." in watched.markdown
+    assert "Nothing that the runtime uses changed in 0.20.1." in watched.markdown
 
 
 def test_green_gates_do_not_outvote_an_unpatched_break(watched: Watched) -> None:

@@ -1,7 +1,7 @@
-r"""Where in a text its answer stands: one reading for every grader that compares answers.
+r"""Where in a text its answer stands, the same for every grader that compares answers.
 
-What a model thought before it answered, and what it went on to ask itself afterwards, is no answer. Of the rest the
-last ``\boxed{}`` is the answer, else what follows the last ``####``; else each grader looks for what it can compare.
+A model's thinking and a next question that it asks itself are not part of the answer. Of the rest the last
+``\boxed{}`` is the answer, else what follows the last ``####``; else each grader looks for what it can compare.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ NEXT_QUESTION = re.compile(
 )
 
 
-def answering(text: str) -> str:
-    """The part that answers: without what was thought, be it cut off, and without a next question."""
+def answer_part(text: str) -> str:
+    """The part that holds the answer: without thinking, even if that was cut off, and without a next question."""
     text = BEGINS.split(ENDS.split(text)[-1])[0]
     for found in NEXT_QUESTION.finditer(text):
         if is_stated(text[: found.start()]):

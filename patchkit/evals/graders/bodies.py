@@ -10,8 +10,8 @@ from textwrap import indent
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def under(prompt: str, block: str, parsed: Callable[[str], ast.Module | None]) -> str | None:
-    """The prompt with code at the margin as its function's body; None if nothing there returns, as a body does."""
+def with_body(prompt: str, block: str, parsed: Callable[[str], ast.Module | None]) -> str | None:
+    """The prompt with unindented code as its function's body; None if the code has no return or yield."""
     tree = parsed(block)
     if tree is None or not any(isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)) for node in _outside(tree)):
         return None

@@ -1,4 +1,4 @@
-"""What a program uses and does not define, taken from other blocks of the answer: imports, functions, constants."""
+"""Takes what a program uses and does not define from other blocks of the answer: imports, functions, constants."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def helpers(program: ast.Module, others: Sequence[ast.Module]) -> str:
     """
     statements = [statement for module in others for statement in module.body]
     binds = {name: at for at, statement in enumerate(statements) for name in _binds(statement)}
-    wanted, taken = list(_lacks(program)), set[int]()
+    wanted, taken = list(_undefined(program)), set[int]()
     while wanted:
         at = binds.get(wanted.pop())
         if at is not None and at not in taken:
             taken.add(at)
-            wanted += _lacks(statements[at])
+            wanted += _undefined(statements[at])
     return "".join(f"{ast.unparse(statements[at])}\n" for at in sorted(taken))
 
 
@@ -36,7 +36,7 @@ def _binds(statement: ast.stmt) -> Iterator[str]:
                 yield node.id
 
 
-def _lacks(tree: ast.AST) -> set[str]:
+def _undefined(tree: ast.AST) -> set[str]:
     """Names that are read and bound nowhere in the tree."""
     read, bound = set[str](), set(dir(builtins))
     for node in ast.walk(tree):

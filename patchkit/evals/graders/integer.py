@@ -11,8 +11,8 @@ import re
 from fractions import Fraction
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.answers import answering, stated
-from patchkit.evals.graders.styles import one_deep, plain
+from patchkit.evals.graders.answers import answer_part, stated
+from patchkit.evals.graders.styles import flatten_styles, strip_styles
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -53,7 +53,7 @@ SCIENTIFIC = re.compile(
 )
 QUOTIENT = re.compile(r"(-?)\\[dt]?frac\s*\{\s*(-?[0-9]{1,18})\s*\}\s*\{\s*(-?[0-9]{1,18})\s*\}")
 
-WORDS = re.compile(r"\\text\{([^{}]*)\}(\s*\^\s*(?:[0-9]|\{[0-9]\}))?")  # of what `styles.one_deep` leaves
+WORDS = re.compile(r"\\text\{([^{}]*)\}(\s*\^\s*(?:[0-9]|\{[0-9]\}))?")  # of what `styles.flatten_styles` leaves
 SPACES = {r"\,": " ", r"\;": " ", r"\:": " ", r"\ ": " ", r"\!": "", "{,}": ","}
 LATEX_SPACE = re.compile("|".join(map(re.escape, SPACES)))
 SIGN_APART = re.compile(
@@ -96,12 +96,12 @@ def grade_first_line(problem: Problem, text: str) -> Grade:
 
 def read_answer(text: str) -> str | None:
     """What the text comes down to: a number in its normal form, else what stands in the last box; None if nothing."""
-    text = answering(text).translate(SIGNS)
+    text = answer_part(text).translate(SIGNS)
     text = LATEX_SPACE.sub(lambda found: SPACES[found[0]], LOOK.sub(" ", text))
     answer = stated(text)
     if answer is not None:
         return _read_stated(answer)
-    text = SIGN_APART.sub(r"\1", DELIMITER.sub("$", plain(text)))
+    text = SIGN_APART.sub(r"\1", DELIMITER.sub("$", strip_styles(text)))
     said = ANSWER_IS.findall(text)
     if said:
         return _value(said[-1])
@@ -112,7 +112,7 @@ def read_answer(text: str) -> str | None:
 def _read_stated(answer: str) -> str:
     """The number that a box, or the line of an answer, comes down to; else what stands there."""
     answer = RELATION.sub("=", CURRENCY.sub("", DELIMITER.sub("", answer.replace("**", ""))))
-    answer = LEAD.sub("", MODULUS.sub("", one_deep(answer)).strip()).strip()
+    answer = LEAD.sub("", MODULUS.sub("", flatten_styles(answer)).strip()).strip()
     quotient = QUOTIENT.fullmatch(re.sub(r"^(-?)([0-9]+)/([0-9]+)$", r"\1\\frac{\2}{\3}", answer))
     if quotient and int(quotient[3]) and int(quotient[2]) % int(quotient[3]) == 0:
         return normalize(str(int(quotient[1] + "1") * int(quotient[2]) // int(quotient[3])))

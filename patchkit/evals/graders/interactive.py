@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 PROMPT = re.compile(r"^[ \t]*>>> (?=\S)", re.MULTILINE)
 
 
-def typed(text: str, parsed: Callable[[str], ast.Module | None]) -> str:
+def typed_code(text: str, parsed: Callable[[str], ast.Module | None]) -> str:
     """The definitions that were typed, one after the other; empty if there are none. Calls are examples, not code."""
     found = [chunk for chunk in _chunks(text) if (tree := parsed(chunk)) and not isinstance(tree.body[0], ast.Expr)]
     return "\n".join(found)

@@ -2,7 +2,7 @@ r"""Answers that are mathematics: fractions, radicals, sets, intervals, equation
 
 The last ``\boxed{}`` is the answer; without one, what ``math-verify`` finds in the text. A short text can keep sympy
 busy for ever (``10^{10^{10}}``), and ``math-verify``'s own time limit takes the process's alarm signal, so it is off:
-whoever calls this grader must be able to end the process that it runs in.
+the caller of this grader must be able to end its process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.answers import answering, delimited, stated
+from patchkit.evals.graders.answers import answer_part, delimited, stated
 from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
 from patchkit.evals.record import Grade
 from patchkit.evals.tasks.base import Problem
@@ -31,7 +31,7 @@ def grade(problem: Problem, text: str) -> Grade:
             f"the reference of {problem.id} is `{problem.reference[:40]}`",
             "the grader `maths` needs a number, or LaTeX without text around it",
         )
-    text, approach = answering(text), read_operations(text)
+    text, approach = answer_part(text), read_operations(text)
     box = stated(text)
     if box is None:
         box = delimited(text)

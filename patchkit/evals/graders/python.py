@@ -1,4 +1,4 @@
-"""Grades a Python function that a model wrote, by the data set's own tests, without trusting a byte of it.
+"""Grades a Python function that a model wrote, by the data set's own tests, without trusting any of it.
 
 Two sandboxes. In one the model's code answers calls; in the other, out of its reach, runs the data set's check, and
 only that one can say that it passed. What goes between them is plain values. See docs/sandbox.md.
@@ -19,14 +19,14 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders.solution import fingerprints, parsed, solution
 from patchkit.evals.record import Grade
-from patchkit.evals.sandbox import Limits, Outcome
+from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
 
 LIMITS = Limits()
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What a sample is held against: as JSON, the reference of a problem.
+    """What a sample is checked against: as JSON, the reference of a problem.
 
     Attributes:
         entry_point: the function's name.
@@ -46,9 +46,9 @@ def grade(problem: Problem, text: str) -> Grade:
     which all names are alike, and all constants of a type.
 
     Raises:
-        PatchkitError: if the reference cannot be graded by, whatever the text; or code cannot be confined here.
+        PatchkitError: the reference cannot be used for grading; or code cannot be confined here.
     """
-    reference = read(problem.id, problem.reference)
+    reference = read_reference(problem.id, problem.reference)
     program = solution(reference.prompt, reference.entry_point, text)
     if program is None:
         return Grade(False, why="no code", unread=True)
@@ -69,8 +69,8 @@ def confinement() -> str:
 
 
 @cache
-def read(problem: str, text: str) -> Reference:
-    """The reference of a problem, whose code is held to compile and to define what it must."""
+def read_reference(problem: str, text: str) -> Reference:
+    """The reference of a problem, checked to compile and to define what it must."""
     try:
         reference = msgspec.json.decode(text, type=Reference)
     except msgspec.DecodeError as error:
@@ -91,7 +91,7 @@ def read(problem: str, text: str) -> Reference:
 
 
 def missing(code: str, function: str) -> str:
-    """What keeps Python code from defining a function; empty if it does."""
+    """Why Python code does not define a function; empty if it does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -110,14 +110,14 @@ def verdict(reference: Reference, program: str, limits: Limits) -> str:
     answered = {"source": program, "entry_point": reference.entry_point}
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        judge = sandbox.start(side("judging", *asked), limits, way, names=asked, channel=ours)
-        candidate = sandbox.start(side("answering", *answered), limits, way, names=answered, channel=theirs)
+        judge = sandbox.start(compiled_side("judging", *asked), limits, way, names=asked, channel=ours)
+        candidate = sandbox.start(compiled_side("answering", *answered), limits, way, names=answered, channel=theirs)
     sandbox.finish(judge, candidate)
-    return reason(judge.outcome(), candidate.outcome())
+    return reason(judge.ending(), candidate.ending())
 
 
-def reason(judge: Outcome, candidate: Outcome) -> str:
-    """Why it does not pass, in few words of which there are few; empty if the judge says that it does."""
+def reason(judge: Ending, candidate: Ending) -> str:
+    """Why it does not pass, as one of a few short labels; empty if the judge says that it does."""
     said = judge.output.decode(errors="replace") if (judge.end, judge.number) == ("exit", 0) else ""
     if said == "pass":
         return ""
@@ -134,6 +134,6 @@ def reason(judge: Outcome, candidate: Outcome) -> str:
 
 
 @cache
-def side(name: str, *given: str) -> CodeType:
+def compiled_side(name: str, *given: str) -> CodeType:
     """The code of one side of the wire, compiled once. ``given`` names its arguments."""
     return sandbox.combined("wire", name, ending=f"main({', '.join(given)})")

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from textwrap import dedent
 
 from patchkit.evals.graders import fences
-from patchkit.evals.graders.bodies import is_stub, under
+from patchkit.evals.graders.bodies import is_stub, with_body
 from patchkit.evals.graders.helpers import helpers
-from patchkit.evals.graders.interactive import PROMPT, typed
-from patchkit.evals.graders.thoughts import without_thoughts
+from patchkit.evals.graders.interactive import PROMPT, typed_code
+from patchkit.evals.graders.thinking import strip_thinking
 
-MOST = 100_000  # characters; nobody writes that much for one function
+MOST = 100_000  # characters; far more than one function needs
 INDENTED = re.compile(r"\s*?^(?:\t|  )", re.MULTILINE)
 
 
@@ -29,29 +29,29 @@ def solution(prompt: str, entry_point: str, text: str) -> str | None:
     """
     text = text[:MOST].replace("\r\n", "\n").replace("\0", "")
     defines = re.compile(rf"^(?:async )?def {re.escape(entry_point)}\b", re.MULTILINE)
-    text = without_thoughts(text, defines)
+    text = strip_thinking(text, defines)
     bare = continued(prompt, text) if INDENTED.match(text) else None
     if bare and parsed(bare):
         return bare
     found = fences.blocks(text, lambda code: parsed(dedent(code)) is not None)
-    blocks = [outdented(block, len(indent)) for indent, block in found if block.strip()]
-    blocks = [(PROMPT.search(block) and not parsed(block) and typed(block, parsed)) or block for block in blocks]
+    blocks = [remove_indent(block, len(indent)) for indent, block in found if block.strip()]
+    blocks = [(PROMPT.search(block) and not parsed(block) and typed_code(block, parsed)) or block for block in blocks]
     at_the_margin = [block if defines.search(block) else dedent(block) for block in blocks]
     whole = [block for block in at_the_margin if defines.search(block)]
     if whole:
         read = [(block, tree) for block in reversed(whole) if (tree := parsed(block))]
         done = [block for block, tree in read if not is_stub(tree, entry_point)]
-        chosen = done[0] if done else read[0][0] if read else longest(whole[-1])
+        chosen = done[0] if done else read[0][0] if read else longest_valid(whole[-1])
         return with_helpers(preamble(prompt, entry_point) + chosen, [b for b in at_the_margin if b not in whole])
     if defines.search(text):
-        return preamble(prompt, entry_point) + longest(from_code_on(text))
-    if not blocks and defines.search(said := typed(text, parsed)):
+        return preamble(prompt, entry_point) + longest_valid(skip_prose(text))
+    if not blocks and defines.search(said := typed_code(text, parsed)):
         return preamble(prompt, entry_point) + said
     if bare:
         return bare  # for Python to refuse
     if blocks and INDENTED.match(blocks[0]):
         return continued(prompt, blocks[0])
-    return under(prompt, blocks[0] if blocks else text, parsed)
+    return with_body(prompt, blocks[0] if blocks else text, parsed)
 
 
 def with_helpers(program: str, others: list[str]) -> str:
@@ -65,7 +65,7 @@ def with_helpers(program: str, others: list[str]) -> str:
     return f"{program}\n{added}" if "__future__" in program else added + program  # that import must come first
 
 
-def outdented(block: str, indent: int) -> str:
+def remove_indent(block: str, indent: int) -> str:
     """A fence's block without the indent of the fence, as under an item of a list."""
     return re.sub(rf"^[ \t]{{1,{indent}}}", "", block, flags=re.MULTILINE) if indent else block
 
@@ -91,13 +91,13 @@ def continued(prompt: str, text: str) -> str | None:
     return f"{prompt}{body}"
 
 
-def from_code_on(text: str) -> str:
+def skip_prose(text: str) -> str:
     """Without the prose in front of the first line that looks like code."""
     found = re.search(r"^(?:import |from \w[\w.]* import |(?:async )?def |class |@\w)", text, re.MULTILINE)
     return text[found.start() :] if found else text
 
 
-def longest(text: str) -> str:
+def longest_valid(text: str) -> str:
     """Without what follows the code, such as prose: up to the last line at the margin where all before it parses."""
     lines = text.splitlines(keepends=True)
     ends = [at for at, line in enumerate(lines) if at and line[:1].strip()]
@@ -109,7 +109,7 @@ def longest(text: str) -> str:
 
 
 def parsed(code: str) -> ast.Module | None:
-    """The syntax tree, or None if there is none to be had."""
+    """The syntax tree, or None if the code does not parse."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -15,12 +15,12 @@ AN_ARGUMENT = re.compile(r"[\w^\])}]\s*$")  # what a brace follows that opens no
 TOKEN = re.compile(rf"{COMMAND}\{{|\\[{{}}]|[{{}}]")
 
 
-def one_deep(text: str) -> str:
+def flatten_styles(text: str) -> str:
     r"""``text`` with no style inside of another, and no mere groups: ``{\textbf{\mathrm{7}3}}`` is ``\text{73}``."""
     return _rewritten(text, r"\text{", "}")
 
 
-def plain(text: str) -> str:
+def strip_styles(text: str) -> str:
     r"""``text`` with no style at all: ``\textbf{73} cm`` becomes ``73 cm``."""
     return _rewritten(text, "", "")
 

@@ -1,4 +1,4 @@
-"""Which way of confining a program works on this host: found out by trying, not by asking."""
+"""Which way of confining a program works on this host, found by trying each."""
 
 from __future__ import annotations
 
@@ -144,10 +144,10 @@ def probe(way: Way) -> list[str]:
         kept.write_text("kept")
         kept.chmod(0o666)
         names = {"port": server.getsockname()[1], "outside": folder, "kept": str(kept), "parent": os.getpid()}
-        outcome = run(PROBE, limits, way, names=names)
+        ending = run(PROBE, limits, way, names=names)
     try:
-        done: list[str] = json.loads(outcome.output)
+        done: list[str] = json.loads(ending.output)
     except ValueError:
-        last = outcome.output.decode(errors="replace").strip().splitlines()[-1:] or [f"{outcome.end} {outcome.number}"]
+        last = ending.output.decode(errors="replace").strip().splitlines()[-1:] or [f"{ending.end} {ending.number}"]
         raise PatchkitError(f"the sandbox did not start: {last[0]}") from None
     return done

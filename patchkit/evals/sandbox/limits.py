@@ -1,4 +1,4 @@
-"""What a program may use up."""
+"""The resources that a program may use."""
 
 from __future__ import annotations
 

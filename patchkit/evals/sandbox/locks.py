@@ -1,7 +1,7 @@
-"""What the kernel refuses a program for the rest of its life: system calls by seccomp, files by Landlock.
+"""What the kernel refuses a program for good: system calls by seccomp, files by Landlock.
 
-With namespaces this is the second wall, which keeps a program from parts of the kernel that no honest solution needs.
-Where a host has no namespaces for us it is the first. Runs inside, before inside.py and in the same names.
+With namespaces this is a second layer, which keeps a program from parts of the kernel that no honest solution needs.
+On a host without namespaces it is the only one. Runs inside, before launcher.py and in the same names.
 """
 
 # ruff: noqa: PTH118, PTH208
@@ -36,7 +36,7 @@ NEVER = {
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
     "io_uring_setup": (425, 425),
-    "chmod": (90, None),  # whose file it is may do these by path, and Landlock has no word for them
+    "chmod": (90, None),  # whose file it is may do these by path, and Landlock does not cover them
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),
@@ -65,7 +65,7 @@ ONLY_WITH = {
     "ioctl": ((16, 29), (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # a terminal? bytes? flags
     "socketpair": ((53, 199), (1, 0x801, 0x80001, 0x80801)),  # SOCK_STREAM
 }
-NOT_IN_THE_OPEN = {  # where the program shares the network, the process ids and the System V objects of the host
+REFUSED_ON_THE_HOST = {  # where the program shares the network, the process ids and the System V objects of the host
     "socket": (41, 198),
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -98,19 +98,16 @@ ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 SET_SECCOMP, FILTER = 22, 2
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
-EVERYTHING = {
-    1: 0x1FFF,
-    2: 0x3FFF,
-    3: 0x7FFF,
-}  # what a version of Landlock can refuse; the third can refuse truncate, and from there on we need no more
+# what a version of Landlock can refuse; the third can refuse truncate, and from there on we need no more
+EVERYTHING = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def refuse_calls(in_the_open: bool) -> None:
+def refuse_calls(on_the_host: bool) -> None:
     """Has the kernel answer EPERM to these system calls."""
     column, architecture = ARCHITECTURES[os.uname().machine]
-    everywhere = (NEVER | NOT_IN_THE_OPEN if in_the_open else NEVER).values()
+    everywhere = (NEVER | REFUSED_ON_THE_HOST if on_the_host else NEVER).values()
     refused = [number for numbers in everywhere if (number := numbers[column]) is not None]
     program = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (6, 0, 0, KILL), (0x20, 0, 0, 0)]
     for numbers, values in ONLY_WITH.values():  # the second argument's low half is all that the kernel looks at
@@ -140,7 +137,7 @@ def refuse_files(readable: Iterable[str], scratch: str) -> bool:
     for folder in readable:
         if os.path.isdir(folder):  # noqa: PTH112
             allow(ruleset, folder, READ_DIR)
-            for path in inside_of(folder):
+            for path in children_of(folder):
                 allow(ruleset, path, READ_FILE | (READ_DIR if os.path.isdir(path) else 0))  # noqa: PTH112
     allow(ruleset, scratch, everything)
     allow(ruleset, os.devnull, READ_FILE | 1 << 1)
@@ -150,13 +147,13 @@ def refuse_files(readable: Iterable[str], scratch: str) -> bool:
     return True
 
 
-def inside_of(folder: str) -> list[str]:
+def children_of(folder: str) -> list[str]:
     """What lies in a folder and in its Python folders, but for installed packages."""
     found = []
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
         if name.startswith("python") and os.path.isdir(path):  # noqa: PTH112
-            found += inside_of(path)
+            found += children_of(path)
         elif not name.endswith("-packages"):
             found.append(path)
     return found
@@ -167,6 +164,6 @@ def allow(ruleset: int, path: str, access: int) -> None:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:  # a link to nowhere
         return
-    rule = ctypes.create_string_buffer(struct.pack("=Qi", access, descriptor))
-    libc.syscall(ADD_RULE, ruleset, 1, rule, 0)
+    attributes = ctypes.create_string_buffer(struct.pack("=Qi", access, descriptor))
+    libc.syscall(ADD_RULE, ruleset, 1, attributes, 0)
     os.close(descriptor)

@@ -28,10 +28,12 @@ Way = Literal["namespaces", "bubblewrap", "locks"]
 
 NOBODY = 65534
 PATIENCE = 10  # seconds that the launcher gets to clear up, before it is killed
-START = "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('inside'), globals())"
+START = (
+    "import marshal, sys; del sys.path[0]; job = marshal.load(sys.stdin.buffer); exec(job.pop('launcher'), globals())"
+)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True):
     """How a program ended.
 
     Attributes:
@@ -46,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Running:
-    """A program under way. Made by :func:`start`, waited for by :func:`finish`."""
+    """A program that is running. Made by :func:`start`, waited for by :func:`finish`."""
 
     def __init__(self, process: subprocess.Popen[bytes], life: int, report: int, limits: Limits, scratch: str) -> None:
         assert process.stdout is not None
@@ -80,12 +82,12 @@ class Running:
             os.close(self._life)
 
     def expire(self) -> None:
-        """Ends it as out of time; or its launcher, if that was told before and has not managed to."""
+        """Ends it as out of time; or its launcher, if that was asked before and has not managed to."""
         if self._why:
             self.process.kill()
         self.end("time")
 
-    def outcome(self) -> Outcome:
+    def ending(self) -> Ending:
         """Clears up after it; it must have ended.
 
         Raises:
@@ -105,11 +107,11 @@ class Running:
             last = began.removeprefix("setup ") or output.decode(errors="replace").strip()[-300:]
             raise PatchkitError(f"the sandbox did not start: {last or self.process.returncode}")
         if self._why in ("time", "output"):
-            return Outcome(self._why, 0, output)
+            return Ending(self._why, 0, output)
         end, _, number = "".join(rest).partition(" ")
         if end in ("exit", "signal"):
-            return Outcome("exit" if end == "exit" else "signal", int(number), output)
-        return Outcome("unwanted", 0, output)
+            return Ending("exit" if end == "exit" else "signal", int(number), output)
+        return Ending("unwanted", 0, output)
 
 
 def start(
@@ -144,7 +146,7 @@ def start(
     if not drop and way != "locks":
         allowed["processes"] += 3  # the launcher's own, which run as the same user there
     job = {
-        "inside": inside(),
+        "launcher": launcher(),
         "code": compile(code, "<program>", "exec", dont_inherit=True) if isinstance(code, str) else code,
         "names": dict(names or {}),
         "limits": allowed,
@@ -162,7 +164,7 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         pass_fds=passed,
-        env={"PYTHONHASHSEED": "0"},  # so that a verdict does not hang on the order of a set
+        env={"PYTHONHASHSEED": "0"},  # so that a verdict does not depend on the order of a set
         cwd="/",
         start_new_session=True,
     )
@@ -201,11 +203,11 @@ def finish(program: Running, *helpers: Running) -> None:
                 each.end()
 
 
-def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, Any] | None = None) -> Outcome:
+def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, Any] | None = None) -> Ending:
     """Runs one program to its end."""
     program = start(code, limits, way, names=names)
     finish(program)
-    return program.outcome()
+    return program.ending()
 
 
 @cache
@@ -235,17 +237,8 @@ def bubblewrap(scratch: int) -> list[str]:
     if not shutil.which("bwrap"):
         raise PatchkitError("the sandbox did not start: bwrap is not installed")
     line = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL"]
-    line += [
-        "--unshare-user",
-        "--disable-userns",
-        "--die-with-parent",
-        "--tmpfs",
-        scratch_path(),
-        "--dev",
-        "/dev",
-        "--chdir",
-        "/",
-    ]
+    line += ["--unshare-user", "--disable-userns", "--die-with-parent"]
+    line += ["--tmpfs", scratch_path(), "--dev", "/dev", "--chdir", "/"]
     for folder in shown():
         line += ["--ro-bind", folder, folder]
         for hidden in (*Path(folder).glob("*-packages"), *Path(folder).glob("python*/*-packages")):
@@ -264,9 +257,9 @@ def sys_executable() -> str:
 
 
 @cache
-def inside() -> CodeType:
+def launcher() -> CodeType:
     """The launcher's code, compiled once."""
-    return combined("locks", "inside", ending="main(job)")
+    return combined("locks", "launcher", ending="main(job)")
 
 
 def combined(*names: str, ending: str) -> CodeType:

@@ -1,4 +1,4 @@
-"""Tasks by name: ``humaneval``, ``aime2024``, ``arithmetic-LEVEL``, or a file of anyone's own problems."""
+"""Tasks by name: ``humaneval``, ``aime2024``, ``arithmetic-LEVEL``, or a file of one's own problems."""
 
 from __future__ import annotations
 

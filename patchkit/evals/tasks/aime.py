@@ -23,7 +23,7 @@ DATASET = "HuggingFaceH4/aime_2024"
 ASK = "Reason step by step, and put the final answer, an integer from 0 to 999, within \\boxed{}."
 
 
-class Row(msgspec.Struct):
+class AimeRow(msgspec.Struct):
     """A problem of the data set, as far as it is used."""
 
     id: int | str
@@ -61,7 +61,7 @@ def _download() -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def _problem(fields: dict[str, Any], place: str) -> Problem:
-    row = convert({name.lower(): value for name, value in fields.items()}, Row, place)
+    row = convert({name.lower(): value for name, value in fields.items()}, AimeRow, place)
     if not row.problem.strip():
         raise PatchkitError(f"{place}: the problem is empty", "write what is asked")
     return Problem(

@@ -17,7 +17,7 @@ SIZE = 64
 MAX_TOKENS = 24
 
 
-class Asked(NamedTuple):
+class ArithmeticProblem(NamedTuple):
     """A problem before it has an id: what is asked of a chat model, what a plain one continues, and what is right."""
 
     chat: str
@@ -25,31 +25,37 @@ class Asked(NamedTuple):
     answer: int
 
 
-def repeat(draw: random.Random) -> Asked:
+def repeat(draw: random.Random) -> ArithmeticProblem:
     """A number of two digits, said again."""
     number, shown = draw.randrange(10, 100), draw.randrange(10, 100)
-    return Asked(f"Repeat exactly: {number}", f"Repeat: {shown}\nSaid: {shown}\nRepeat: {number}\nSaid:", number)
+    return ArithmeticProblem(
+        f"Repeat exactly: {number}", f"Repeat: {shown}\nSaid: {shown}\nRepeat: {number}\nSaid:", number
+    )
 
 
-def add_digits(draw: random.Random) -> Asked:
+def add_digits(draw: random.Random) -> ArithmeticProblem:
     """The sum of two digits."""
     a, b = draw.randrange(1, 10), draw.randrange(1, 10)
-    return Asked(f"Calculate {a} + {b}. Write only the equation.", f"2 + 6 = 8\n9 + 4 = 13\n{a} + {b} =", a + b)
+    return ArithmeticProblem(
+        f"Calculate {a} + {b}. Write only the equation.", f"2 + 6 = 8\n9 + 4 = 13\n{a} + {b} =", a + b
+    )
 
 
-def add_tens(draw: random.Random) -> Asked:
+def add_tens(draw: random.Random) -> ArithmeticProblem:
     """The sum of two numbers from 10 to 49."""
     a, b = draw.randrange(10, 50), draw.randrange(10, 50)
-    return Asked(f"Calculate {a} + {b}. Be brief.", f"25 + 61 = 86\n94 + 43 = 137\n{a} + {b} =", a + b)
+    return ArithmeticProblem(f"Calculate {a} + {b}. Be brief.", f"25 + 61 = 86\n94 + 43 = 137\n{a} + {b} =", a + b)
 
 
-def multiply_hundreds(draw: random.Random) -> Asked:
+def multiply_hundreds(draw: random.Random) -> ArithmeticProblem:
     """The product of two numbers of three digits."""
     a, b = draw.randrange(100, 1000), draw.randrange(100, 1000)
-    return Asked(f"Calculate {a} * {b}. Be brief.", f"125 * 461 = 57625\n294 * 843 = 247842\n{a} * {b} =", a * b)
+    return ArithmeticProblem(
+        f"Calculate {a} * {b}. Be brief.", f"125 * 461 = 57625\n294 * 843 = 247842\n{a} * {b} =", a * b
+    )
 
 
-LEVELS: tuple[Callable[[random.Random], Asked], ...] = (repeat, add_digits, add_tens, multiply_hundreds)
+LEVELS: tuple[Callable[[random.Random], ArithmeticProblem], ...] = (repeat, add_digits, add_tens, multiply_hundreds)
 
 
 def load(name: str) -> Task:
@@ -68,13 +74,13 @@ def load(name: str) -> Task:
     )
 
 
-def _problems(ask: Callable[[random.Random], Asked], draw: random.Random) -> list[Problem]:
-    """As many as ``SIZE``, no two of which ask the same."""
-    found: dict[str, Asked] = {}
+def _problems(ask: Callable[[random.Random], ArithmeticProblem], draw: random.Random) -> list[Problem]:
+    """``SIZE`` different problems."""
+    found: dict[str, ArithmeticProblem] = {}
     while len(found) < SIZE:
-        asked = ask(draw)
-        found.setdefault(asked.chat, asked)
+        problem = ask(draw)
+        found.setdefault(problem.chat, problem)
     return [
-        Problem(id=str(number), chat=asked.chat, plain=asked.plain, reference=str(asked.answer))
-        for number, asked in enumerate(found.values())
+        Problem(id=str(number), chat=problem.chat, plain=problem.plain, reference=str(problem.answer))
+        for number, problem in enumerate(found.values())
     ]

@@ -1,4 +1,4 @@
-"""From problems to a task: what is checked of every task, whoever wrote it, and the hash that names its content."""
+"""Makes a task of problems: the checks of every task, and the hash of its content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def assemble(*, name: str, about: str, problems: Iterable[Problem], grader: str,
     """A task of these problems, in their order.
 
     Raises:
-        PatchkitError: there are none, or an id is empty, long, unprintable or there twice.
+        PatchkitError: there are none, or an id is empty, long, unprintable or a duplicate.
     """
     kept = tuple(problems)
     if not kept:

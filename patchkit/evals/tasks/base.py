@@ -12,7 +12,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         id: unique in its task, short, printable.
         chat: what the user of a model with a chat template says.
         plain: what a model without one continues.
-        reference: what the grader holds a sample against; its form is the grader's.
+        reference: what the grader checks a sample against; its form is the grader's.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         problems: in a fixed order.
         grader: ``module:attribute``, or a name in the entry point group ``patchkit.graders``.
         max_tokens: enough for an answer of a model that is made for it.
-        digest: hash of the problems, so that samples of one set are never taken for another's.
+        digest: hash of the problems, so that samples of different problems are never confused.
     """
 
     name: str

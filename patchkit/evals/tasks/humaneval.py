@@ -23,7 +23,7 @@ Complete this Python function. Answer with one Python code block that holds the 
 ```"""
 
 
-class Row(msgspec.Struct):
+class HumanEvalRow(msgspec.Struct):
     """A line of the data set, as far as it is used."""
 
     task_id: str
@@ -38,7 +38,7 @@ def load() -> Task:
     return assemble(
         name="humaneval",
         about="complete a Python function from its docstring; its unit tests are run",
-        problems=[_problem(convert(fields, Row, place)) for place, fields in decode_lines(_read(), where)],
+        problems=[_problem(convert(fields, HumanEvalRow, place)) for place, fields in decode_lines(_read(), where)],
         grader="patchkit.evals.graders.python:grade",
         max_tokens=512,
     )
@@ -54,7 +54,7 @@ def _read() -> str:
     return gzip.decompress(packed).decode()
 
 
-def _problem(row: Row) -> Problem:
+def _problem(row: HumanEvalRow) -> Problem:
     return Problem(
         id=row.task_id,
         chat=CHAT.format(prompt=row.prompt.strip()),

@@ -1,4 +1,4 @@
-"""Anyone's own problems: a file with one JSON object a line, and a grader by name."""
+"""A user's own problems: a file with one JSON object a line, and a grader by name."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _problem(line: Line, place: str) -> Problem:
-    chat, plain = _asked(line, place)
+    chat, plain = _prompts(line, place)
     if line.reference is None or not str(line.reference).strip():
         raise PatchkitError(f"{place}: the reference is empty", "give what the grader holds a sample against")
     reference = line.reference if isinstance(line.reference, str) else msgspec.json.encode(line.reference).decode()
     return Problem(id=str(line.id), chat=chat, plain=plain, reference=reference)
 
 
-def _asked(line: Line, place: str) -> tuple[str, str]:
-    """What is asked with a chat template, and without one."""
+def _prompts(line: Line, place: str) -> tuple[str, str]:
+    """The prompts with a chat template, and without one."""
     match [line.prompt, line.chat, line.plain]:
         case [str(prompt), None, None] if prompt.strip():
             return prompt, prompt

@@ -1,4 +1,4 @@
-"""JSON lines that someone else wrote: what is wrong is told by file, line and field."""
+"""Reads JSON lines of users; errors name file, line and field."""
 
 from __future__ import annotations
 

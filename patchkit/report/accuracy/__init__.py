@@ -1,4 +1,4 @@
-"""Pass@k for people: a page, Markdown, and the terminal. All of it reads evidence, and judges nothing itself."""
+"""Pass@k for people: a page, Markdown, and the terminal. They render evidence, and judge nothing themselves."""
 
 from patchkit.report.accuracy.markdown import render_markdown
 from patchkit.report.accuracy.page import render_html

@@ -1,7 +1,7 @@
-"""Small SVG pictures. What they are coloured with is the page's business: they only name classes.
+"""Small SVG pictures. What they are coloured with is up to the page: they only name classes.
 
 Pictures that stand in a row of a table have coordinates in percent, so that they are as wide as their column and their
-marks keep their size. All have a title, for who cannot see them.
+marks keep their size. All have a title, for readers who cannot see them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 48, 112, 12, 46
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-LABEL_ROOM = 42  # between two names at the end of their curves
+LABEL_GAP = 42  # between the labels of two curves
 LOG_FROM = 8
 
 _Scale = Callable[..., float]
@@ -37,7 +37,7 @@ class Domain(NamedTuple):
         return f"{100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low):.2f}%"
 
     def ticks(self) -> list[float]:
-        """Round differences, five steps at most, whose names have room at both ends."""
+        """Round differences, five steps at most, whose labels fit at both ends."""
         width = self.high - self.low
         step = next((step for step in STEPS if width / step <= 5), 1.0)
         low, high = self.low + 0.05 * width, self.high - 0.05 * width
@@ -45,13 +45,13 @@ class Domain(NamedTuple):
 
 
 def domain_of(changes: Sequence[Change], needed: Sequence[Needed] = ()) -> Domain:
-    """What holds all intervals, the noise and the smallest resolvable difference, with a little room."""
+    """The range of all intervals, the noise and the smallest resolvable difference, with a small margin."""
     ends = [0.0, *(end for change in changes for end in (change.low, change.high, change.difference))]
     both_ways = [change.noise or 0.0 for change in changes] + [one.resolvable for one in needed]
     reach = max(both_ways, default=0.0)
     low, high = min(*ends, -reach), max(*ends, reach)
-    room = 0.06 * (high - low) or 0.01
-    return Domain(low - room, high + room)
+    margin = 0.06 * (high - low) or 0.01
+    return Domain(low - margin, high + margin)
 
 
 def forest(change: Change, domain: Domain, needed: Needed | None = None) -> Markup:
@@ -97,7 +97,7 @@ def dumbbell(before: float, after: float, title: str) -> Markup:
 
 
 def fluid(kind: str, title: str, parts: Sequence[Markup]) -> Markup:
-    """A picture as wide as what it stands in."""
+    """A picture as wide as its container."""
     return element("svg", element("title", title), *parts, class_=f"fluid {kind}", role="img", aria_label=title)
 
 
@@ -123,11 +123,11 @@ def curves(rates: Mapping[str, Sequence[Rate]], ident: str, names: Mapping[str, 
         name = element("tspan", names[mode], class_="name")
         value = element("tspan", percent(curve[-1].value), x=left, dy="1.15em")
         parts.append(element("text", name, value, class_=f"end {kind}", x=left, y=f"{heights[number] - 2:.1f}"))
-    told = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
+    ends = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
     return element(
         "svg",
         element("title", f"pass@k against k, 1 to {most}", id=f"{ident}-title"),
-        element("desc", f"With 95% bands. {told}.", id=f"{ident}-desc"),
+        element("desc", f"With 95% bands. {ends}.", id=f"{ident}-desc"),
         *parts,
         class_="curves",
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
@@ -147,7 +147,7 @@ def _attribute(key: str) -> str:
 
 
 def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup]:
-    """Quiet lines, shares at the left, k below."""
+    """Grid lines, shares at the left, k below."""
     parts = []
     for quarter in range(5):
         share = top * quarter / 4
@@ -184,11 +184,11 @@ def _curve(kind: str, curve: Sequence[Rate], x: _Scale, y: _Scale) -> list[Marku
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
-    """Where the names of one or two curves go: at their ends, inside the picture, and not upon each other."""
+    """The heights of the labels of one or two curves: at their ends, inside the picture, without overlap."""
     top, bottom = TOP + 8.0, HEIGHT - BOTTOM - 18.0
     inside = [min(max(at, top), bottom) for at in heights]
-    if len(inside) < 2 or abs(inside[0] - inside[1]) >= LABEL_ROOM:
+    if len(inside) < 2 or abs(inside[0] - inside[1]) >= LABEL_GAP:
         return inside
-    middle = min(max(sum(inside) / 2, top + LABEL_ROOM / 2), bottom - LABEL_ROOM / 2)
+    middle = min(max(sum(inside) / 2, top + LABEL_GAP / 2), bottom - LABEL_GAP / 2)
     above = -1 if inside[0] <= inside[1] else 1
-    return [middle + above * LABEL_ROOM / 2, middle - above * LABEL_ROOM / 2]
+    return [middle + above * LABEL_GAP / 2, middle - above * LABEL_GAP / 2]

@@ -30,9 +30,9 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
     yield f"## {escaped(verdict.verdict(evidence))}"
     yield ""
     yield escaped(f"pass@k: {subject(evidence)}")
-    for told in (*verdict.advice(evidence), verdict.sight(evidence)):
-        if told:
-            yield f"- {escaped(told)}"
+    for line in (*verdict.advice(evidence), verdict.resolution(evidence)):
+        if line:
+            yield f"- {escaped(line)}"
     for doubt in verdict.doubts(evidence):
         yield f"- ⚠️ {escaped(doubt)}"
     if rows:
@@ -40,7 +40,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
             "model",
             "task",
             "mode",
-            "shape",
+            "outcome",
             "advice",
             "pass@1",
             "",
@@ -61,7 +61,7 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
     yield view.short_models(evidence)[row.cell.model]
     yield row.cell.task
     yield row.mode
-    yield f"{wording.SHAPES[row.shape][0]} {row.shape}" if judgement else wording.ONE_LEFT
+    yield f"{wording.OUTCOMES[row.outcome][0]} {row.outcome}" if judgement else wording.ONE_LEFT
     yield "; ".join([judgement.advice, *(f"⚠ {numbers.figure(one)}" for one in row.unmet)]) if judgement else ""
     for k in (1, row.cell.n):
         change = row.change(k)
@@ -76,12 +76,12 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
 
 
 def _cell(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
-    told = [row.cell.about, wording.own_settings(evidence, row)]
+    lines = [row.cell.about, wording.own_settings(evidence, row)]
     judgement = row.judgement
     if judgement:
-        told += [judgement.why, *judgement.because, *(wording.needed(row, one) for one in judgement.needed)]
+        lines += [judgement.why, *judgement.because, *(wording.needed(row, one) for one in judgement.needed)]
     yield ""
-    yield from (f"- {escaped(line)}" for line in told if line)
+    yield from (f"- {escaped(line)}" for line in lines if line)
     yield from _rates(row)
     if judgement:
         solved = (
@@ -129,11 +129,11 @@ def _rates(row: Comparison) -> Iterator[str]:
 
 
 def _problems(row: Comparison) -> Iterator[str]:
-    moved = [one for one in view.problems(row) if one.moved] if row.judgement else []
+    moved = [one for one in view.problems(row) if one.changed] if row.judgement else []
     if moved:
         head = ("problem", *(f"{mode}, of {view.samples_each(row.cell, mode)}" for mode in row.modes), "gained", "lost")
         yield from table(head, ([one.problem, *map(str, one[1:])] for one in moved))
-    still = [one for one in view.problems(row) if not one.moved]
+    still = [one for one in view.problems(row) if not one.changed]
     if still:
         yield ""
         yield escaped(f"{wording.unmoved(row, still)}: {', '.join(f'{one.problem} {one.before}' for one in still)}.")

@@ -77,11 +77,11 @@ def over_processes(values: Iterable[object]) -> str:
     """What each process of a trial says of one figure: ``0.12``, ``0.12 to 0.3``, ``0.12 to 0.3, none in 1 of 3``."""
     every = list(values)
     numbers = [known for one in every if (known := number(one)) is not None]
-    told = list(dict.fromkeys(map(signed, sorted(numbers)[:: max(1, len(numbers) - 1)])))
-    told += dict.fromkeys(str(one) for one in every if one is not None and number(one) is None)
+    shown = list(dict.fromkeys(map(signed, sorted(numbers)[:: max(1, len(numbers) - 1)])))
+    shown += dict.fromkeys(str(one) for one in every if one is not None and number(one) is None)
     without = sum(one is None for one in every)
     missing = "none" if without == len(every) else f"none in {without} of {len(every)}" if without else ""
-    return ", ".join(filter(None, (" to ".join(told), missing)))
+    return ", ".join(filter(None, (" to ".join(shown), missing)))
 
 
 def lasted(seconds: float) -> str:

@@ -11,15 +11,12 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.record import BASELINE, Rate
 from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
-from patchkit.report.accuracy.view import Comparison, Moved
+from patchkit.report.accuracy.view import Comparison, ProblemChange
 from patchkit.report.wording import number, subject
 
 HERE = Path(__file__).parent
-ROWS, MOST_ROWS = (
-    24,
-    60,
-)  # problems seen at once: so many that moved most, and who was gained or lost; others on a click
-NAME_ROOM = 11  # letters of a mode's name beside its curve
+ROWS, MOST_ROWS = 24, 60  # problems shown at once: those that changed most, then others gained or lost
+NAME_LENGTH = 11  # most letters of a mode's name beside its curve
 
 
 def render_html(evidence: AccuracyEvidence, above: Markup | None = None) -> str:
@@ -54,18 +51,18 @@ def _page() -> Template:
         curves=curves,
         domain_of=domain,
         problem_rows=problem_rows,
-        still=still,
-        bell=bell,
+        unchanged=unchanged,
+        dumbbell=dumbbell,
     )
     return jinja.get_template("page.html.jinja")
 
 
 def curves(row: Comparison) -> Markup | None:
-    """pass@k against k; None where there is but one k."""
+    """pass@k against k; None for a single k."""
     rates: dict[str, list[Rate]] = {mode: row.cell.curves[mode] for mode in row.modes if row.cell.curves.get(mode)}
     if row.cell.n < 2 or BASELINE not in rates:
         return None
-    names = {mode: mode if len(mode) <= NAME_ROOM else f"{mode[: NAME_ROOM - 1]}…" for mode in rates}
+    names = {mode: mode if len(mode) <= NAME_LENGTH else f"{mode[: NAME_LENGTH - 1]}…" for mode in rates}
     return charts.curves(rates, row.anchor, names)
 
 
@@ -75,22 +72,22 @@ def domain(row: Comparison) -> charts.Domain:
     return charts.domain_of(known, row.judgement.needed if row.judgement else ())
 
 
-def problem_rows(row: Comparison) -> tuple[list[Moved], list[Moved]]:
-    """Those that moved, the most telling ones apart from the others; each from risen to fallen."""
-    moved = [one for one in view.problems(row) if one.moved]
+def problem_rows(row: Comparison) -> tuple[list[ProblemChange], list[ProblemChange]]:
+    """The problems that changed: those shown at once, and the others; each list from risen to fallen."""
+    moved = [one for one in view.problems(row) if one.changed]
     telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
     turned = sum(one.gained != one.lost for one in moved)
     shown = set(telling[: min(max(ROWS, turned), MOST_ROWS)])
     return [one for one in moved if one in shown], [one for one in moved if one not in shown]
 
 
-def still(row: Comparison) -> list[Moved]:
-    """Those that did not move."""
-    return [one for one in view.problems(row) if not one.moved]
+def unchanged(row: Comparison) -> list[ProblemChange]:
+    """The problems that did not change."""
+    return [one for one in view.problems(row) if not one.changed]
 
 
-def bell(row: Comparison, one: Moved) -> Markup:
-    """One problem's picture."""
+def dumbbell(row: Comparison, one: ProblemChange) -> Markup:
+    """The picture of one problem."""
     before, after = (view.samples_each(row.cell, mode) or 1 for mode in (BASELINE, row.mode))
     title = f"{one.problem}: {BASELINE} {one.before} of {before}, {row.mode} {one.after} of {after}"
     return charts.dumbbell(one.before / before, one.after / after, title)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import Shape
+from patchkit.evals.record import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, row
 
-EVENTFUL: tuple[Shape, ...] = ("token and trajectory headroom", "trajectory headroom only", "harmful")
+EVENTFUL: tuple[Outcome, ...] = ("token and trajectory headroom", "trajectory headroom only", "harmful")
 
 Column = tuple[str, Callable[[Comparison], str]]
 
@@ -25,7 +25,7 @@ def render_table(evidence: AccuracyEvidence) -> str:
     rows = view.comparisons(evidence)
     columns = list(_columns(evidence, rows))
     lines = [row((name for name, _ in columns), escape=False), row(["---"] * len(columns), escape=False)]
-    lines += [row((told(one) for _, told in columns), escape=False) for one in rows]
+    lines += [row((show(one) for _, show in columns), escape=False) for one in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -42,12 +42,12 @@ def _columns(evidence: AccuracyEvidence, rows: list[Comparison]) -> Iterator[Col
     yield "breadth", _breadth
     for name in dict.fromkeys(seen.wanted.figure for one in rows for seen in one.seen):
         yield escaped(name), lambda one, name=name: _figure(one, name)  # type: ignore[misc]
-    yield "shape", lambda one: f"**{one.shape}**" if one.shape in EVENTFUL else _shape(one)
+    yield "outcome", lambda one: f"**{one.outcome}**" if one.outcome in EVENTFUL else _outcome(one)
     yield "advice", lambda one: one.judgement.advice if one.judgement else ""
 
 
-def _shape(one: Comparison) -> str:
-    return one.shape if one.judgement else wording.ONE_LEFT
+def _outcome(one: Comparison) -> str:
+    return one.outcome if one.judgement else wording.ONE_LEFT
 
 
 def _rate(one: Comparison, k: int) -> str:

@@ -1,4 +1,4 @@
-"""For a terminal: the verdict first, then what it rests on."""
+"""For a terminal: the verdict first, then its reasons."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.text import Text
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.console import out
 from patchkit.evals.figures import shown
-from patchkit.evals.record import Shape
+from patchkit.evals.record import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.wording import subject
 
-STYLES: dict[Shape, str] = {
+STYLES: dict[Outcome, str] = {
     "token and trajectory headroom": "green",
     "trajectory headroom only": "green",
     "harmful": "red",
@@ -25,7 +25,7 @@ STYLES: dict[Shape, str] = {
 
 
 def show_text(evidence: AccuracyEvidence, console: Console = out) -> None:
-    """Print it; lines are not broken, so that they can be searched."""
+    """Print it; lines are not wrapped, so that they can be searched."""
     for line in _lines(view.printable(evidence)):
         console.print(line, soft_wrap=True)
 
@@ -43,32 +43,32 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
         yield from _cell(row, wording.title(evidence, row).ljust(width))
     for doubt in verdict.doubts(evidence):
         yield Text(f"! {doubt}", "yellow")
-    for told in (*verdict.advice(evidence), verdict.sight(evidence), verdict.many_questions(evidence)):
-        if told:
-            yield Text(told)
+    for line in (*verdict.advice(evidence), verdict.resolution(evidence), verdict.multiple_comparisons(evidence)):
+        if line:
+            yield Text(line)
 
 
 def _cell(row: Comparison, title: str) -> Iterator[Text]:
-    """The shape; below it both rates, then what else was seen."""
+    """The outcome; below it both rates, then what else was seen."""
     if row.judgement:
-        sign, style = wording.SHAPES[row.shape][0], STYLES[row.shape]
-        yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.shape, style), f", {row.judgement.advice}")
+        sign, style = wording.OUTCOMES[row.outcome][0], STYLES[row.outcome]
+        yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.outcome, style), f", {row.judgement.advice}")
     else:
         yield Text.assemble((f"·  {title}", "bold"), f"  {wording.ONE_LEFT}")
     for k in view.ends(row.cell.n):
         change = row.change(k)
-        told = (
+        rates = (
             f"{numbers.percent(change.before):>6} → {numbers.percent(change.after):>6}"
             if change
             else numbers.rate(row.rate(k))
         )
         more = f"  {numbers.difference(change)}, noise {numbers.noise(change)}" if change else ""
-        yield Text(f"   {f'pass@{k}':<8} {told}{more}")
+        yield Text(f"   {f'pass@{k}':<8} {rates}{more}")
     if row.judgement:
         moved = ", ".join(numbers.moves(row.judgement.solved))
         yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")
     if counts := wording.unread(row):
-        told = ", ".join(f"{mode} {count}" for mode, count in counts.items())
-        yield Text(f"   {wording.UNREAD}: {told}", "dim")
+        each = ", ".join(f"{mode} {count}" for mode, count in counts.items())
+        yield Text(f"   {wording.UNREAD}: {each}", "dim")
     for one in row.seen:
         yield Text(f"   {shown(one)}", "dim") if one.met else Text(f"   ! {shown(one)}", "yellow")

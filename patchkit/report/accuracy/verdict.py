@@ -1,4 +1,4 @@
-"""What all cells come to, in a sentence or two: the first thing that is read, and often the last."""
+"""The verdict on all cells, in a sentence or two: the first thing that is read, and often the last."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
 def verdict(evidence: AccuracyEvidence) -> str:
-    """What the shapes say, in a sentence for each mode."""
+    """What the outcomes mean, in a sentence for each mode."""
     if not evidence.cells:
         return "Nothing was measured."
-    told = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
-    return " ".join(told) or "Nothing was compared: the baseline alone was measured."
+    sentences = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
+    return " ".join(sentences) or "Nothing was compared: the baseline alone was measured."
 
 
 def headline(evidence: AccuracyEvidence) -> str:
@@ -46,14 +46,14 @@ def _counts(mode: str, rows: list[Comparison]) -> str:
 def _kind_of_effect(row: Comparison) -> str:
     """Worse is what the outcome calls harmful; better is any rate that is shown to rise."""
     changes = [change for k in ends(row.cell.n) if (change := row.change(k))]
-    if row.shape == "harmful":
+    if row.outcome == "harmful":
         return "worse"
     return "better" if any(change.direction > 0 for change in changes) else "no difference shown"
 
 
 def advice(evidence: AccuracyEvidence) -> list[str]:
     """What to do, in a sentence for each mode."""
-    told = []
+    sentences = []
     for mode, rows in _by_mode(evidence):
         parts = []
         for what in ("use it", "consider it", "skip it"):
@@ -61,13 +61,13 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
             if found:
                 where = f" on {_listed(found, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
                 parts.append(f"{what}{where}")
-        told.append(f"{mode}: {'; '.join(parts)}.")
-    return told
+        sentences.append(f"{mode}: {'; '.join(parts)}.")
+    return sentences
 
 
 def doubts(evidence: AccuracyEvidence) -> list[str]:
-    """Where the runtime's probe did not see what a verdict needs, a line for each mode and each thing to say."""
-    told = []
+    """Figures of the runtime's probe that are not as a verdict requires, a line for each mode and each sentence."""
+    sentences = []
     for mode, rows in _by_mode(evidence):
         found: dict[str, list[Comparison]] = {}
         for row in rows:
@@ -75,8 +75,8 @@ def doubts(evidence: AccuracyEvidence) -> list[str]:
                 found.setdefault(doubt, []).append(row)
         for doubt, where in found.items():
             cells = f" on {_listed(where, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
-            told.append(f"{mode}{cells}: {doubt}.")
-    return told
+            sentences.append(f"{mode}{cells}: {doubt}.")
+    return sentences
 
 
 def _doubt(seen: FigureSeen) -> str:
@@ -88,33 +88,33 @@ def _doubt(seen: FigureSeen) -> str:
     )
 
 
-def sight(evidence: AccuracyEvidence) -> str:
-    """The smallest differences that the cells resolve, from the sharpest to the bluntest."""
+def resolution(evidence: AccuracyEvidence) -> str:
+    """The smallest differences that the cells resolve, as a range over the cells."""
     judged = [row for row in comparisons(evidence) if row.judgement]
     seen: dict[str, list[float]] = {}
     for row in judged:
         for one in row.judgement.needed if row.judgement else []:
             seen.setdefault("pass@1" if one.k == 1 else best(judged), []).append(100 * one.resolvable)
-    told = []
+    sentences = []
     for rate, sizes in seen.items():
         low, high = f"{min(sizes):.1f}", f"{max(sizes):.1f}"
-        told.append(f"{low if low == high else f'{low} to {high}'} points of {rate}")
+        sentences.append(f"{low if low == high else f'{low} to {high}'} points of {rate}")
     cells = ", by cell" if len(judged) > 1 else ""
-    return f"The smallest difference that this run resolves{cells}: {joined(told)}." if told else ""
+    return f"The smallest difference that this run resolves{cells}: {joined(sentences)}." if sentences else ""
 
 
-def many_questions(evidence: AccuracyEvidence) -> str:
-    """How many differences were asked after, and how many would look resolved if nothing had changed."""
+def multiple_comparisons(evidence: AccuracyEvidence) -> str:
+    """How many differences were tested, and how many would appear resolved if nothing had changed."""
     from patchkit.evals.judge import expected_false  # scipy is behind it
 
     judgements = [row.judgement for row in comparisons(evidence) if row.judgement]
-    asked = [change for row in comparisons(evidence) for k in ends(row.cell.n) if (change := row.change(k))]
-    if not asked:
+    tested = [change for row in comparisons(evidence) for k in ends(row.cell.n) if (change := row.change(k))]
+    if not tested:
         return ""
-    resolved = sum(change.direction != 0 for change in asked)
+    resolved = sum(change.direction != 0 for change in tested)
     return (
-        f"{counted(len(asked), 'difference')} asked after: pass@1 and pass@n, in every cell. {resolved} resolved. "
-        f"If nothing had changed anywhere, up to {expected_false(judgements):.1f} would look so. "
+        f"{counted(len(tested), 'difference')} tested: pass@1 and pass@n, in every cell. {resolved} resolved. "
+        f"If nothing had changed anywhere, up to {expected_false(judgements):.1f} would appear so. "
         "No figure is corrected for that."
     )
 
@@ -141,34 +141,36 @@ def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
     if len(rows) == 1:
         return f"{models[rows[0].cell.model]} on {rows[0].cell.task}: {mode} {_effect(rows[0], best(rows))}."
     effects: dict[str, list[Comparison]] = {}
-    for row in sorted(rows, key=lambda row: ORDER.index(row.shape)):
+    for row in sorted(rows, key=lambda row: ORDER.index(row.outcome)):
         effects.setdefault(_effect(row, best(rows)), []).append(row)
-    told = [
+    sentences = [
         f"{effect} on {_listed(found, rows, models, 'any of ' if ' not ' in effect or ' no ' in effect else 'all ')}"
         for effect, found in effects.items()
     ]
     shared = list(dict.fromkeys(row.cell.model for row in rows))
-    return f"{models[shared[0]] if len(shared) == 1 else counted(len(shared), 'model')}: {mode} {'; it '.join(told)}."
+    return (
+        f"{models[shared[0]] if len(shared) == 1 else counted(len(shared), 'model')}: {mode} {'; it '.join(sentences)}."
+    )
 
 
 def _effect(row: Comparison, last: str) -> str:
-    """What a mode does to a cell, to follow its name."""
+    """What a mode does to a cell, as a predicate of its name."""
     first_change, last_change = row.change(1), row.change(row.cell.n)
     first = first_change.direction if first_change else 0
-    if row.shape == "token and trajectory headroom":
+    if row.outcome == "token and trajectory headroom":
         return f"raises pass@1 and {last}"
-    if row.shape == "trajectory headroom only":
+    if row.outcome == "trajectory headroom only":
         return f"raises {last} at a cost in pass@1" if first < 0 else f"raises {last} alone"
-    if row.shape == "harmful":
+    if row.outcome == "harmful":
         falls = last_change is not None and last_change.direction < 0 and row.cell.n > 1
         return f"lowers {joined([rate for rate, fell in (('pass@1', first < 0), (last, falls)) if fell] or ['a rate'])}"
-    if row.shape == "saturated":
+    if row.outcome == "saturated":
         return f"raises pass@1, with no room in {last}," if first > 0 else "has no room to help"
     return f"raises pass@1, and {last} is open," if first > 0 else "is not shown to help or harm"
 
 
 def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
-    """Cells by name while they are few; by their task where all are of one model."""
+    """Cells by name if they are few; by their task if all are of one model."""
     one_model = len({row.cell.model for row in rows}) == 1
     kind = "task" if one_model else "cell"
     if len(found) == len(rows):

@@ -1,17 +1,18 @@
-"""Evidence as the forms walk through it: a row for every mode of every cell, a line for every problem."""
+"""Evidence in the order in which it is rendered: a row for every mode of every cell, a line for every problem."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Rate, Shape, Throughput, Trial
+from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Outcome, Rate, Throughput, Trial
 
 
 class Comparison(NamedTuple):
@@ -27,9 +28,9 @@ class Comparison(NamedTuple):
         return self.judgement.mode if self.judgement else BASELINE
 
     @property
-    def shape(self) -> Shape:
-        """The judged one; nothing is resolved where nothing is compared."""
-        return self.judgement.shape if self.judgement else "not resolved"
+    def outcome(self) -> Outcome:
+        """The judged outcome; without a comparison, not resolved."""
+        return self.judgement.outcome if self.judgement else "not resolved"
 
     @property
     def modes(self) -> list[str]:
@@ -43,16 +44,16 @@ class Comparison(NamedTuple):
 
     @property
     def seen(self) -> list[FigureSeen]:
-        """What the runtime's probe saw of the figures that a verdict needs."""
+        """The figures of the runtime's probe that a verdict depends on."""
         return self.judgement.seen if self.judgement else []
 
     @property
     def unmet(self) -> list[FigureSeen]:
-        """Those that were not seen to be as they must."""
+        """The figures of the probe that are not as required."""
         return [one for one in self.seen if not one.met]
 
     def change(self, k: int) -> Change | None:
-        """What became of pass@k."""
+        """The change in pass@k."""
         changes = self.judgement.changes if self.judgement else []
         return next((change for change in changes if change.k == k), None)
 
@@ -61,8 +62,8 @@ class Comparison(NamedTuple):
         return next((rate for rate in self.cell.curves.get(mode, []) if rate.k == k), None)
 
 
-class Moved(NamedTuple):
-    """One problem: right samples in the baseline and in a mode over all trials, and in how many it was won and lost."""
+class ProblemChange(NamedTuple):
+    """One problem: right samples in the baseline and in a mode over trials, and how often it was gained and lost."""
 
     problem: str
     before: int
@@ -71,7 +72,7 @@ class Moved(NamedTuple):
     lost: int
 
     @property
-    def moved(self) -> bool:
+    def changed(self) -> bool:
         """Whether anything is different."""
         return self.before != self.after or bool(self.gained or self.lost)
 
@@ -97,12 +98,12 @@ def short_models(evidence: AccuracyEvidence) -> dict[str, str]:
     return {model: name if list(last.values()).count(name) == 1 else model for model, name in last.items()}
 
 
-def problems(row: Comparison) -> list[Moved]:
+def problems(row: Comparison) -> list[ProblemChange]:
     """Every problem, from the one that rose most to the one that fell most."""
     before, after = (_right(row.cell, mode) for mode in (BASELINE, row.mode))
     trials = row.judgement.solved if row.judgement else []
     found = [
-        Moved(
+        ProblemChange(
             problem,
             before[number],
             after[number],
@@ -142,14 +143,7 @@ def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> 
     return share([value for trial in cell.modes.get(mode, []) for value in of(trial)])
 
 
-def answers(trial: Trial) -> list[float | None]:
-    """How far a problem's answers differ."""
-    return trial.answers
-
-
-def approaches(trial: Trial) -> list[float | None]:
-    """How far the ways to them do."""
-    return trial.approaches
+answers, approaches = attrgetter("answers"), attrgetter("approaches")  # of a trial: how far those of a problem differ
 
 
 def truncated(cell: Cell, mode: str) -> float | None:
@@ -193,25 +187,14 @@ def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
 
 def observed(trials: Sequence[Trial]) -> list[tuple[str, list[list[Any]]]]:
     """What a runtime's probe saw: each figure in each trial, for each of its processes; None where one did not say."""
-    names = dict.fromkeys(name for trial in trials for told in trial.observed for name in told or {})
+    names = dict.fromkeys(name for trial in trials for figures in trial.observed for name in figures or {})
     return [
-        (name, [[(told or {}).get(name) for told in trial.observed or [None]] for trial in trials]) for name in names
+        (name, [[(figures or {}).get(name) for figures in trial.observed or [None]] for trial in trials])
+        for name in names
     ]
 
 
-def sampling(cell: Cell) -> dict[str, Any]:
-    """What vLLM was asked for."""
-    return cell.sampling
-
-
-def engine(cell: Cell) -> dict[str, Any]:
-    """What vLLM was made with."""
-    return cell.engine
-
-
-def runtime(cell: Cell) -> dict[str, Any]:
-    """What the runtime was given."""
-    return cell.runtime
+sampling, engine, runtime = map(attrgetter, ("sampling", "engine", "runtime"))  # of a cell: the settings of each
 
 
 def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.figures import points, shown
-from patchkit.evals.record import BASELINE, Change, Needed, Shape
+from patchkit.evals.record import BASELINE, Change, Needed, Outcome
 from patchkit.plural import counted
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
-from patchkit.report.accuracy.verdict import many_questions
-from patchkit.report.accuracy.view import Comparison, Moved, comparisons, ends, short_models
+from patchkit.report.accuracy.verdict import multiple_comparisons
+from patchkit.report.accuracy.view import Comparison, ProblemChange, comparisons, ends, short_models
 from patchkit.report.wording import hardware, versions
 
 ALPHA = 0.05  # as in patchkit.evals.paired, which scipy is behind
 UNREAD = "samples in which no answer could be read"
 ONE_LEFT = "the baseline alone was measured"
 
-# a sign, which stands beside the name and not for it, and what the shape means
-SHAPES: dict[Shape, tuple[str, str]] = {
+# a sign, always shown with the name, and the meaning of the outcome
+OUTCOMES: dict[Outcome, tuple[str, str]] = {
     "token and trajectory headroom": (
         "▲▲",
         "pass@1 and pass@n both rise: a single sample is better, and so is the best of n.",
@@ -36,19 +36,19 @@ SHAPES: dict[Shape, tuple[str, str]] = {
     ),
     "not resolved": (
         "○",
-        "The figures do not tell. That is not a proof of no effect: each cell says what it would take to see more.",
+        "The figures do not decide it. This is no proof of no effect: each cell says what it would take to see more.",
     ),
 }
 
 
 def legend() -> Iterator[tuple[str, str]]:
-    """Name and meaning of every shape."""
-    for name, (_, meaning) in SHAPES.items():
+    """Name and meaning of every outcome."""
+    for name, (_, meaning) in OUTCOMES.items():
         yield name, meaning
 
 
 def unproven(evidence: AccuracyEvidence) -> str:
-    """Why no figure counts."""
+    """Why no figure can be relied on."""
     return f"The gates did not admit this run: {evidence.unproven}. No figure below can be relied on."
 
 
@@ -60,10 +60,10 @@ def ungraded(evidence: AccuracyEvidence) -> str:
     models = short_models(evidence)
     where = "; ".join(f"{count:,} of {cell.task}, {models[cell.model]}, {mode}" for cell, mode, count in found)
     whole = sum(count for _, _, count in found)
-    told = (
+    counted_wrong = (
         "1 sample could not be graded and counts" if whole == 1 else f"{whole:,} samples could not be graded and count"
     )
-    return f"{told} as wrong: {where}."
+    return f"{counted_wrong} as wrong: {where}."
 
 
 def title(evidence: AccuracyEvidence, row: Comparison) -> str:
@@ -73,23 +73,23 @@ def title(evidence: AccuracyEvidence, row: Comparison) -> str:
 
 
 def own_settings(evidence: AccuracyEvidence, row: Comparison) -> str:
-    """What this cell was given that not every cell was, and this mode that not every mode was."""
+    """The settings of this cell and this mode that differ from those of others."""
     return settings({**view.own(evidence.cells, row.cell), **row.cell.settings.get(row.mode, {})})
 
 
 def needed(row: Comparison, one: Needed) -> str:
-    """What this design can see, and what it would take to resolve what was measured."""
+    """What this design resolves, and what it would take to resolve the measured difference."""
     sees = f"pass@{one.k}: this design resolves {100 * one.resolvable:.1f} points or more"
     change = row.change(one.k)
     if change is None or change.direction:
         return f"{sees}."
     if one.problems is None:
         return f"{sees}; no difference was measured that more problems would resolve."
-    told = f"{sees}; for the {points(change.difference)} measured it would take {one.problems:,} problems"
-    told = f"{told} (there are {len(row.cell.problems):,})"
+    takes = f"{sees}; for the {points(change.difference)} measured it would take {one.problems:,} problems"
+    takes = f"{takes} (there are {len(row.cell.problems):,})"
     if one.samples is not None:
-        return f"{told}, or {one.samples:,} samples of each (there are {row.cell.n:,})."
-    return f"{told}; more samples alone would not do." if one.k == 1 < row.cell.n else f"{told}."
+        return f"{takes}, or {one.samples:,} samples of each (there are {row.cell.n:,})."
+    return f"{takes}; more samples alone would not suffice." if one.k == 1 < row.cell.n else f"{takes}."
 
 
 def disagreement(row: Comparison) -> list[str]:
@@ -104,7 +104,7 @@ def disagreement(row: Comparison) -> list[str]:
 
 
 def _why_both(change: Change) -> str:
-    """What an interval asks and what p asks, where they do not agree."""
+    """Why an interval and p disagree."""
     asks = (
         "The interval asks how far the difference might lie on other problems of this kind; p asks how often chance "
         "alone would make as much of what these problems did."
@@ -117,22 +117,22 @@ def _why_both(change: Change) -> str:
 
 def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
     """Distinct answers and approaches, what was cut off and what could not be read, in each mode."""
-    told: list[tuple[str, list[float | None]]] = [
+    shares_by_name: list[tuple[str, list[float | None]]] = [
         ("distinct answers, of those given", [view.spread(row.cell, mode, view.answers) for mode in row.modes]),
         ("distinct approaches", [view.spread(row.cell, mode, view.approaches) for mode in row.modes]),
         ("samples cut off by max_tokens", [view.truncated(row.cell, mode) for mode in row.modes]),
     ]
-    rows = [(name, ["none to tell" if one is None else percent(one) for one in shares]) for name, shares in told]
+    rows = [(name, ["none" if one is None else percent(one) for one in shares]) for name, shares in shares_by_name]
     counts = unread(row)
     return [*rows, (UNREAD, list(counts.values()))] if counts else rows
 
 
 def unread(row: Comparison) -> dict[str, str]:
-    """In how many samples of each mode nothing could be read; empty if that is so in none that is known of."""
+    """How many samples of each mode hold no readable answer; empty if none is known to."""
     counts = {mode: view.unread(row.cell, mode) for mode in row.modes}
     whole = {mode: view.samples_each(row.cell, mode) * len(row.cell.problems) for mode in row.modes}
-    told = {mode: "not known" if one is None else f"{one:,} of {whole[mode]:,}" for mode, one in counts.items()}
-    return told if any(counts.values()) else {}
+    found = {mode: "not known" if one is None else f"{one:,} of {whole[mode]:,}" for mode, one in counts.items()}
+    return found if any(counts.values()) else {}
 
 
 def observed(row: Comparison) -> list[tuple[str, list[str]]]:
@@ -144,7 +144,7 @@ def observed(row: Comparison) -> list[tuple[str, list[str]]]:
     ]
 
 
-def unmoved(row: Comparison, still: Sequence[Moved]) -> str:
+def unmoved(row: Comparison, still: Sequence[ProblemChange]) -> str:
     """``22 problems did not move: 15 never solved, 7 solved in every sample``."""
     every = view.samples_each(row.cell, BASELINE)
     if row.judgement is None:
@@ -159,7 +159,7 @@ def unmoved(row: Comparison, still: Sequence[Moved]) -> str:
 
 
 def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
-    """What admitted the run, how loud the noise is, how many questions were asked, what held model-written code."""
+    """What admitted the run, the noise floor, the number of comparisons, what confined model-written code."""
     rows = {
         "unproven": [evidence.unproven],
         "gates": [evidence.gates or "no gate evidence is named"],
@@ -167,7 +167,7 @@ def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
         "seen at work": [
             f"{row.mode}, {_called(evidence, row)}: {shown(one)}" for row in comparisons(evidence) for one in row.seen
         ],
-        "many questions": [many_questions(evidence)],
+        "multiple comparisons": [multiple_comparisons(evidence)],
         "tokens/s": [
             f"{row.mode} over {BASELINE}, {_called(evidence, row)}: {ratio(row.throughput)}"
             for row in comparisons(evidence)
@@ -204,24 +204,24 @@ def _durations(evidence: AccuracyEvidence) -> dict[str, str]:
     """How long it took: what the evidence calls its seconds is the last session alone, where there were several."""
     trials = [trial for cell in evidence.cells for of_mode in cell.modes.values() for trial in of_mode]
     drawing = sum(trial.seconds for trial in trials)
-    if drawing <= evidence.seconds and all(trial.sittings == 1 for trial in trials):
+    if drawing <= evidence.seconds and all(trial.sessions == 1 for trial in trials):
         return {"took": lasted(evidence.seconds), "of that, drawing": lasted(drawing) if drawing else ""}
     return {"drawing, in all sessions": lasted(drawing), "the last session": lasted(evidence.seconds)}
 
 
 def work(evidence: AccuracyEvidence) -> list[list[str]]:
     """Cell, mode, tokens, seconds and seeds, a line each."""
-    told = []
+    lines = []
     for row in _first_of_cells(evidence):
         for mode, trials in row.cell.modes.items():
-            sittings = sum(trial.sittings - 1 for trial in trials)
+            sessions = sum(trial.sessions - 1 for trial in trials)
             seconds = f"{sum(trial.seconds for trial in trials):,.0f}"
-            seconds += f" (resumed {counted(sittings, 'time')})" if sittings else ""
+            seconds += f" (resumed {counted(sessions, 'time')})" if sessions else ""
             observing = sum(trial.observing for trial in trials)
             seconds += f", of which the probe {lasted(observing)}" if observing else ""
             seeds = ", ".join(f"{trial.seed} in trial {number}" for number, trial in enumerate(trials, 1))
-            told.append([_called(evidence, row), mode, f"{sum(trial.tokens for trial in trials):,}", seconds, seeds])
-    return told
+            lines.append([_called(evidence, row), mode, f"{sum(trial.tokens for trial in trials):,}", seconds, seeds])
+    return lines
 
 
 SEEDS = (

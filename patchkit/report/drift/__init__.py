@@ -1,1 +1,1 @@
-"""What moved under a runtime, for people."""
+"""Drift reports for people."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
+from patchkit.plural import counted
 from patchkit.report.drift.retirement import short
 from patchkit.report.drift.text import remarks
 from patchkit.report.markdown import escaped, folded, table
@@ -31,20 +32,20 @@ def _lines(drift: Drift) -> Iterator[str]:
     if breaks:
         yield from _table(breaks)
     rest = [finding for finding in drift.findings if not finding.breaks]
-    yield from folded(f"{len(rest)} more that moved without a break", _table(rest) if rest else ())
+    yield from folded(f"{counted(len(rest), 'more change')} without a break", _table(rest) if rest else ())
 
 
 def _table(findings: Sequence[Finding]) -> Iterator[str]:
-    return table(("", "symbol", "what moved", "where", "mended by"), map(_row, findings), escape=False)
+    return table(("", "symbol", "what changed", "where", "fixed by"), map(_row, findings), escape=False)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
     where = " → ".join(f"`{place}`" for place in (finding.old, finding.new) if place)
     guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
-    perhaps = f", perhaps mended by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
-    mend = ", ".join(finding.mended_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
+    perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
+    fix = ", ".join(finding.mended_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
     sign = f"{SIGNS[finding.severity]} {finding.severity}"
-    return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, mend
+    return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, fix
 
 
 def _capital(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Drifts for a terminal: the verdict first, then every break with both places, then what else moved."""
+"""Drifts for a terminal: the verdict first, then every break with both places, then the other changes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def show(drift: Drift) -> None:
 
 
 def show_timeline(drifts: Sequence[Drift]) -> None:
-    """Release by release: how much moved, and every break in a line."""
+    """Release by release: how much changed, and every break in a line."""
     console = wide(out)
     for drift in drifts:
         console.print(_step(drift))
@@ -54,12 +54,12 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
     mark = Text("✗ ", "red") if left else Text("✓ ", "green")
-    unpatched = f"{len(left)} unpatched" if left else "every break is mended, as far as sources can tell"
+    unpatched = f"{len(left)} unpatched" if left else "every break is fixed, as far as sources can tell"
     console.print(mark.append(f"{counted(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
 
 
 def remarks(drift: Drift) -> list[str]:
-    """What is no move, and must be known all the same."""
+    """What is not a finding, but must be known."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
     retired = retirement.lines(drift.retired, drift.new.release, drift.runtime)
     return [*([dead] if drift.dead else []), *retired]
@@ -72,7 +72,7 @@ def headline(drift: Drift) -> Text:
 
 
 def closing(drift: Drift) -> Text:
-    """The verdict, and what it is worth."""
+    """The verdict, and what would prove it."""
     mark = Text("✗ ", "red") if drift.unpatched else Text("✓ ", "green")
     worth = "" if drift.new.proven else "; only the gates can prove it"
     return mark.append(verdict(drift), "bold").append(worth)
@@ -87,21 +87,25 @@ def _show_break(finding: Finding, console: Console) -> None:
     grid.add_column(overflow="fold")
     grid.add_row("", Text(finding.sentence))
     grid.add_row(Text("        at", "dim"), Text(" → ".join(filter(None, (finding.old, finding.new)))))
-    grid.add_row(Text("        by", "dim"), _mend(finding))
+    grid.add_row(Text("        by", "dim"), _fix(finding))
     if finding.guessed:
         grid.add_row(Text("   guessed", "dim"), Text(finding.guessed, "dim"))
     console.print(grid)
 
 
-def _mend(finding: Finding) -> Text:
+def _fix(finding: Finding) -> Text:
     if finding.unpatched:
-        perhaps = f", perhaps mended by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
+        perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
         return Text("unpatched", "red").append(perhaps).append(f": {finding.because}" if finding.because else "")
     return Text(", ".join(finding.mended_by), "green").append(f": {finding.because}", "dim")
 
 
 def _rest_title(severity: str, count: int) -> str:
-    what = "the contract stands, the inside moved: worth a look" if severity == "look" else "moved where nothing leans"
+    what = (
+        "the contract is the same, the body is not: worth a look"
+        if severity == "look"
+        else "changed where the runtime does not depend on it"
+    )
     return f"{count} {severity}: {what}"
 
 
@@ -131,10 +135,10 @@ def _step(drift: Drift) -> Text:
 
 def _line(finding: Finding) -> Text:
     """One break in one line: what follows a colon is left to the whole report."""
-    mend = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
+    fix = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
     perhaps = " ".join(name[:4] for name in finding.perhaps_by)
-    tail = Text("  unpatched", "red").append(f", perhaps mended by {perhaps}" if perhaps else "")
-    if mend:
-        tail = Text(f"  mended by {mend}", "green")
+    tail = Text("  unpatched", "red").append(f", perhaps fixed by {perhaps}" if perhaps else "")
+    if fix:
+        tail = Text(f"  fixed by {fix}", "green")
     text = Text("          ").append(f"{finding.severity} ", COLOURS[finding.severity])
     return text.append(short(finding.symbol), "bold").append(f" {finding.brief}").append(tail)

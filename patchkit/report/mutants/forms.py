@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.etree import ElementTree as ET
 
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report import github, junit, markdown
@@ -51,8 +50,7 @@ def render_junit(evidence: MutantsEvidence) -> str:
         for one, passed_one in zip(evidence.mutants, fine, strict=True):
             message = None if passed_one else wording.outcome(one)
             junit.add_case(suite, f"{place}.mutants.{one.family}", one.mutant, one.seconds, message, one.what)
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return junit.document(root)
 
 
 def render_github(evidence: MutantsEvidence) -> str:

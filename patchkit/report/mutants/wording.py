@@ -1,4 +1,4 @@
-"""What every form says of mutants in the same words."""
+"""Sentences on mutants that all forms share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Family(NamedTuple):
 
 
 def sentences(evidence: MutantsEvidence) -> Iterator[str]:
-    """The score, what was not killed as it must be, and of how many that is said."""
+    """The score, the mutants that were not killed as expected, and how many were run."""
     found = evidence.score
     if red := [gate.gate for gate in evidence.control if not gate.passed]:
         yield f"red without a mutant: {', '.join(red)}"
@@ -66,19 +66,12 @@ def families(evidence: MutantsEvidence) -> list[Family]:
 def _family(name: str, mutants: list[MutantRun]) -> Family:
     found = score(mutants, len(mutants))
     return Family(
-        name,
-        found.run,
-        found.equivalent,
-        found.counted,
-        found.killed,
-        found.as_stated,
-        found.survived,
-        found.unknown,
+        name, found.run, found.equivalent, found.counted, found.killed, found.as_stated, found.survived, found.unknown
     )
 
 
 def not_fine(evidence: MutantsEvidence) -> list[MutantRun]:
-    """Those that did not end as they must, the survivors first."""
+    """The mutants that did not end as expected, the survivors first."""
     return [*evidence.of("survived"), *evidence.of("misattributed"), *evidence.of("unknown")]
 
 
@@ -97,7 +90,7 @@ def outcome(one: MutantRun) -> str:
 
 
 def header(one: MutantRun) -> str:
-    """What its header says must happen."""
+    """The expectation in its header."""
     return f"equivalent: {one.equivalent}" if one.equivalent else one.expected
 
 
@@ -107,5 +100,5 @@ def control(gate: GateRun) -> str:
 
 
 def mark(one: MutantRun) -> str:
-    """Whether it ended as it must."""
+    """Whether it ended as expected."""
     return "✓" if one.outcome in ("killed", "equivalent") else "✗"

@@ -1,4 +1,4 @@
-"""JSON that is no evidence of a run, as far as a page shows it: drift, watch, and tables that others published."""
+"""JSON that is not evidence of a run, as far as pages show it: drift, watch, and published tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ReleaseRead(msgspec.Struct, kw_only=True):
 
 
 class Break(msgspec.Struct, kw_only=True):
-    """A finding: what changed, how it shows, and what there is against it."""
+    """A finding: what changed, how it shows, and what fixes it."""
 
     kind: str
     severity: Literal["silent", "loud", "look", "harmless"]
@@ -32,22 +32,22 @@ class Break(msgspec.Struct, kw_only=True):
 
     @property
     def breaks(self) -> bool:
-        """Whether the runtime would fail of it, unless something is done."""
+        """Whether it breaks the runtime unless something fixes it."""
         return self.severity in ("silent", "loud")
 
     @property
     def unpatched(self) -> bool:
-        """Whether nothing is known to be done against it."""
+        """Whether nothing is known to fix it."""
         return self.breaks and not self.mended_by
 
     @property
     def patches(self) -> list[str]:
-        """The patches among what answers it; the manifest, upstream's code or the gates may do so as well."""
+        """The patches that fix it; the manifest, upstream's code or the gates may do so as well."""
         return [name for name in self.mended_by if name[:4].isdigit()]
 
 
-class Step(msgspec.Struct, kw_only=True):
-    """What changed from one release to the next, and how the series stands to it."""
+class TimelineStep(msgspec.Struct, kw_only=True):
+    """What changed from one release to the next, and what the series does about it."""
 
     runtime: str
     pin: str = ""
@@ -67,8 +67,8 @@ class Step(msgspec.Struct, kw_only=True):
         return sum(one.severity == severity for one in self.findings)
 
 
-class Newcomer(msgspec.Struct, kw_only=True):
-    """What a watch made of one new release."""
+class WatchedRelease(msgspec.Struct, kw_only=True):
+    """The result of a watch for one new release."""
 
     release: str
     uploaded: str | None = None
@@ -78,7 +78,7 @@ class Newcomer(msgspec.Struct, kw_only=True):
 
 
 class Watch(msgspec.Struct, kw_only=True):
-    """One look for new releases; ``state`` is green, attention or unfinished."""
+    """One check for new releases; ``state`` is green, attention or unfinished."""
 
     runtime: str
     state: str
@@ -86,7 +86,7 @@ class Watch(msgspec.Struct, kw_only=True):
     device: str = ""
     began: str = ""
     last_proven: str = ""
-    releases: list[Newcomer] = msgspec.field(default_factory=list)
+    releases: list[WatchedRelease] = msgspec.field(default_factory=list)
 
 
 class Rates(msgspec.Struct, kw_only=True):
@@ -127,15 +127,15 @@ def read_published(path: Path) -> Published:
     return read_as(Published, path, "a published table of pass@k")
 
 
-def read_drift(path: Path) -> list[Step]:
+def read_drift(path: Path) -> list[TimelineStep]:
     """The steps of ``drift --json``, one or, with ``--since``, all of a timeline.
 
     Raises:
         PatchkitError: the file is something else.
     """
     if path.read_bytes().lstrip().startswith(b"["):
-        return list(read_as(list[Step], path, "patchkit's drift JSON"))  # type: ignore[type-var]
-    return [read_as(Step, path, "patchkit's drift JSON")]
+        return list(read_as(list[TimelineStep], path, "patchkit's drift JSON"))  # type: ignore[type-var]
+    return [read_as(TimelineStep, path, "patchkit's drift JSON")]
 
 
 def read_watch(path: Path) -> Watch:

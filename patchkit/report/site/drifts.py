@@ -1,20 +1,19 @@
-"""The timeline of drifts: what broke when, loud or silent, and what there is against it."""
+"""The timeline of drifts: what broke when, loud or silent, and what fixes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from patchkit.plural import counted
+from patchkit.report.drift.retirement import short as short
 from patchkit.report.site import matrix
-from patchkit.report.site.documents import Break, Step
+from patchkit.report.site.documents import Break, TimelineStep
 from patchkit.report.site.sources import Sources
 from patchkit.report.site.trees import Trees
 from patchkit.series.patch import Patch
 
-QUIET = "nothing that the runtime uses has changed in a way that breaks it"
 
-
-def headline(steps: Sequence[Step]) -> str:
+def headline(steps: Sequence[TimelineStep]) -> str:
     """``36 steps from release to release, 13 with a break; 5 breaks unpatched, the first in vLLM 0.22.0``."""
     broken = sum(bool(step.breaks) for step in steps)
     first = next((step.new.release for step in steps if any(one.unpatched for one in step.breaks)), None)
@@ -26,7 +25,7 @@ def headline(steps: Sequence[Step]) -> str:
 
 
 def series(sources: Sources, trees: Trees) -> dict[str, list[Patch]]:
-    """The patches of every runtime that a drift names, where they are to be had."""
+    """The patches of every runtime that a drift names, where they can be read."""
     names = dict.fromkeys(step.runtime for filed in sources.drifts for step in filed.record)
     return {name: patches for name in names if (patches := trees.patches(name))}
 
@@ -41,13 +40,8 @@ def anchor(runtime: str, patch: str) -> str:
     return matrix.anchor(f"{runtime}-{patch}")
 
 
-def short(symbol: str) -> str:
-    """The last two words of a symbol: ``Sampler.sample``."""
-    return ".".join(symbol.split(".")[-2:])
-
-
 def answer(one: Break) -> str:
-    """What there is against a break that no patch fixes, as a label."""
+    """What covers a break that no patch fixes, as a label."""
     kinds = {
         "upstream": "the runtime's code already fits",
         "manifest": "allowed by runtime.yaml",
@@ -62,19 +56,19 @@ def titled(patch: str) -> str:
 
 
 def reason(one: Break) -> str:
-    """Why that is so, and which patch might do where none is known to."""
+    """Why that is so, and which patch may fix a break that is unpatched."""
     perhaps = f"perhaps fixed by {', '.join(map(titled, one.perhaps_by))}" if one.unpatched and one.perhaps_by else ""
     return "; ".join(filter(None, (one.because, perhaps)))
 
 
-def rest(step: Step) -> str:
+def rest(step: TimelineStep) -> str:
     """How many findings break nothing."""
     look, harmless = step.count("look"), step.count("harmless")
     parts = [f"{look} to look at" if look else "", f"{harmless} harmless" if harmless else ""]
     return ", ".join(filter(None, parts))
 
 
-def dead_now(steps: Sequence[Step], index: int) -> list[str]:
+def dead_now(steps: Sequence[TimelineStep], index: int) -> list[str]:
     """Models on which no hook fires any more, in the first step in which that is so."""
     before = set(steps[index - 1].dead) if index else set()
     return [one for one in steps[index].dead if one not in before]

@@ -1,4 +1,4 @@
-"""What the front page says first: one sentence, and a line for each kind of evidence."""
+"""The front page: one sentence for the verdict, and a few lines for each kind of evidence."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _accuracy(sources: Sources, trees: Trees) -> Area:
 def outcomes(sources: Sources, trees: Trees) -> dict[str, int]:
     """How often each outcome was found, in runs on the project's own tree."""
     mine = [filed.record for filed in sources.accuracies if trees.standing(filed.record) == "this tree"]
-    return dict(Counter(one.shape for record in mine for cell in record.cells for one in cell.judgements))
+    return dict(Counter(one.outcome for record in mine for cell in record.cells for one in cell.judgements))
 
 
 def judged_state(passed: bool, standing: Standing) -> State:

@@ -21,7 +21,7 @@ MARKS: dict[State, str] = {"green": "✓", "red": "✗", "unknown": "·"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class GateCell:
     """One gate in one run: its state, why in text, and where the whole text is.
 
     Attributes:
@@ -42,7 +42,7 @@ class Run:
 
     filed: Filed[Evidence]
     standing: Standing
-    cells: list[Cell]
+    cells: list[GateCell]
 
     @property
     def runner(self) -> str:
@@ -64,7 +64,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReleaseRow:
     """A release, with the runs on it; none where there is no evidence."""
 
     release: str
@@ -83,16 +83,16 @@ class Support:
 
     runtime: str
     gates: list[str]
-    rows: list[Row]
+    rows: list[ReleaseRow]
 
-    def of(self, state: State) -> list[Row]:
+    def of(self, state: State) -> list[ReleaseRow]:
         """The releases in one state."""
         return [row for row in self.rows if row.state == state]
 
     @property
-    def stretches(self) -> list[list[Row]]:
+    def stretches(self) -> list[list[ReleaseRow]]:
         """The rows, those without evidence that follow each other together."""
-        found: list[list[Row]] = []
+        found: list[list[ReleaseRow]] = []
         for row in self.rows:
             if not row.runs and found and not found[-1][-1].runs:
                 found[-1].append(row)
@@ -129,7 +129,7 @@ def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
         run = Run(filed, trees.standing(filed.record), [_cell(filed, gate) for gate in gates])
         runs.setdefault(filed.record.release, []).append(run)
     order = sorted(runs, key=_as_version, reverse=True)
-    return Support(runtime, gates, [Row(release, runs[release]) for release in order])
+    return Support(runtime, gates, [ReleaseRow(release, runs[release]) for release in order])
 
 
 def _releases_read(runtime: str, sources: Sources) -> Iterable[str]:
@@ -147,30 +147,29 @@ def _as_version(release: str) -> Version:
     return version_of(release) or Version("0")
 
 
-def _cell(filed: Filed[Evidence], gate: str) -> Cell:
+def _cell(filed: Filed[Evidence], gate: str) -> GateCell:
     verdict = next((one for one in filed.record.verdicts if one.scenario == gate), None)
     if verdict is None:
-        return Cell(gate, "unknown", "not run")
-    return Cell(gate, *_judged(verdict), link=f"{filed.page}#{anchor(gate)}")
+        return GateCell(gate, "unknown", "not run")
+    return GateCell(gate, *_judged(verdict), link=f"{filed.page}#{anchor(gate)}")
 
 
 def _judged(verdict: Verdict) -> tuple[State, str]:
     return ("green", f"green in {verdict.seconds:.1f} s") if verdict.passed else ("red", wording.explained(verdict))
 
 
-def knocked_out(filed: Filed[Evidence]) -> list[tuple[str, list[Cell]]]:
+def knocked_out(filed: Filed[Evidence]) -> list[tuple[str, list[GateCell]]]:
     """Patch by gate; first the whole series, from which nothing is left out."""
     evidence = filed.record
     gates = wording.gates_of(evidence)
     rows = [("nothing", [_cell(filed, gate) for gate in gates])]
     for knocked in evidence.knockouts:
-        named = re.findall(r"(?:^|; )(\w+): ", knocked.expected)
         cells = []
         for gate in gates:
             brief = knocked.verdicts.get(gate)
             state: State = "unknown" if brief is None else "green" if brief.passed else "red"
             why = "not run" if brief is None else brief.reason or state
-            cells.append(Cell(gate, state, why, f"{filed.page}#{anchor(knocked.patch)}", gate in named))
+            cells.append(GateCell(gate, state, why, f"{filed.page}#{anchor(knocked.patch)}", gate in knocked.named))
         rows.append((knocked.patch, cells))
     return rows
 

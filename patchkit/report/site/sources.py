@@ -14,7 +14,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence, read_accuracy
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence
-from patchkit.report.site.documents import Published, Step, Watch, read_drift, read_published, read_watch
+from patchkit.report.site.documents import Published, TimelineStep, Watch, read_drift, read_published, read_watch
 
 Record = TypeVar("Record")
 
@@ -38,7 +38,7 @@ class Sources:
     mutants: list[Filed[MutantsEvidence]] = field(default_factory=list)
     accuracies: list[Filed[AccuracyEvidence]] = field(default_factory=list)
     published: list[Filed[Published]] = field(default_factory=list)
-    drifts: list[Filed[list[Step]]] = field(default_factory=list)
+    drifts: list[Filed[list[TimelineStep]]] = field(default_factory=list)
     watches: list[Filed[Watch]] = field(default_factory=list)
 
     def everything(self) -> list[Filed[Any]]:
@@ -48,7 +48,7 @@ class Sources:
 
 
 class _Marks(msgspec.Struct):
-    """The fields by which kinds of evidence are told apart."""
+    """The fields by which kinds of evidence are distinguished."""
 
     kind: str = ""
     state: str | None = None

@@ -1,4 +1,4 @@
-"""Whether evidence speaks of the tree that the project has now: only that makes its green count."""
+"""Whether evidence is of the tree that the project has now: only then does its green count."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEANING: dict[Standing, str] = {
 
 @dataclass
 class Trees:
-    """The project's patched trees, laid out when they are asked for; None where one cannot be had."""
+    """The project's patched trees, laid out on demand; None where that fails."""
 
     project: Project | None = None
     _found: dict[tuple[str, str], Tree | None] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Trees:
             return cls()
 
     def standing(self, evidence: Circumstances) -> Standing:
-        """How evidence stands to the tree of its runtime and release. What cannot be told is unknown."""
+        """How evidence relates to the tree of its runtime and release; unknown if that cannot be determined."""
         used = evidence.runtime
         if used.without:
             return "another tree"  # the project's own is the whole series

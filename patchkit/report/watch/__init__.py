@@ -1,1 +1,1 @@
-"""One look at the index, for people and for GitHub."""
+"""Reports of one check of the index, for people and for GitHub."""

@@ -1,4 +1,4 @@
-"""What GitHub is told of a tick: annotations, the job's summary, the step's outputs."""
+"""What GitHub gets of a tick: annotations, the job's summary, the step's outputs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from patchkit.watch.tick import NewRelease, Tick
 
 
 def annotate(tick: Tick, stream: TextIO) -> None:
-    """A line for each break that no patch mends and each red gate, and one for the verdict."""
+    """A line for each break that no patch fixes and each red gate, and one for the verdict."""
     for line in lines(tick):
         print(line, file=stream)
 
 
 def lines(tick: Tick) -> Iterator[str]:
-    """Errors first: of each kind, GitHub shows but ten."""
+    """Errors first: GitHub shows only ten of each kind."""
     found = [line for one in tick.news for line in _of(one)]
     level = {"green": "notice", "attention": "warning", "unfinished": "error"}[tick.state]
     found.append(command(level, tick.title, tick.verdict))
@@ -43,8 +43,8 @@ def _of(one: NewRelease) -> Iterator[str]:
         yield command("warning" if one.outcome == "unproven" else "error", f"vLLM {one.release} {one.outcome}", one.why)
 
 
-def tell(tick: Tick, changed: bool) -> None:
-    """Append to the files that the runner names, if it does: the job's summary and the step's outputs.
+def write_outputs(tick: Tick, changed: bool) -> None:
+    """Append to the files that GitHub's runner names, if any: the job's summary and the step's outputs.
 
     Raises:
         PatchkitError: one of them cannot be written.

@@ -1,4 +1,4 @@
-"""A tick for an issue: the verdict, every new release in a row, then what moved and what the gates say."""
+"""A tick for an issue: the verdict, every new release in a row, then what changed and what the gates say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _head(tick: Tick) -> Iterator[str]:
     yield f"{DIGEST} {tick.digest} -->"
     yield f"## {SIGNS[tick.state]} {escaped(tick.title)}"
     yield ""
-    dry = " This was a dry run: nothing was built, gated or moved." if tick.dry else ""
+    dry = " This was a dry run: nothing was built, gated or changed." if tick.dry else ""
     yield f"**{escaped(tick.verdict[:1].upper() + tick.verdict[1:])}.**{dry}"
     if tick.asked:
         yield ""
@@ -58,16 +58,16 @@ def _row(one: NewRelease) -> tuple[str, ...]:
 
 
 def _sections(tick: Tick) -> Iterator[str]:
-    """Gates that are red first, then what moved: that of releases with unpatched breaks before the others."""
+    """Gates that are red first, then what changed: that of releases with unpatched breaks before the others."""
     for one in tick.news:
         if one.gates is not None and not one.gates.passed:
             yield markdown.render(one.gates)
-    told = [one for one in tick.news if one.drift and one.drift.breaks]
-    for one in sorted(told, key=lambda each: not each.unpatched):
+    broken = [one for one in tick.news if one.drift and one.drift.breaks]
+    for one in sorted(broken, key=lambda each: not each.unpatched):
         yield drifts.render([one.drift] if one.drift else [])
     quiet = [one.release for one in tick.news if one.drift and not one.drift.breaks]
     if quiet:
-        yield f"Nothing that the runtime leans on moved in {_listed(quiet)}.\n"
+        yield f"Nothing that the runtime uses changed in {_listed(quiet)}.\n"
     for one in tick.news:
         if one.gates is not None and one.gates.passed:
             yield markdown.render(one.gates)

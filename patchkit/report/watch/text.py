@@ -1,4 +1,4 @@
-"""A tick for a terminal: what moved, release by release, then what came of each, then the verdict."""
+"""A tick for a terminal: what changed, release by release, then the outcome of each, then the verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on the other side: the launcher, which locks itself up and then runs one program.
+"""The launcher: confines itself, then runs one program.
 
 With locks.py it is sent as compiled code to a bare interpreter (``-S``), and imports nothing of patchkit: what is in
 memory when the program starts is what the program can read. It starts often, so it imports little: pathlib, signal and
@@ -9,7 +9,7 @@ typing would cost more than the namespaces do. Three processes, outermost first:
 - the *first* process of the new process ids builds the file tree and waits. With it, the kernel ends every other.
 - the *program*, under its limits, without rights, with nothing open but stdin (null), stdout, stderr and its channel.
 
-With bubblewrap the first process is its own; with locks alone there is none, and the watch hunts down what is left.
+With bubblewrap the first process is its own; with locks alone there is none, and the watch kills what is left.
 The report (the pipe ``report``) is closed before the program runs, so that only the launcher can have written it.
 """
 
@@ -32,14 +32,8 @@ if TYPE_CHECKING:
 NOBODY = 65534
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 CLOSE_RANGE, MOUNT_SETATTR = 436, 442  # on every architecture
-NEW_MOUNT, NEW_IPC, NEW_USER, NEW_PID, NEW_NET, NEW_UTS = (
-    0x20000,
-    0x8000000,
-    0x10000000,
-    0x20000000,
-    0x40000000,
-    0x4000000,
-)
+NEW_MOUNT, NEW_IPC, NEW_USER = 0x20000, 0x8000000, 0x10000000
+NEW_PID, NEW_NET, NEW_UTS = 0x20000000, 0x40000000, 0x4000000
 BIND, RECURSIVE, PRIVATE, NOSUID, NODEV, NOEXEC = 4096, 16384, 1 << 18, 2, 4, 8
 READ_ONLY = 1
 DETACH = 2
@@ -73,7 +67,7 @@ def main(job: dict[str, Any]) -> NoReturn:
         prctl(CHILD_SUBREAPER, 1)
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
-        volunteer()
+        prefer_for_oom_kill()
         if job["way"] == "namespaces":
             unshare()
         prctl(DUMPABLE, 0)  # so that a program of the same user can neither trace us nor take our open files
@@ -90,15 +84,15 @@ def main(job: dict[str, Any]) -> NoReturn:
 
 
 def watch(child: int, life: int, job: dict[str, Any]) -> None:
-    """Waits until the child ends, or until nobody wants it any more."""
+    """Waits until the child ends, or ends it as soon as ``life`` closes."""
     ended = os.pidfd_open(child)
     ready, _, _ = select.select([ended, life], [], [])
     if ended not in ready:
         os.kill(child, SIGKILL)
     _, status = os.waitpid(child, 0)
     if job["way"] == "locks":
-        sweep()
-    if job["way"] != "namespaces":  # there the first process has told
+        kill_descendants()
+    if job["way"] != "namespaces":  # there the first process reports it
         os.write(job["report"], said(status))
 
 
@@ -108,10 +102,10 @@ def said(status: int) -> bytes:
     return f"exit {os.WEXITSTATUS(status)}\n".encode()
 
 
-def sweep() -> None:
-    """Ends what the program left behind: as subreaper we are the parent of all of it, sooner or later."""
+def kill_descendants() -> None:
+    """Ends the processes that the program left behind: as subreaper we become the parent of all of them."""
     while children := descendants():
-        for sig in (SIGSTOP, SIGKILL):  # nothing may fork while we count
+        for sig in (SIGSTOP, SIGKILL):  # so that nothing forks meanwhile
             for pid in children:
                 try:
                     os.kill(pid, sig)
@@ -141,8 +135,8 @@ def descendants() -> list[int]:
     return found[1:]
 
 
-def volunteer() -> None:
-    """Should the host's memory run out, it takes us before anything of its own."""
+def prefer_for_oom_kill() -> None:
+    """Makes the kernel kill us first when the host runs out of memory."""
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
@@ -154,7 +148,7 @@ def volunteer() -> None:
 
 
 def unshare() -> None:
-    """Goes into new namespaces, where we have every right and the program's user exists."""
+    """Goes into new namespaces, where we have all capabilities and the program's user exists."""
     reader, writer = os.pipe()
     helper = os.fork()
     if not helper:  # the maps can only be written from outside
@@ -167,10 +161,8 @@ def unshare() -> None:
     os.close(writer)
     if status:
         raise OSError("the user ids of a new user namespace cannot be mapped")
-    for knob in (
-        "user/max_user_namespaces",
-        "kernel/shmmni",
-    ):  # of our own namespaces: no further ones, no shared memory
+    # of our own namespaces: no further ones, no shared memory
+    for knob in ("user/max_user_namespaces", "kernel/shmmni"):
         try:
             descriptor = os.open(f"/proc/sys/{knob}", os.O_WRONLY)
         except PermissionError:
@@ -260,14 +252,14 @@ def show(path: str) -> None:
 
 
 def program(job: dict[str, Any]) -> NoReturn:
-    """Gives up every right, sets the limits, and runs the program."""
+    """Gives up all capabilities, sets the limits, and runs the program."""
     try:
         os.chdir(job["scratch"])
         set_limits(job["limits"])
         drop_rights(job["drop"])
         if job["way"] == "locks":
             refuse_files([*job["shown"], *sys.path], job["scratch"])
-        refuse_calls(in_the_open=job["way"] == "locks")
+        refuse_calls(on_the_host=job["way"] == "locks")
         os.write(job["report"], b"began\n")
         keep_only(job["channel"])
     except OSError as failure:

@@ -1,4 +1,4 @@
-"""Was the runtime at work in a draw? Good text is no sign of life."""
+"""Whether the runtime was at work in a draw: plausible text alone does not show it."""
 
 from __future__ import annotations
 
@@ -14,62 +14,66 @@ UNDER_WAY = 2  # steps that the worker has counted and the runtime has not, with
 
 
 @dataclass(frozen=True)
-class Owed:
+class RequiredCounters:
     """What a runtime's counters must be while it draws.
 
     Attributes:
         counters: name -> what it must be, as the manifest declares: ``decode_rows``, ``decode_steps``, ``zero``,
             ``positive``, ``any``.
-        idle: the runtime was told to change nothing, so that what must be positive may stay zero.
+        idle: the settings turn the runtime off, so that counters that must be positive may stay zero.
     """
 
     counters: Mapping[str, str] = field(default_factory=dict)
     idle: bool = False
 
     @property
-    def tells(self) -> bool:
-        """Whether any counter could show that the runtime is dead."""
+    def show_use(self) -> bool:
+        """Whether any counter could show that the runtime is inactive."""
         return bool({"decode_rows", "decode_steps"} & {*self.counters.values()})
 
 
-def check_at_work(counters: Mapping[str, Any], said: Progress | Drawn, rows: int, owed: Owed) -> None:
-    """Hold the runtime's counters against what the worker saw, in one process, from its start.
+def check_liveness(
+    counters: Mapping[str, Any], counts: Progress | Drawn, rows: int, required: RequiredCounters
+) -> None:
+    """Compare the runtime's counters with what the worker counted, in one process, from its start.
 
-    One row a sample may be more or less: with asynchronous scheduling a step is on its way. This is asked of each
-    process by itself, so that what is lost in one does not hide among the others.
+    The counts may differ by one row for each sample: with asynchronous scheduling a step is in flight. Each process is
+    checked by itself, so that a loss in one is not hidden by the others.
 
     Args:
         counters: the runtime's.
-        said: what the worker counted.
+        counts: what the worker counted.
         rows: samples that have a token.
-        owed: what the counters must be.
+        required: what the counters must be.
 
     Raises:
-        DrawError: it was not at work, in one line.
+        DrawError: it was not at work; the message is one line.
     """
-    wrong = list(_wrong(counters, said, rows, owed))
+    wrong = list(_wrong(counters, counts, rows, required))
     if wrong:
         raise DrawError(f"the runtime was not at work: {', '.join(wrong)}")
 
 
-def _wrong(counters: Mapping[str, Any], said: Progress | Drawn, rows: int, owed: Owed) -> Iterator[str]:
-    expected = said.decode_rows
-    seen = expected > (0 if isinstance(said, Drawn) else rows)  # decode rows that no step under way explains
-    if not expected and said.tokens > 2 * rows:
-        yield f"no decode row was seen in {said.tokens:,} tokens"
-    for name, must_be in owed.counters.items():
+def _wrong(
+    counters: Mapping[str, Any], counts: Progress | Drawn, rows: int, required: RequiredCounters
+) -> Iterator[str]:
+    expected = counts.decode_rows
+    seen = expected > (0 if isinstance(counts, Drawn) else rows)  # decode rows that no step under way explains
+    if not expected and counts.tokens > 2 * rows:
+        yield f"no decode row was seen in {counts.tokens:,} tokens"
+    for name, must_be in required.counters.items():
         found = counters.get(name)
         if found is not None and not math.isfinite(found):
             if seen:
                 yield f"{name} is {found}"
-        elif must_be == "any" or (must_be == "positive" and (owed.idle or not seen)):
+        elif must_be == "any" or (must_be == "positive" and (required.idle or not seen)):
             continue
         elif found is None:
             yield f"it did not count {name}"
         elif must_be == "decode_rows" and (abs(found - expected) > rows or (seen and not found)):
             yield f"{name} is {found:,.0f} of {expected:,} decode rows"
-        elif must_be == "decode_steps" and (abs(found - said.decode_steps) > UNDER_WAY or (seen and not found)):
-            yield f"{name} is {found:,.0f} of {said.decode_steps:,} steps with decode rows"
+        elif must_be == "decode_steps" and (abs(found - counts.decode_steps) > UNDER_WAY or (seen and not found)):
+            yield f"{name} is {found:,.0f} of {counts.decode_steps:,} steps with decode rows"
         elif must_be == "zero" and found:
             yield f"{name} is {found:,.0f} and must be 0"
         elif must_be == "positive" and not found:
@@ -77,7 +81,7 @@ def _wrong(counters: Mapping[str, Any], said: Progress | Drawn, rows: int, owed:
 
 
 def merge_counters(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Counters of several processes: whole numbers add up, a yes is one only if all say so, else the last one's."""
+    """Counters of several processes: sums of whole numbers, the conjunction of booleans, the last of other values."""
     merged: dict[str, Any] = {}
     for counters in parts:
         for name, value in counters.items():

@@ -1,4 +1,4 @@
-"""A runtime that was not at work is told from one that was, by what the worker counted itself."""
+"""A runtime that was not at work is distinguished from one that was, by what the worker counted itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from patchkit.bench.accuracy import owed
-from patchkit.bench.at_work import Owed, check_at_work, merge_counters
+from patchkit.bench.accuracy import required_counters
+from patchkit.bench.liveness import RequiredCounters, check_liveness, merge_counters
 from patchkit.bench.shards import DrawError
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Drawn, Progress
@@ -22,7 +22,7 @@ COUNTERS = {
     "figure": "any",
 }
 GOOD: dict[str, Any] = {"acted": 100, "trained": 20, "astray": 0, "moved": 9, "figure": 0.5}
-OWED = Owed(COUNTERS)
+REQUIRED = RequiredCounters(COUNTERS)
 
 
 def drawn(decode_rows: int, tokens: int, steps: int = 20) -> Drawn:
@@ -35,14 +35,22 @@ def beat(decode_rows: int, tokens: int, steps: int = 20) -> Progress:
 
 
 def test_at_work() -> None:
-    check_at_work(GOOD, drawn(100, 110), 10, OWED)
-    check_at_work(GOOD, drawn(109, 119, 21), 10, OWED)  # a step under way
-    check_at_work({**GOOD, "moved": 0}, drawn(100, 110), 10, Owed(COUNTERS, idle=True))  # told to change nothing
-    check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, beat(3, 8, 1), 5, OWED)  # it has hardly begun
-    check_at_work({**GOOD, "acted": 0, "trained": 0, "moved": 0}, drawn(0, 10, 0), 10, OWED)  # answers of one token
-    check_at_work(GOOD, drawn(100, 500), 10, OWED)  # preempted again and again: what is computed anew is no decode row
-    check_at_work({**GOOD, "figure": float("nan"), "acted": 0, "trained": 0}, drawn(0, 10, 0), 10, OWED)  # of nothing
-    check_at_work({**GOOD, "figure": None}, drawn(100, 110), 10, OWED)  # nothing is asked of it
+    check_liveness(GOOD, drawn(100, 110), 10, REQUIRED)
+    check_liveness(GOOD, drawn(109, 119, 21), 10, REQUIRED)  # a step under way
+    check_liveness(
+        {**GOOD, "moved": 0}, drawn(100, 110), 10, RequiredCounters(COUNTERS, idle=True)
+    )  # set to change nothing
+    check_liveness({**GOOD, "acted": 0, "trained": 0, "moved": 0}, beat(3, 8, 1), 5, REQUIRED)  # it has hardly begun
+    check_liveness(
+        {**GOOD, "acted": 0, "trained": 0, "moved": 0}, drawn(0, 10, 0), 10, REQUIRED
+    )  # answers of one token
+    check_liveness(
+        GOOD, drawn(100, 500), 10, REQUIRED
+    )  # preempted again and again: what is recomputed is no decode row
+    check_liveness(
+        {**GOOD, "figure": float("nan"), "acted": 0, "trained": 0}, drawn(0, 10, 0), 10, REQUIRED
+    )  # of nothing
+    check_liveness({**GOOD, "figure": None}, drawn(100, 110), 10, REQUIRED)  # nothing is asked of it
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,7 @@ def test_at_work() -> None:
 )
 def test_not_at_work(counters: dict[str, Any], said: Drawn | Progress, reason: str) -> None:
     with pytest.raises(DrawError, match=f"the runtime was not at work: .*{reason}"):
-        check_at_work({**GOOD, **counters}, said, 5 if isinstance(said, Progress) else 10, OWED)
+        check_liveness({**GOOD, **counters}, said, 5 if isinstance(said, Progress) else 10, REQUIRED)
 
 
 def manifest(off: dict[str, Any] | None = None, **must_be: Any) -> Manifest:
@@ -76,19 +84,19 @@ def manifest(off: dict[str, Any] | None = None, **must_be: Any) -> Manifest:
 
 
 def test_what_a_runtime_owes_follows_from_its_manifest() -> None:
-    found = owed(manifest({"force": 0.0}, acted="decode_rows", other="any"), {"force": 0.5})
+    found = required_counters(manifest({"force": 0.0}, acted="decode_rows", other="any"), {"force": 0.5})
     assert (found.counters, found.idle) == ({"acted": "decode_rows", "other": "any"}, False)
-    assert owed(manifest({"force": 0.0}, acted="decode_rows"), {"force": 0}).idle
-    assert not owed(manifest({"force": 0.0}, acted="decode_rows"), {}).idle
-    assert owed(manifest({"a": 1}, acted="decode_steps"), {}).idle, "its defaults are off"
-    assert not owed(manifest(None, acted="decode_rows"), {}).idle
+    assert required_counters(manifest({"force": 0.0}, acted="decode_rows"), {"force": 0}).idle
+    assert not required_counters(manifest({"force": 0.0}, acted="decode_rows"), {}).idle
+    assert required_counters(manifest({"a": 1}, acted="decode_steps"), {}).idle, "its defaults are off"
+    assert not required_counters(manifest(None, acted="decode_rows"), {}).idle
 
 
 def test_a_runtime_that_could_be_dead_unseen_is_refused() -> None:
     with pytest.raises(
         PatchkitError, match=r"r has no counter that must be .*declare one under `counters` in r/runtime"
     ):
-        owed(manifest({}, lost="zero", figure="any"), {})
+        required_counters(manifest({}, lost="zero", figure="any"), {})
 
 
 def test_counters_of_several_processes() -> None:

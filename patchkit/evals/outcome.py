@@ -1,15 +1,15 @@
-"""Which of five shapes a cell has, by a stated rule; see docs/statistics.md."""
+"""Which of five outcomes a cell has; see docs/statistics.md."""
 
 from __future__ import annotations
 
 from patchkit.evals.bootstrap import clopper_pearson
 from patchkit.evals.figures import points
-from patchkit.evals.record import Change, Needed, Shape
+from patchkit.evals.record import Change, Needed, Outcome
 
 CEILING, FLOOR = 0.90, 0.10  # of the baseline's pass@n, by one-sided 95% bounds
 
 
-def rule(first: int, last: int, n: int, at_ceiling: bool) -> Shape:
+def classify(first: int, last: int, n: int, at_ceiling: bool) -> Outcome:
     """From the directions at k = 1 and at k = n."""
     if last < 0 or (first < 0 and last == 0):
         return "harmful"
@@ -33,8 +33,8 @@ def at_floor(solved: float, problems: int) -> bool:
     return bounds(solved, problems)[1] <= FLOOR
 
 
-def shape_of(changes: list[Change], needed: list[Needed], problems: int) -> tuple[Shape, str]:
-    """The shape, and the rule that gave it, with its figures, in one sentence.
+def outcome_of(changes: list[Change], needed: list[Needed], problems: int) -> tuple[Outcome, str]:
+    """The outcome and the reason for it, with its figures, in one sentence.
 
     Args:
         changes: for every k from 1 to n.
@@ -43,22 +43,22 @@ def shape_of(changes: list[Change], needed: list[Needed], problems: int) -> tupl
     """
     first, last = changes[0], changes[-1]
     solved = last.before * problems
-    shape = rule(first.direction, last.direction, last.k, at_ceiling(solved, problems) and last.after >= CEILING)
-    figures = told(first) if last.k == 1 else f"{told(first)}; {told(last)}"
-    if shape == "not resolved":
-        return shape, f"{_unresolved(first, last, problems)}: {figures}; {_wanting(last, needed[-1])}{_noise(last)}"
+    outcome = classify(first.direction, last.direction, last.k, at_ceiling(solved, problems) and last.after >= CEILING)
+    figures = describe(first) if last.k == 1 else f"{describe(first)}; {describe(last)}"
+    if outcome == "not resolved":
+        return outcome, f"{_unresolved(first, last, problems)}: {figures}; {_wanting(last, needed[-1])}{_noise(last)}"
     reason = {
         "harmful": "pass@k falls" if last.direction < 0 else "pass@1 falls and pass@k does not rise",
         "token and trajectory headroom": "pass@1 and pass@k both rise",
         "trajectory headroom only": "pass@k rises" + (", at a cost in pass@1" if first.direction < 0 else " alone"),
         "saturated": f"{'pass@1 rises, but' if first.direction > 0 else 'nothing moves, and'} the baseline solves "
         f"{solved:.4g} of {problems} problems, at least {bounds(solved, problems)[0]:.0%}",
-    }[shape]
-    return shape, f"{reason}: {figures}{_noise(last)}"
+    }[outcome]
+    return outcome, f"{reason}: {figures}{_noise(last)}"
 
 
-def told(change: Change) -> str:
-    """A change with its figures."""
+def describe(change: Change) -> str:
+    """A change with its figures, as text."""
     rates = f"pass@{change.k} {100 * change.before:.1f}% to {100 * change.after:.1f}%"
     interval = f"{points(change.low)} to {points(change.high)}"
     return f"{rates}, {points(change.difference)} points ({interval}, p = {change.p:.3g})"
@@ -72,7 +72,7 @@ def _unresolved(first: Change, last: Change, problems: int) -> str:
         return "the model hardly solves anything here, and nothing moves for certain"
     if any((one.low > 0 or one.high < 0) and one.p < 0.05 for one in (first, last)):
         return "no change is larger than between two baseline trials"
-    return "neither change is told from chance"
+    return "neither change is distinguishable from chance"
 
 
 def _wanting(change: Change, needed: Needed) -> str:
