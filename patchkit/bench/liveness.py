@@ -38,7 +38,7 @@ def check_liveness(
     """Compare the runtime's counters with what the worker counted, in one process, from its start.
 
     The counts may differ by one row for each sample: with asynchronous scheduling a step is in flight. Each process is
-    checked by itself, so that a loss in one is not hidden by the others.
+    checked by itself, so that a dead shard is not hidden by the others.
 
     Args:
         counters: the runtime's.

@@ -29,7 +29,16 @@ def breaks(document: dict[str, Any]) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("old", "new", "unpatched", "expected"),
     [
-        ("0.10.1.1", "0.10.2", 0, {("forward", "returns-changed", "loud"), ("sample", "returns-changed", "loud")}),
+        (
+            "0.10.1.1",
+            "0.10.2",
+            0,
+            {
+                ("forward", "returns-changed", "loud"),
+                ("sample", "returns-changed", "loud"),
+                ("logprobs_mode", "value-changed", "loud"),
+            },
+        ),
         (
             "0.13.0",
             "0.14.0",
