@@ -70,16 +70,19 @@ class KnockoutRun:
         return [self._knockout(patch) for patch in self.patches]
 
     def _control_cells(self) -> list[tuple[str, Scenario]]:
-        return [(WHOLE, gate) for gate in self.gates]
+        """Those that may take longest first, so that no worker waits for one that began last."""
+        return [(WHOLE, gate) for gate in sorted(self.gates, key=lambda gate: -gate.timeout)]
 
     def _cells(self) -> Iterator[tuple[str, Scenario]]:
-        """First the gates that the headers name, patch by patch; then all others."""
+        """First the gates that the headers name, patch by patch; then all others, the longest first."""
+        took = {verdict.scenario: verdict.seconds for verdict in self.control()}
+        longest_first = sorted(self.gates, key=lambda gate: -took.get(gate.name, 0.0))
         named = {patch.name: {scenario for scenario, _ in patch.caught_by} for patch in self.patches}
-        for is_named in (True, False):
-            for patch in self.patches:
-                if patch.name in self._unlaid:
-                    continue
-                yield from ((patch.name, gate) for gate in self.gates if (gate.name in named[patch.name]) == is_named)
+        patches = [patch for patch in self.patches if patch.name not in self._unlaid]
+        for patch in patches:
+            yield from ((patch.name, gate) for gate in self.gates if gate.name in named[patch.name])
+        for gate in longest_first:
+            yield from ((patch.name, gate) for patch in patches if gate.name not in named[patch.name])
 
     def _judge(self, cell: tuple[str, Scenario]) -> Verdict:
         left_out, gate = cell
