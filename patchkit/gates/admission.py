@@ -17,7 +17,8 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
-    wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
+    scenarios = load_scenarios(settings.project, settings.runtime)
+    wanted = [scenario.name for scenario in select(scenarios, "gate", release=settings.release)]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
         verdicts = {**of_evidence(rig, command), **verdicts}

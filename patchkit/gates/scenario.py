@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
@@ -170,7 +171,7 @@ class Part(Declared, frozen=True, dict=True):
 
 
 class Scenario(Declared, frozen=True):
-    """A workload and its invariants."""
+    """A workload and its invariants; ``releases``: those that it is for, ``">=0.23.0"``, empty for all."""
 
     name: str
     title: str
@@ -180,10 +181,15 @@ class Scenario(Declared, frozen=True):
     order: int = 100
     timeout: float = 120.0
     alone: bool = False
+    releases: str = ""
 
     def __post_init__(self) -> None:
         self.named()
         self.not_empty("title", "guards", "parts")
+        try:
+            SpecifierSet(self.releases)
+        except InvalidSpecifier:
+            raise ValueError(f'releases: {self.releases!r} names no releases; write them as ">=0.23.0"') from None
         self.at_least(1, "timeout")
         if "\n" in self.title.strip():
             raise ValueError("title must be one line")
@@ -191,6 +197,10 @@ class Scenario(Declared, frozen=True):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two parts are named {name!r}")
+
+    def is_for(self, release: str) -> bool:
+        """Whether it is for a release of vLLM."""
+        return SpecifierSet(self.releases).contains(release, prereleases=True)
 
     @property
     def needs_quiet(self) -> bool:
@@ -215,10 +225,20 @@ def load_scenario(source: Path | Any, own: Table | None = None, where: str = "")
         raise PatchkitError(f"{name}: {field_first(str(error))}", "see docs/worker-protocol.md") from None
 
 
-def select(scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = ()) -> list[Scenario]:
-    """The scenarios of one kind, or those of them that ``only`` names."""
-    able = {name: scenario for name, scenario in scenarios.items() if scenario.kind == kind}
+def select(
+    scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = (), release: str | None = None
+) -> list[Scenario]:
+    """The scenarios of one kind that are for a release, or of any if it is None; or those of them that ``only`` names."""
+    able = {
+        name: scenario
+        for name, scenario in scenarios.items()
+        if scenario.kind == kind and (release is None or scenario.is_for(release))
+    }
     for name in only:
+        if name in scenarios and name not in able and scenarios[name].kind == kind:
+            raise PatchkitError(
+                f"{name} is for vLLM {scenarios[name].releases}, not {release}", "leave it out, or name another release"
+            )
         if name in scenarios and name not in able:
             verb = "bench" if scenarios[name].kind == "benchmark" else "gate"
             raise PatchkitError(f"{name} is a {scenarios[name].kind}, not a {kind}", f"run it with `patchkit {verb}`")

@@ -56,5 +56,6 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
 def runnable_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
     """Every mutant of the runtime for this release."""
     every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
-    check_gates(every, [gate.name for gate in gates])
-    return meant_for(every, rig.tree)
+    meant = meant_for(every, rig.tree)
+    check_gates(meant, [gate.name for gate in gates])
+    return meant

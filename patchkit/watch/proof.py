@@ -24,7 +24,7 @@ def _shortcomings(record: Evidence, project: Project, manifest: Manifest, releas
     if red:
         yield f"red: {', '.join(red)}"
     ran = {verdict.scenario for verdict in record.verdicts}
-    gates = select(load_scenarios(project, manifest.name), "gate")
+    gates = select(load_scenarios(project, manifest.name), "gate", release=release)
     missing = [gate.name for gate in gates if gate.name not in ran]
     if record.kind != "gate":
         yield f"it is of a {record.kind}, not of the gates"
