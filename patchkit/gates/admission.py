@@ -14,9 +14,9 @@ from patchkit.gates.scenario import select
 def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
     """Raise unless every gate of the project is green, in this session or by evidence of the same tree."""
     settings = rig.settings
-    command = f"patchkit gate --vllm {settings.release}" + (
-        f" --device {settings.device}" if settings.device != "cpu" else ""
-    )
+    command = f"patchkit gate --vllm {settings.release}"
+    command += f" --device {settings.device}" if settings.device != "cpu" else ""
+    command += f" --runner {settings.runner}" if settings.runner != "v1" else ""
     wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
@@ -33,7 +33,7 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
 def of_evidence(rig: Rig, command: str) -> dict[str, Verdict]:
     """The verdicts that ``patchkit gate`` left for this release, device and tree."""
     settings = rig.settings
-    path = default_path(settings.project.state, "gate", settings.release, settings.device)
+    path = default_path(settings.project.state, "gate", settings.release, settings.device, settings.runner)
     if not path.exists():
         raise PatchkitError(
             f"no benchmark yet: no gate was run for vLLM {settings.release} on {settings.device}", f"run `{command}`"
@@ -48,4 +48,6 @@ def same_tree(evidence: Evidence, rig: Rig) -> bool:
     """Whether evidence is of the tree that would be measured."""
     ours, theirs = runtime_used(rig.tree, rig.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
-    return alike[0] == alike[1] and (evidence.release, evidence.device) == (rig.settings.release, rig.settings.device)
+    wanted = rig.settings
+    where = (evidence.release, evidence.device, evidence.runner) == (wanted.release, wanted.device, wanted.runner)
+    return alike[0] == alike[1] and where

@@ -119,7 +119,13 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Circumstances(msgspec.Struct, kw_only=True):
-    """How evidence was made."""
+    """How evidence was made.
+
+    Attributes:
+        runner: which of vLLM's model runners was asked for; "v1" in evidence that is older.
+        runners_seen: the classes of those that ran, as the worker saw them; empty in evidence that is older.
+        replaced: what of them was not vLLM's own, and so was not tested.
+    """
 
     patchkit: str = __version__
     command: str = ""
@@ -127,6 +133,9 @@ class Circumstances(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     release: str
     device: str
+    runner: str = "v1"
+    runners_seen: list[str] = msgspec.field(default_factory=list)
+    replaced: list[str] = msgspec.field(default_factory=list)
     runtime: RuntimeUsed
     versions: Versions = msgspec.field(default_factory=Versions)
     hardware: Hardware = msgspec.field(default_factory=Hardware)
@@ -147,9 +156,14 @@ class Evidence(Circumstances, kw_only=True):
         return judged and all(v.passed for v in self.verdicts) and all(k.caught for k in self.knockouts)
 
 
-def default_path(state: Path, name: str, release: str, device: str) -> Path:
+def default_path(state: Path, name: str, release: str, device: str, runner: str = "v1") -> Path:
     """Where a run's evidence goes unless the user says otherwise."""
-    return state / "evidence" / f"{name}-{release}-{device}.json"
+    return state / "evidence" / f"{name}-{release}-{device}{suffix_of(runner)}.json"
+
+
+def suffix_of(runner: str) -> str:
+    """What the names of evidence files have for a model runner: nothing for the first."""
+    return "" if runner == "v1" else f"-{runner}"
 
 
 def to_json(evidence: Circumstances) -> str:

@@ -30,6 +30,7 @@ class Rig:
         self.settings = settings
         self.made = time.monotonic()
         self.workers = how_many_workers(settings.workers, settings.device)
+        self.runners_seen: set[str] = set()
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
         self._worker_client: WorkerClient | None = None
@@ -42,7 +43,7 @@ class Rig:
         self.check()
         if self.settings.model:
             self.model(self.settings.model)
-        return ensure(self.settings.release, self.settings.device, self.settings.python)
+        return ensure(self.settings.release, self.settings.device, self.settings.python, self.settings.runner)
 
     @property
     def worker_client(self) -> WorkerClient:
@@ -105,7 +106,7 @@ class Rig:
         from patchkit.environments import obtainable
 
         _ = self.tree
-        obtainable(self.settings.release, self.settings.device, self.settings.python)
+        obtainable(self.settings.release, self.settings.device, self.settings.python, self.settings.runner)
 
     def without_folders(self, text: str, tree: Tree) -> str:
         """A text with this machine's folders replaced by names."""
@@ -130,6 +131,8 @@ class Rig:
             began=now(),
             release=self.settings.release,
             device=self.settings.device,
+            runner=ready.runner,
+            replaced=list(ready.replaced),
             runtime=runtime_used(tree, self.settings.without),
             versions=versions,
             hardware=hardware(ready.gpu),

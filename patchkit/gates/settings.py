@@ -17,6 +17,7 @@ class Settings:
         without: patches to leave out, by number or name.
         workers: parts of scenarios that run at once; None: as many as the device allows.
         variables: added to the worker's environment.
+        runner: which of vLLM's model runners must run, "v1" or "v2".
     """
 
     project: Project
@@ -28,6 +29,7 @@ class Settings:
     without: tuple[str, ...] = ()
     workers: int | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    runner: str = "v1"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it

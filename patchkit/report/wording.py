@@ -22,7 +22,16 @@ def subject(evidence: Circumstances) -> str:
     runtime, gpu = evidence.runtime, evidence.hardware.gpu
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
     whole = series(runtime.name, runtime.pin, len(runtime.patches))
-    return f"{whole}{without} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+    where = f"{evidence.device}{f' ({gpu})' if gpu else ''}{second_runner(evidence)}"
+    return f"{whole}{without} on vLLM {evidence.release}, {where}"
+
+
+def second_runner(evidence: Circumstances) -> str:
+    """``, second runner`` where that ran, and what of it was not vLLM's own."""
+    if evidence.runner == "v1":
+        return ""
+    replaced = f" (replaced, not tested: {', '.join(evidence.replaced)})" if evidence.replaced else ""
+    return f", second runner{replaced}"
 
 
 def series(runtime: str, pin: str, patches: int) -> str:
