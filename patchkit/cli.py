@@ -31,6 +31,9 @@ def _runtime(context: click.Context, option: click.Parameter, name: str | None) 
 
 runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
 device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+runner_option = click.option(
+    "--runner", type=click.Choice(["v1", "v2"]), default="v1", show_default=True, help="Which of vLLM's model runners."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 python_option = click.option(
     "--python",
@@ -47,7 +50,8 @@ def judged(command: Callable[..., Any]) -> Callable[..., Any]:
         "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on GPUs, one a GPU."
     )
     evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
-    for option in (evidence, workers, only, model, python_option, device_option, runtime_option, release_option):
+    where = (python_option, runner_option, device_option, runtime_option, release_option)
+    for option in (evidence, workers, only, model, *where):
         command = option(command)
     return command
 
@@ -174,6 +178,7 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 @release_option
 @runtime_option
 @device_option
+@runner_option
 @python_option
 @click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on GPUs, one a GPU.")
 @click.option(

@@ -14,9 +14,10 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from patchkit import __version__
-from patchkit.environments.lock import requirements
+from patchkit.environments.lock import pythons, requirements
 from patchkit.environments.quirks import apply_quirks, quirks_of
 from patchkit.environments.uv import find_links_folders, uv
 from patchkit.errors import PatchkitError
@@ -28,8 +29,8 @@ MARKER = "patchkit-environment.json"
 FACTS = {"lock": str, "torch": str, "bytes": int, "built": float}
 """Keys of a marker; without them it is damaged, and its environment incomplete."""
 
-PYTHONS = ("3.11", "3.12", "3.10", "3.13")
-"""Minor versions that the wheels support, the most tried first."""
+PYTHONS = ("3.11", "3.12", "3.10", "3.13", "3.14")
+"""Minor versions of Python, the most tried first; a release's lock says which of them it takes."""
 
 CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
 
@@ -78,7 +79,7 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         wanted = requirements(lock)
-        _create(folder, what, log)
+        _create(folder, [python for python in PYTHONS if python in pythons(lock)], what, log)
         cpu = cpu_torch_at_hand(wanted, log)
         listed = folder / "packages.txt"
         listed.write_text("".join(f"{line}\n" for line in (for_cpu_torch(wanted) if cpu else wanted)))
@@ -104,15 +105,26 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
     write_atomically(folder / MARKER, json.dumps(facts, indent=1) + "\n")
 
 
-def _create(folder: Path, what: str, log: Path) -> None:
-    """Make an empty virtual environment with a Python of this machine that suits, or else one that uv fetches."""
-    for version in PYTHONS:
+def _create(folder: Path, versions: list[str], what: str, log: Path) -> None:
+    """Make an empty virtual environment with a Python of this machine that suits, or else one that uv fetches.
+
+    Raises:
+        PatchkitError: none of ``versions`` is here, and none can be fetched.
+    """
+    for version in versions:
         try:
             uv(["venv", "--python", version, "--no-python-downloads", folder], what, log)
             return
         except PatchkitError:
             shutil.rmtree(folder, ignore_errors=True)
-    uv(["venv", "--python", PYTHONS[0], folder], what, log)
+    try:
+        uv(["venv", "--python", versions[0], folder], what, log)
+    except PatchkitError as error:
+        wanted = " or ".join(sorted(versions, key=Version))
+        raise PatchkitError(
+            f"{what}: it needs Python {wanted}, and this machine has none of them (uv's own words: {log})",
+            f"install Python {versions[0]}, or use --python with an interpreter that has this vLLM",
+        ) from error
 
 
 def site_packages(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from patchkit.environments import borrowed, build
 from patchkit.environments.lock import find_lock
 from patchkit.environments.running import variables_for
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.project import cache_home
 from patchkit.release import release_name
 
@@ -33,8 +34,10 @@ def home() -> Path:
     return cache_home() / "environments"
 
 
-def ensure(release: str, device: str, python: Path | None = None) -> Environment:
+def ensure(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Environment:
     """The environment of a vLLM release on "cpu" or "cuda"; built if there is none, or ``python`` checked and taken.
+
+    ``runner`` is the model runner that vLLM is told to take.
 
     Two processes that want the same one build it once; the second waits.
 
@@ -42,7 +45,7 @@ def ensure(release: str, device: str, python: Path | None = None) -> Environment
         PatchkitError: unknown release, no room, no network, or ``python`` has another vLLM.
     """
     release = release_name(release)
-    variables = variables_for(release, device)
+    variables = variables_for(release, device, runner)
     source = obtainable(release, device, python)
     if python is not None:
         return Environment(release, device, source, variables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from patchkit.model_runner import ModelRunner, variables_of
 from patchkit.release import parse_release
 
 EVERYWHERE = {
@@ -22,9 +23,10 @@ ON_CPU = {
 }
 
 
-def variables_for(release: str, device: str) -> dict[str, str]:
-    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda")."""
-    return EVERYWHERE | ON_CPU | _unbound_threads(release) if device == "cpu" else dict(EVERYWHERE)
+def variables_for(release: str, device: str, runner: ModelRunner = "v1") -> dict[str, str]:
+    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda") with this model runner."""
+    on_device = ON_CPU | _unbound_threads(release) if device == "cpu" else {}
+    return EVERYWHERE | on_device | variables_of(runner, release)
 
 
 def _unbound_threads(release: str) -> dict[str, str]:

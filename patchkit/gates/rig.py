@@ -42,7 +42,8 @@ class Rig:
         self.check()
         if self.settings.model:
             self.model(self.settings.model)
-        return ensure(self.settings.release, self.settings.device, self.settings.python)
+        settings = self.settings
+        return ensure(settings.release, settings.device, settings.python, settings.runner)
 
     @property
     def worker_client(self) -> WorkerClient:
@@ -130,6 +131,7 @@ class Rig:
             began=now(),
             release=self.settings.release,
             device=self.settings.device,
+            runner=self.settings.runner,
             runtime=runtime_used(tree, self.settings.without),
             versions=versions,
             hardware=hardware(ready.gpu),

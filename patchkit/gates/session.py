@@ -104,6 +104,7 @@ def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
         runtime=runtime,
         release=option("vllm") or os.environ.get("PATCHKIT_VLLM") or default_release(project, runtime),
         device=option("device"),
+        runner=option("runner"),
         python=Path(option("python")) if option("python") else None,
         model=option("model"),
         without=tuple(option("without")),

@@ -79,7 +79,7 @@ class Request:
             keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
         """
         record.seconds = round(time.monotonic() - rig.made, 1)
-        usual = default_path(rig.settings.project.state, name, record.release, record.device)
+        usual = default_path(rig.settings.project.state, name, record.release, record.device, record.runner)
         path = self.evidence or usual
         for place in {path, usual} if keep else {path}:
             write_evidence(place, record)
