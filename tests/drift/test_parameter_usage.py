@@ -13,8 +13,8 @@ from patchkit.drift.contract import Contract, Parameter
 from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
-from patchkit.drift.touches import Call, Touch
-from patchkit.drift.usage import remaining_breaks, with_usage
+from patchkit.drift.parameter_usage import remaining_breaks, with_usage
+from patchkit.drift.runtime_usage import Call, Touch
 
 ENGINE = {
     "vllm/__init__.py": "",

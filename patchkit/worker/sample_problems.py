@@ -6,13 +6,13 @@ from itertools import islice
 from typing import Any
 
 from patchkit_worker.channel import Channel
-from patchkit_worker.draw_probe import DrawProbeRunner
 from patchkit_worker.engine import make_engine
 from patchkit_worker.engine_sizing import engine_settings
 from patchkit_worker.observe import Batch, Owners, engine_of
 from patchkit_worker.probe import where_in
 from patchkit_worker.prompts import render
 from patchkit_worker.runtime import describe, install
+from patchkit_worker.sample_probe import SampleProbeRunner
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams
 from vllm.v1.worker.gpu_model_runner import GPUModelRunner
@@ -60,7 +60,7 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     steps = StepCounter(Batch(engine.runner), owners_of(prompts))
     runtime = install(request, spec["runtime"]) if spec["patched"] else None
     given = {**(request.get("defaults") or {}), **spec["runtime"]}
-    probe = DrawProbeRunner(request, given, runtime, steps.batch, engine) if runtime is not None else None
+    probe = SampleProbeRunner(request, given, runtime, steps.batch, engine) if runtime is not None else None
     reporter = DrawReporter(llm, prompts, request["run"], channel, steps, runtime)
     channel.send(
         "loaded",

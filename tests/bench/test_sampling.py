@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from made_draws import REQUIRED, MadeShard, at_work, make_task, plan
 
 from patchkit.bench.counting import count, throughput, unread
-from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import Journal, Session
 from patchkit.bench.progress import ProgressDisplay
+from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import DrawError, Shard
 from patchkit.evals.grading import Grading
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Task
 
 N = 3

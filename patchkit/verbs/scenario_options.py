@@ -13,10 +13,10 @@ from patchkit.files import check_place, shortest
 from patchkit.gates.caught_by import check_caught_by
 from patchkit.gates.evidence import Circumstances, Evidence, Verdict, default_path, to_json, write_evidence
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario, select
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 from patchkit.report.lines import verdict_line
 from patchkit.report.wording import headline
@@ -53,33 +53,33 @@ class Request:
         """How many gates of the runtime are left out by ``--only``."""
         return len(select(load_scenarios(self.settings.project, self.settings.runtime), "gate")) - len(chosen)
 
-    def begin(self, rig: Rig, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+    def begin(self, workspace: Workspace, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
-        record = rig.evidence(kind)
+        record = workspace.evidence(kind)
         err.print(headline(record), markup=False)
         return record
 
-    def verdicts(self, rig: Rig, scenarios: Sequence[Scenario]) -> Iterator[Verdict]:
+    def verdicts(self, workspace: Workspace, scenarios: Sequence[Scenario]) -> Iterator[Verdict]:
         """Run scenarios; each verdict is a line as soon as it is known."""
         width, names = max(len(scenario.name) for scenario in scenarios), [scenario.name for scenario in scenarios]
         done = 0
         with Progress(lambda: f"{names[done]} ({done} of {len(names)} done)", self.as_json) as progress:
-            for verdict in Runner(rig).verdicts(scenarios):
+            for verdict in Runner(workspace).verdicts(scenarios):
                 done = min(done + 1, len(names) - 1)
                 if not self.as_json:
                     progress.print(verdict_line(verdict, width))
                 yield verdict
 
     def save(
-        self, record: Circumstances, rig: Rig, name: str, report: Callable[[str], None], keep: bool = False
+        self, record: Circumstances, workspace: Workspace, name: str, report: Callable[[str], None], keep: bool = False
     ) -> None:
         """Write the evidence where the user chose, or under ``name``; print it, or ``report`` the file that holds it.
 
         Args:
             keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
         """
-        record.seconds = round(time.monotonic() - rig.made, 1)
-        usual = default_path(rig.settings.project.state, name, record.release, record.device, record.runner)
+        record.seconds = round(time.monotonic() - workspace.made, 1)
+        usual = default_path(workspace.settings.project.state, name, record.release, record.device, record.runner)
         path = self.evidence or usual
         for place in {path, usual} if keep else {path}:
             write_evidence(place, record)

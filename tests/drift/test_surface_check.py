@@ -7,9 +7,9 @@ from made_up_releases import MadeUp
 from patchkit.drift.drift import Drift, Read, verdict
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
+from patchkit.drift.runtime_usage import Touch
 from patchkit.drift.scan import dead
-from patchkit.drift.surface import Touched, mismatches
-from patchkit.drift.touches import Touch
+from patchkit.drift.surface_check import Touched, mismatches
 from patchkit.report.drift.text import remarks
 from patchkit.series.manifest import Selected, Surface
 

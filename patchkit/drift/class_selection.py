@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from patchkit.drift.evaluator import Evaluator, Frame
 from patchkit.drift.inference import Callable, Class, Inference
-from patchkit.drift.models import Facts, Model
+from patchkit.drift.model_traits import Facts, Model
 from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
 
 DEEPEST = 4

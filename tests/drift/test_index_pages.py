@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from local_index import HERE, Entry, Handler, Index
 
 from patchkit.drift.index import listing
-from patchkit.drift.pages import JSON, BadPageError, Page, check_whole, doubt, older
+from patchkit.drift.index_pages import JSON, BadPageError, Page, check_whole, doubt, older
 from patchkit.errors import PatchkitError
 
 HTML = "text/html; charset=utf-8"

@@ -1,4 +1,4 @@
-"""The runtime's observer of a draw: ``DrawProbe`` of its probe, called at every step once its tokens are drawn."""
+"""The runtime's observer of a draw: ``SampleProbe`` of its probe, called at every step once its tokens are drawn."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Tokens:
     metadata: Any
 
 
-class DrawProbeRunner:
+class SampleProbeRunner:
     """Calls a probe at the steps of a draw; ``seconds`` is the time that took, with its waits for the device."""
 
     def __init__(
@@ -32,7 +32,7 @@ class DrawProbeRunner:
         self.seconds = 0.0
         self._batch, self._sampler = batch, on.runner.sampler
         folder = request.get("probe")
-        made = getattr(load_probe(folder), "DrawProbe", None)
+        made = getattr(load_probe(folder), "SampleProbe", None)
         self._probe = Guarded(made and made(runtime, settings, on), folder)
         if self._probe:
             # On the object, as the runtime has replaced the method of the class, which is looked up each time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from patchkit.evals.record import Cell, FigureSeen, RequiredFigure, Trial
+from patchkit.evals.records import Cell, FigureSeen, RequiredFigure, Trial
 from patchkit.plural import counted
 
 MINUS = "\N{MINUS SIGN}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from patchkit.errors import PatchkitError
-from patchkit.series.fields import FILE_NAME, applies_to, catch, depends
+from patchkit.series.header_fields import FILE_NAME, applies_to, catch, depends
 from patchkit.series.mail import Form, Mail, read_mail
 from patchkit.series.patch import Kind, Patch
 

@@ -9,7 +9,7 @@ from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 
 
-def cards() -> list[str]:
+def gpus() -> list[str]:
     """The GPUs that may be used, as CUDA names them; ``0`` if they cannot be listed."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = visible.split(",") if visible else [path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*")]
@@ -25,7 +25,7 @@ def how_many_workers(wanted: int | None, device: str) -> int:
     """
     if device == "cpu":
         return wanted or min(2, len(os.sched_getaffinity(0)))
-    there = len(cards())
+    there = len(gpus())
     if (wanted or 1) > there:
         raise PatchkitError(
             f"{wanted} vLLM engines cannot load side by side on {counted(there, 'GPU')}",
@@ -34,6 +34,6 @@ def how_many_workers(wanted: int | None, device: str) -> int:
     return wanted or 1
 
 
-def cards_for(workers: int, device: str) -> list[str]:
+def gpus_for(workers: int, device: str) -> list[str]:
     """The GPU of each of several workers; none where there is no choice to make."""
-    return cards()[:workers] if device != "cpu" and workers > 1 else []
+    return gpus()[:workers] if device != "cpu" and workers > 1 else []

@@ -163,7 +163,7 @@ def test_the_fixtures_run_a_scenario_of_ones_own(pytester: pytest.Pytester, made
     run(pytester, made_up, str(made_up.root / "test_mine.py")).assert_outcomes(passed=1)
 
 
-def test_on_a_gpu_the_items_of_a_card_stay_together(
+def test_on_a_gpu_the_items_of_a_gpu_stay_together(
     pytester: pytest.Pytester, made_up: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
@@ -171,13 +171,13 @@ def test_on_a_gpu_the_items_of_a_card_stay_together(
         made_up.scenario(name, order=number)
     items, _ = pytester.inline_genitems("-p", "no:cacheprovider", "--device", "cuda", str(made_up.root))
     groups = [marker.args[0] for item in items if (marker := item.get_closest_marker("xdist_group"))]
-    assert groups == ["card0", "card1", "card0"]
+    assert groups == ["gpu0", "gpu1", "gpu0"]
 
 
 def test_the_plugin_costs_nothing_until_a_scenario_is_collected() -> None:
     script = (
-        "import sys, pytest; before = set(sys.modules); import patchkit.gates.plugin\n"
+        "import sys, pytest; before = set(sys.modules); import patchkit.gates.pytest_plugin\n"
         "print(sorted(name for name in set(sys.modules) - before))"
     )
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert loaded.strip() == "['patchkit', 'patchkit.gates', 'patchkit.gates.plugin']"
+    assert loaded.strip() == "['patchkit', 'patchkit.gates', 'patchkit.gates.pytest_plugin']"

@@ -6,7 +6,7 @@ import pytest
 from made_up_releases import MadeUp
 
 from patchkit.drift.package import Package
-from patchkit.drift.touches import Call, Touch, touches_of
+from patchkit.drift.runtime_usage import Call, Touch, touches_of
 from patchkit.errors import PatchkitError
 
 VLLM = {

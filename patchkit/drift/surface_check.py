@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchkit.drift.package import Package, Universe
+from patchkit.drift.runtime_usage import Touch, Unread, read_code
 from patchkit.drift.source import Source
-from patchkit.drift.touches import Touch, Unread, read_code
 from patchkit.series.manifest import Manifest, Surface
 
 MISSING = "is missing"

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig, runtime_used
 from patchkit.gates.scenario import select
+from patchkit.gates.workspace import Workspace, runtime_used
 
 
-def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
+def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> None:
     """Raise unless every gate of the project is green, in this session or by evidence of the same tree."""
-    settings = rig.settings
+    settings = workspace.settings
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
@@ -21,7 +21,7 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
     wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
-        verdicts = {**of_evidence(rig, command), **verdicts}
+        verdicts = {**of_evidence(workspace, command), **verdicts}
     for name in wanted:
         if name not in verdicts:
             raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")
@@ -31,24 +31,24 @@ def admit(rig: Rig, judged: Mapping[str, Verdict] | None = None) -> None:
             )
 
 
-def of_evidence(rig: Rig, command: str) -> dict[str, Verdict]:
+def of_evidence(workspace: Workspace, command: str) -> dict[str, Verdict]:
     """The verdicts that ``patchkit gate`` left for this release, device and tree."""
-    settings = rig.settings
+    settings = workspace.settings
     path = default_path(settings.project.state, "gate", settings.release, settings.device, settings.runner)
     if not path.exists():
         raise PatchkitError(
             f"no benchmark yet: no gate was run for vLLM {settings.release} on {settings.device}", f"run `{command}`"
         )
     evidence = read_evidence(path)
-    if not same_tree(evidence, rig):
+    if not same_tree(evidence, workspace):
         raise PatchkitError("no benchmark yet: the gates were run on another pin or other patches", f"run `{command}`")
     return {verdict.scenario: verdict for verdict in evidence.verdicts}
 
 
-def same_tree(evidence: Evidence, rig: Rig) -> bool:
+def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
     """Whether evidence is of the tree that would be measured."""
-    ours, theirs = runtime_used(rig.tree, rig.settings.without), evidence.runtime
+    ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
-    settings = rig.settings
+    settings = workspace.settings
     ran = (evidence.release, evidence.device, evidence.runner)
     return alike[0] == alike[1] and ran == (settings.release, settings.device, settings.runner)

@@ -14,7 +14,7 @@ EVERY = 8
 LAST = 4
 
 
-class DrawProbe:
+class SampleProbe:
     """Watches one draw with the runtime."""
 
     def __init__(self, runtime: Any, settings: dict[str, Any], engine: Any) -> None:

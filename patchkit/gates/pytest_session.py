@@ -9,27 +9,27 @@ from typing import Any
 import pytest
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.admission import admit
-from patchkit.gates.cards import cards
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.rig import Rig
+from patchkit.gates.gpus import gpus
+from patchkit.gates.measurable import admit
 from patchkit.gates.runner import Queued, Runner
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import Project, find_project
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 
 
 class Session:
-    """A runner (with xdist on several GPUs, one a card), and the order in which scenarios run on it.
+    """A runner (with xdist on several GPUs, one a GPU), and the order in which scenarios run on it.
 
     Args:
         spread: this is one of several processes of xdist.
     """
 
     def __init__(self, settings: Settings, spread: bool = False) -> None:
-        self.runner = Runner(Rig(settings))
+        self.runner = Runner(Workspace(settings))
         self._spread = spread
         self._runners = {"": self.runner}
         self._queued: dict[str, Queued] = {}
@@ -52,7 +52,7 @@ class Session:
         if scenario.kind == "benchmark":
             if self._spread:
                 pytest.skip("a benchmark measures alone: run it without xdist")
-            admit(self.runner.rig, self._judged)
+            admit(self.runner.workspace, self._judged)
             return self.runner.run(scenario)
         if self._spread:
             return self._runner_of(item).run(scenario)
@@ -67,20 +67,22 @@ class Session:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 
     def _runner_of(self, item: pytest.Item) -> Runner:
-        """The runner of the card that xdist tied this item to; with no or one card, the only one."""
+        """The runner of the GPU that xdist tied this item to; with none or one GPU, the only one."""
         group = item.get_closest_marker("xdist_group")
-        if group is None or len(cards()) == 1:
+        if group is None or len(gpus()) == 1:
             return self.runner
         name = str(group.args[0])
         if name not in self._runners:
-            card = cards()[int(name.removeprefix("card"))]
-            self._runners[name] = Runner(Rig(self.runner.rig.settings.with_variables(("CUDA_VISIBLE_DEVICES", card))))
+            gpu = gpus()[int(name.removeprefix("gpu"))]
+            self._runners[name] = Runner(
+                Workspace(self.runner.workspace.settings.with_variables(("CUDA_VISIBLE_DEVICES", gpu)))
+            )
         return self._runners[name]
 
     def close(self) -> None:
         """End every worker."""
         for runner in self._runners.values():
-            runner.rig.close()
+            runner.workspace.close()
 
 
 def session_of(config: pytest.Config) -> Session:

@@ -15,8 +15,8 @@ from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, Knockout, RuntimeUsed, to_json
-from patchkit.gates.need import HARMFUL, NEEDED, NOT_NEEDED, UNKNOWN, need_of
-from patchkit.series.narrowing import narrowed
+from patchkit.gates.patch_needed import HARMFUL, NEEDED, NOT_NEEDED, UNKNOWN, need_of
+from patchkit.series.narrow_applies_to import narrowed
 from patchkit.series.patch import holds_for
 
 RED, GREEN = False, True

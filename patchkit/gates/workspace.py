@@ -1,4 +1,4 @@
-"""The rig that scenarios run on: one environment, its running worker, and the trees of the patched runtime."""
+"""The workspace that scenarios run on: one environment, its running worker, and the trees of the patched runtime."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import structs
 
 from patchkit.console import working
-from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Versions, hardware, now, this_command
+from patchkit.gates.gpus import gpus_for, how_many_workers
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.settings import Settings
 from patchkit.gates.worker_client import WorkerClient
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from patchkit.series import Patch, Tree
 
 
-class Rig:
+class Workspace:
     """Everything is made when it is first needed, once; ``close`` ends the worker."""
 
     def __init__(self, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class Rig:
                 self.environment,
                 self.workers,
                 variables=self.variables,
-                cards=cards_for(self.workers, self.settings.device),
+                gpus=gpus_for(self.workers, self.settings.device),
             )
             self._worker_client.start()
         return self._worker_client
@@ -146,7 +146,7 @@ class Rig:
         if self._worker_client is not None:
             self._worker_client.close()
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> Workspace:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -16,7 +16,7 @@ from patchkit.bench.liveness import RequiredCounters, check_liveness, merge_coun
 from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.evals.grading import Grading
-from patchkit.evals.record import BASELINE, Grade, Sample
+from patchkit.evals.records import BASELINE, Grade, Sample
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.events import Drawn, Loaded, Progress, RunEvent, Sampled
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_releases import inference_of
 
-from patchkit.drift.choice import Selection, SelectionInputs, selected
+from patchkit.drift.class_selection import Selection, SelectionInputs, selected
 
 LLAMA = SelectionInputs("LlamaForCausalLM", "cuda")
 RUNNERS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from patchkit.evals.figures import points, shown
 from patchkit.evals.outcome import describe
-from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Outcome
+from patchkit.evals.probe_figures import points, shown
+from patchkit.evals.records import BASELINE, Cell, Change, FigureSeen, Outcome
 from patchkit.plural import counted
 
 Advice = Literal["use it", "skip it", "consider it"]

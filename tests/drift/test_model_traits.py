@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_releases import MadeUp, inference_of
 
-from patchkit.drift.choice import SelectionInputs, selected
+from patchkit.drift.class_selection import SelectionInputs, selected
 from patchkit.drift.compare import compare
-from patchkit.drift.models import Model, Trait
+from patchkit.drift.model_traits import Model, Trait
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import read
 from patchkit.series.manifest import Selected, Surface

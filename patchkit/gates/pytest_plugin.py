@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from patchkit.gates.evidence import Verdict
-    from patchkit.gates.rig import Rig
+    from patchkit.gates.workspace import Workspace
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -54,7 +54,7 @@ def is_project(folder: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; on a GPU, keep the items of one card on one xdist worker."""
+    """Register the markers; on a GPU, keep the items of one GPU on one xdist worker."""
     config.addinivalue_line("markers", "gate: a scenario that must pass.")
     config.addinivalue_line("markers", "benchmark: a scenario that measures; it runs only after every gate has passed.")
     if config.getoption("patchkit_device") == "cuda" and config.getoption("dist", "no") == "load":
@@ -65,7 +65,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect scenario files, and no other YAML."""
     if file_path.suffix != ".yaml":
         return None
-    from patchkit.gates.items import ScenarioFile, is_scenario_file
+    from patchkit.gates.pytest_items import ScenarioFile, is_scenario_file
 
     if not is_scenario_file(file_path, explicit=parent.session.isinitpath(file_path)):
         return None
@@ -77,23 +77,23 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the scenarios (gates, then benchmarks) within the positions they have among the other tests."""
     if any(hasattr(item, "scenario") for item in items):
-        from patchkit.gates.items import in_order
+        from patchkit.gates.pytest_items import in_order
 
         items[:] = in_order(config, items)
 
 
 @pytest.fixture(scope="session")
-def patched_runtime(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """The rig: ``.tree`` is the patched runtime, ``.environment`` the interpreter with vLLM it runs in."""
-    from patchkit.gates.session import session_of
+def patched_runtime(request: pytest.FixtureRequest) -> Iterator[Workspace]:
+    """The workspace: ``.tree`` is the patched runtime, ``.environment`` the interpreter with vLLM it runs in."""
+    from patchkit.gates.pytest_session import session_of
 
-    rig = session_of(request.config).runner.rig
-    _ = rig.environment, rig.tree
-    yield rig
+    workspace = session_of(request.config).runner.workspace
+    _ = workspace.environment, workspace.tree
+    yield workspace
 
 
 @pytest.fixture(scope="session")
-def run_scenario(patched_runtime: Rig) -> Callable[[str | Path | dict[str, Any]], Verdict]:
+def run_scenario(patched_runtime: Workspace) -> Callable[[str | Path | dict[str, Any]], Verdict]:
     """Run a scenario (a path, the name of one in ``scenarios/``, or a mapping) and return its verdict."""
     from patchkit.gates.invariants.own import own_invariants
     from patchkit.gates.loading import load_scenarios

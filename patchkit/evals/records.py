@@ -88,7 +88,7 @@ class Trial(msgspec.Struct, kw_only=True):
     truncated: list[int] = msgspec.field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
-    sessions: int = msgspec.field(default=1, name="sittings")  # the name in evidence
+    sessions: int = 1
     counters: dict[str, float | None] = msgspec.field(default_factory=dict)
     observed: list[dict[str, Any] | None] = msgspec.field(default_factory=list)
     observing: float = 0.0
@@ -215,7 +215,7 @@ class Judgement(msgspec.Struct, kw_only=True):
     """
 
     mode: str
-    outcome: Outcome = msgspec.field(name="shape")  # the name in evidence
+    outcome: Outcome
     why: str
     advice: Literal["use it", "skip it", "consider it"]
     because: list[str]
