@@ -15,6 +15,7 @@ from patchkit.environments.lock import find_lock
 from patchkit.environments.running import variables_for
 from patchkit.environments.second_runner import check_runner
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.project import cache_home
 from patchkit.release import release_name
 
@@ -27,7 +28,7 @@ class Environment:
     device: str
     python: Path
     variables: dict[str, str] = field(default_factory=dict)
-    runner: str = "v1"
+    runner: ModelRunner = "v1"
 
 
 def home() -> Path:
@@ -35,18 +36,17 @@ def home() -> Path:
     return cache_home() / "environments"
 
 
-def folder_of(release: str, device: str, runner: str = "v1") -> Path:
+def folder_of(release: str, device: str, runner: ModelRunner = "v1") -> Path:
     """Where the environment of a release on a device is, or would be; the second runner's is one of its own."""
     return home() / (f"{release}-{device}" + (f"-{runner}" if runner != "v1" else ""))
 
 
-def ensure(release: str, device: str, python: Path | None = None, runner: str = "v1") -> Environment:
+def ensure(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Environment:
     """The environment of a vLLM release on "cpu" or "cuda"; built if there is none, or ``python`` checked and taken.
 
-    Two processes that want the same one build it once; the second waits.
+    ``runner`` is the model runner that vLLM is told to take.
 
-    Args:
-        runner: "v1" or "v2": which of vLLM's model runners is to run in it.
+    Two processes that want the same one build it once; the second waits.
 
     Raises:
         PatchkitError: unknown release, no room, no network, or ``python`` has another vLLM.
@@ -63,7 +63,7 @@ def ensure(release: str, device: str, python: Path | None = None, runner: str = 
     return Environment(release, device, build.interpreter(folder), variables, runner)
 
 
-def obtainable(release: str, device: str, python: Path | None = None, runner: str = "v1") -> Path:
+def obtainable(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Path:
     """What the environment comes from: ``python``, checked, or else the release's lock. Builds and downloads nothing.
 
     Raises:
@@ -80,13 +80,13 @@ def obtainable(release: str, device: str, python: Path | None = None, runner: st
     return find_lock(release, device)
 
 
-def _current(folder: Path, release: str, lock: Path, runner: str) -> bool:
+def _current(folder: Path, release: str, lock: Path, runner: ModelRunner) -> bool:
     """Whether ``folder`` holds a whole environment, made from ``lock`` as it is now."""
     facts = build.finished(folder)
     return facts is not None and facts.get("lock") == build.digest(lock, release, runner)
 
 
-def _build_once(folder: Path, release: str, lock: Path, runner: str) -> None:
+def _build_once(folder: Path, release: str, lock: Path, runner: ModelRunner) -> None:
     with exclusive(folder):
         if _current(folder, release, lock, runner):
             return

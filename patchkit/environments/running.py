@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from patchkit.model_runner import ModelRunner, variables_of
 from patchkit.release import parse_release
 
 EVERYWHERE = {
@@ -20,25 +21,14 @@ ON_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
     "OMP_NUM_THREADS": "1",
 }
-
-
-SELECTING = "VLLM_USE_V2_MODEL_RUNNER"
-"""Chooses between vLLM's model runners; the worker always sets it, for the default depends on release and model."""
-SELECTABLE_FROM = Version("0.12.0")
 INTERPRETED = {"TRITON_INTERPRET": "1"}  # on a CPU nothing compiles the second runner's kernels
 
 
-def variables_for(release: str, device: str, runner: str = "v1") -> dict[str, str]:
-    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda") with a model ``runner``."""
-    chosen = EVERYWHERE | _selected(release, runner)
-    if device != "cpu":
-        return chosen
-    return chosen | ON_CPU | _unbound_threads(release) | (INTERPRETED if runner == "v2" else {})
-
-
-def _selected(release: str, runner: str) -> dict[str, str]:
-    """The choice of the runner, where there is one."""
-    return {SELECTING: str(int(runner == "v2"))} if parse_release(release) >= SELECTABLE_FROM else {}
+def variables_for(release: str, device: str, runner: ModelRunner = "v1") -> dict[str, str]:
+    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda") with this model runner."""
+    on_device = ON_CPU | _unbound_threads(release) if device == "cpu" else {}
+    interpreted = INTERPRETED if (device, runner) == ("cpu", "v2") else {}
+    return EVERYWHERE | on_device | interpreted | variables_of(runner, release)
 
 
 def _unbound_threads(release: str) -> dict[str, str]:

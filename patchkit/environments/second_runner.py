@@ -14,10 +14,8 @@ from packaging.version import Version
 
 from patchkit.environments.quirks import name_the_distribution
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.release import parse_release
-
-RUNNERS = ("v1", "v2")
-"""vLLM's first model runner (``vllm/v1/worker/gpu_model_runner.py``) and its second (``vllm/v1/worker/gpu``)."""
 
 EARLIEST = {"cpu": "0.23.0", "cuda": "0.12.0"}
 """The first release that has the second runner, by device."""
@@ -93,7 +91,7 @@ def has_second_runner(release: str, device: str) -> bool:
     return parse_release(release) >= Version(EARLIEST[device])
 
 
-def check_runner(release: str, device: str, runner: str) -> None:
+def check_runner(release: str, device: str, runner: ModelRunner) -> None:
     """Raise a PatchkitError unless a release has that runner on that device."""
     if runner == "v2" and not has_second_runner(release, device):
         raise PatchkitError(
@@ -102,12 +100,12 @@ def check_runner(release: str, device: str, runner: str) -> None:
         )
 
 
-def extra_requirements(runner: str) -> list[Requirement]:
+def extra_requirements(runner: ModelRunner) -> list[Requirement]:
     """The packages beyond the release's lock in an environment for a runner on the CPU."""
     return [TRITON] if runner == "v2" else []
 
 
-def extra_digest(runner: str) -> list[str]:
+def extra_digest(runner: ModelRunner) -> list[str]:
     """Everything beyond the lock that an environment for a runner is made of, as lines for its digest."""
     if runner == "v1":
         return []

@@ -17,10 +17,11 @@ from patchkit.environments.environment import ensure, exclusive, folder_of, home
 from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.release import release_name
 
 
-def env(release: str | None, device: str, runner: str, remove: bool, as_json: bool) -> int:
+def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
     """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be."""
     if release is None:
         if remove:
@@ -52,12 +53,13 @@ def lock(releases: Sequence[str]) -> int:
     return 0
 
 
-def _remove(release: str, device: str, runner: str, as_json: bool) -> int:
+def _remove(release: str, device: str, runner: ModelRunner, as_json: bool) -> int:
     release = release_name(release) if is_version(release) else release
     folder = folder_of(release, device, runner)
     if folder.parent != home() or not folder.is_dir():
         raise PatchkitError(
-            f"there is no environment for vLLM {release} on {named(device, runner)}", "see `patchkit env` for those there are"
+            f"there is no environment for vLLM {release} on {named(device, runner)}",
+            "see `patchkit env` for those there are",
         )
     with exclusive(folder):
         build.remove(folder)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from patchkit_worker.sampler_hooks import SamplerHooks, token_ids_of
-from patchkit_worker.sampling import filters, undo_greedy_sign
+from patchkit_worker.token_checks import filters, undo_greedy_sign
 from patchkit_worker.views import Sampling
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 from vllm.v1.sample.sampler import Sampler

@@ -11,8 +11,8 @@ import torch
 from patchkit_worker.left_behind import Randomness
 from patchkit_worker.probe import Guarded
 from patchkit_worker.runners import Adapter
-from patchkit_worker.sampling import check_sampling
 from patchkit_worker.steps import Shape, Span, StepTracker
+from patchkit_worker.token_checks import check_sampling
 from patchkit_worker.views import Engine, Row, Sampling, StepView
 from vllm import LLM
 
@@ -35,9 +35,7 @@ class Observer:
         self._engine, self._watch, self._counters, self._emit = engine, set(watch), counters, emit
         self._batch = Batch(engine)
         self._random: Randomness | None = None
-        self._sampler_hooks = Adapter.hook_sampler(
-            engine, self._sampled, wanted=self._wanted, around=self._around_draw
-        )
+        self._sampler_hooks = Adapter.hook_sampler(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
         engine.adapter.around_setup(self._around_draw)
         self._runtime: Any | None = None
         self._probe = NO_PROBE

@@ -1,11 +1,12 @@
 """Which of vLLM's two model runners runs, and the adapter through which it is observed.
 
-The first runner is ``vllm/v1/worker/gpu_model_runner.py``, the second ``vllm/v1/worker/gpu/model_runner.py``. Each has an
-adapter with the same members, so that nothing else asks which of them runs:
+The first runner is ``vllm/v1/worker/gpu_model_runner.py``, the second ``vllm/v1/worker/gpu/model_runner.py``. Each has
+an adapter with the same members, so that nothing else asks which of them runs:
 
-- ``name``, ``owner`` (the class), ``prepare`` (its method that makes a step's inputs), ``sampler`` (the class that samples);
+- ``name``; ``owner``, the class; ``prepare``, its method for a step's inputs; ``sampler``, the class that samples;
 - ``order()``: ids of the step's requests as they are packed; ``held()``: ids of all requests that the runner knows;
 - ``hook_sampler(...)``: a :class:`~patchkit_worker.sampler_hooks.SamplerHooks` of that runner;
+- ``around_setup(around)``: where it draws random numbers outside of the sampler;
 - ``sampler_parts()``: the sampler's objects, by name; ``misplace`` and ``put_back``: for fault injection.
 """
 
