@@ -194,7 +194,7 @@ def import_vllm() -> dict[str, Any]:
     replaced = []
     if second and on_cpu:
         replaced = importlib.import_module("patchkit_worker.interpreter_kernels").replace_kernels()
-    for name in ("part", "draw", "checks"):
+    for name in ("part", "sample_problems", "checks"):
         importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))
