@@ -8,12 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from patchkit import __version__
 from patchkit.errors import PatchkitError
+
+if TYPE_CHECKING:
+    from patchkit.model_runner import ModelRunner
 
 release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
 
@@ -31,6 +34,9 @@ def _runtime(context: click.Context, option: click.Parameter, name: str | None) 
 
 runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
 device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+runner_option = click.option(
+    "--runner", type=click.Choice(["v1", "v2"]), default="v1", show_default=True, help="Which of vLLM's model runners."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 python_option = click.option(
     "--python",
@@ -47,7 +53,8 @@ def judged(command: Callable[..., Any]) -> Callable[..., Any]:
         "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on GPUs, one a GPU."
     )
     evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
-    for option in (evidence, workers, only, model, python_option, device_option, runtime_option, release_option):
+    where = (python_option, runner_option, device_option, runtime_option, release_option)
+    for option in (evidence, workers, only, model, *where):
         command = option(command)
     return command
 
@@ -134,13 +141,14 @@ def lock(releases: tuple[str, ...]) -> int:
 @commands.command()
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
+@runner_option
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
-def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
+def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
     """Build, list or remove environments with vLLM."""
     from patchkit.verbs import environments
 
-    return environments.env(release, device, remove, as_json)
+    return environments.env(release, device, runner, remove, as_json)
 
 
 @commands.command()
@@ -151,9 +159,9 @@ def gate(as_json: bool, **options: Any) -> int:
 
     Exit code 0 only if all of them pass.
     """
-    from patchkit.verbs import gate, request
+    from patchkit.verbs import gate, scenario_options
 
-    return gate.gate(request.Request.of(as_json=as_json, **options))
+    return gate.gate(scenario_options.Request.of(as_json=as_json, **options))
 
 
 @commands.command()
@@ -165,15 +173,16 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 
     Exit code 0 only if a gate catches each, for the reason that its header states.
     """
-    from patchkit.verbs import knockout, request
+    from patchkit.verbs import knockout, scenario_options
 
-    return knockout.knockout(request.Request.of(as_json=as_json, **options), patches)
+    return knockout.knockout(scenario_options.Request.of(as_json=as_json, **options), patches)
 
 
 @commands.command()
 @release_option
 @runtime_option
 @device_option
+@runner_option
 @python_option
 @click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on GPUs, one a GPU.")
 @click.option(
@@ -199,10 +208,10 @@ def mutants(
     Exit code 0 only if a gate kills every mutant.
     """
     from patchkit.series.mutants import MutantSelection
-    from patchkit.verbs import mutants, request
+    from patchkit.verbs import mutants, scenario_options
 
     return mutants.mutants(
-        request.Request.of(as_json=as_json, **options), MutantSelection(names, families, sample, seed), check
+        scenario_options.Request.of(as_json=as_json, **options), MutantSelection(names, families, sample, seed), check
     )
 
 
@@ -255,9 +264,9 @@ def bench() -> None:
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
     """Measure throughput with and without the runtime."""
-    from patchkit.verbs import bench, request
+    from patchkit.verbs import bench, scenario_options
 
-    return bench.bench(request.Request.of(as_json=as_json, **options))
+    return bench.bench(scenario_options.Request.of(as_json=as_json, **options))
 
 
 @bench.command()

@@ -11,19 +11,19 @@ from msgspec import structs
 
 from patchkit.bench.counting import count, sample_lines, throughput
 from patchkit.bench.digests import grader_digest, model_digest
-from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import DrawPlan, Journal
 from patchkit.bench.liveness import RequiredCounters
 from patchkit.bench.plan import Plan, TaskSpec
 from patchkit.bench.progress import show_progress
+from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import BASELINE, Cell, RequiredFigure, Trial
+from patchkit.evals.records import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
-from patchkit.gates.rig import Rig
+from patchkit.gates.workspace import Workspace
 from patchkit.series.manifest import Manifest
 
 
@@ -88,12 +88,12 @@ def check_references(task: Task) -> None:
 
 
 class Campaign:
-    """Draws the cells of a plan on a rig."""
+    """Draws the cells of a plan on a workspace."""
 
-    def __init__(self, plan: Plan, rig: Rig, shards: Sequence[Shard], fresh: bool) -> None:
-        self._plan, self._rig, self._shards, self._fresh = plan, rig, shards, fresh
-        self._known = rig.circumstances()
-        self._home = rig.settings.project.state / "accuracy"
+    def __init__(self, plan: Plan, workspace: Workspace, shards: Sequence[Shard], fresh: bool) -> None:
+        self._plan, self._workspace, self._shards, self._fresh = plan, workspace, shards, fresh
+        self._known = workspace.circumstances()
+        self._home = workspace.settings.project.state / "accuracy"
 
     def measure(self, tasks: Iterable[LoadedTask]) -> Measured:
         """Every model on every task."""
@@ -127,14 +127,14 @@ class Campaign:
             return count(journal), list(sample_lines(journal, trial))
 
     def _draw_plan(self, model: str, loaded: LoadedTask, mode: str, trial: int) -> DrawPlan:
-        patched, tree = mode != BASELINE, self._rig.tree
+        patched, tree = mode != BASELINE, self._workspace.tree
         return DrawPlan(
             release=self._plan.vllm,
             device=self._plan.device,
             hardware=self._known.hardware,
             versions=self._known.versions,
             model=model,
-            model_digest=model_digest(Path(self._rig.model(model))),
+            model_digest=model_digest(Path(self._workspace.model(model))),
             task=loaded.task.name,
             task_digest=loaded.task.digest,
             mode=mode,
@@ -149,7 +149,7 @@ class Campaign:
         )
 
     def _request(self, model: str, loaded: LoadedTask, mode: str) -> DrawRequest:
-        tree, patched = self._rig.tree, mode != BASELINE
+        tree, patched = self._workspace.tree, mode != BASELINE
         spec: dict[str, Any] = {
             "patched": patched,
             "n": self._plan.n,
@@ -160,7 +160,7 @@ class Campaign:
             "neighbours": len(self._shards),
         }
         request = {
-            "model": self._rig.model(model),
+            "model": self._workspace.model(model),
             "tree": str(tree.path) if patched else None,
             "probe": str(tree.runtime.probe) if patched and tree.runtime.probe else None,
             "start": tree.runtime.start,
@@ -190,9 +190,9 @@ class Campaign:
             modes={},
             sampling={**self._plan.sampling, "max_tokens": loaded.max_tokens},
             engine=self._plan.engine,
-            runtime={**self._rig.tree.runtime.defaults, **self._plan.settings},
+            runtime={**self._workspace.tree.runtime.defaults, **self._plan.settings},
             settings=self._plan.settings_by_mode,
-            figures=[RequiredFigure(**structs.asdict(one)) for one in self._rig.tree.runtime.figures],
+            figures=[RequiredFigure(**structs.asdict(one)) for one in self._workspace.tree.runtime.figures],
             sandbox=grading.describe(),
         )
 

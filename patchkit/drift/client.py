@@ -30,7 +30,7 @@ from unearth.fetchers.sync import PyPIClient
 from unearth.link import Link
 
 from patchkit import __version__
-from patchkit.drift.pages import ABSENT, BadPageError, check_whole
+from patchkit.drift.index_pages import ABSENT, BadPageError, check_whole
 from patchkit.errors import PatchkitError
 from patchkit.packages import PATIENCE, Settings, host, local
 

@@ -21,12 +21,12 @@ from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.gained_methods import gained_methods
 from patchkit.drift.inference import Inference
 from patchkit.drift.package import Package, Universe
+from patchkit.drift.parameter_usage import with_usage
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.retirement import ReleasePair, Retirement, retirements
+from patchkit.drift.runtime_usage import CodeRead, Touch, Unread, read_code
 from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
-from patchkit.drift.surface import Folder, canonical
-from patchkit.drift.touches import CodeRead, Touch, Unread, read_code
-from patchkit.drift.usage import with_usage
+from patchkit.drift.surface_check import Folder, canonical
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import version_of

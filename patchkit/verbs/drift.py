@@ -14,7 +14,7 @@ from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
 from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
-from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
+from patchkit.drift.surface_check import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted

@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from patchkit import console
 from patchkit.environments import build, ensure, listing, quirks
 from patchkit.environments.build import MARKER
+from patchkit.environments.running import variables_for
 from patchkit.errors import PatchkitError
 from patchkit.verbs import environments
 
@@ -195,3 +196,30 @@ def test_the_cpu_build_of_torch_comes_without_cuda_libraries(locks: Path) -> Non
     kept = {r.name: str(r.specifier) for r in build.for_cpu_torch(build.requirements(committed))}
     assert kept["torch"] == "==2.11.0+cpu"
     assert not [name for name in kept if name.startswith("nvidia-")]
+
+
+def test_a_python_that_the_release_takes_is_found_on_this_machine(cache: Path, locks: Path) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    (locks / f"{RELEASE}-cpu.txt").write_text(f"# Python: =={here}.*\niniconfig==2.1.0\n")
+    asked = [ensure(RELEASE, "cpu").python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    assert subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip() == here
+
+
+def test_a_release_that_needs_another_python_says_which(
+    cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (locks / f"{RELEASE}-cpu.txt").write_text("# Python: >=3.13,<3.15\niniconfig==2.1.0\n")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no interpreter is found
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(
+        PatchkitError, match=r"it needs Python 3\.13 or 3\.14, and this machine has none of them.*--python"
+    ):
+        ensure(RELEASE, "cpu")
+    assert build.finished(cache / "environments" / f"{RELEASE}-cpu") is None
+
+
+def test_the_variables_say_which_model_runner_is_taken(cache: Path, locks: Path) -> None:
+    assert ensure(RELEASE, "cpu").variables["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    assert ensure(RELEASE, "cpu", runner="v2").variables["VLLM_USE_V2_MODEL_RUNNER"] == "1"
+    assert "VLLM_USE_V2_MODEL_RUNNER" not in variables_for("0.20.0", "cpu"), "unset is the first there"

@@ -9,7 +9,7 @@ import torch
 from gates_package import load
 
 learning = load("learning")
-draw_probe = load("draw_probe")
+sample_probe = load("sample_probe")
 ROWS, HIDDEN, STEPS = 16, 24, 80
 
 
@@ -105,7 +105,7 @@ def a_draw_tells_when_it_was_learnt() -> None:
     def draw(steps: int, error: float) -> dict:
         runtime, view = SimpleNamespace(), None
         runtime.view = lambda: view
-        look = draw_probe.DrawProbe(runtime, {}, None)
+        look = sample_probe.SampleProbe(runtime, {}, None)
         generator = torch.Generator().manual_seed(1)
         step = SimpleNamespace(rows=[SimpleNamespace(decode=True)] * 8)
         for number in range(steps):

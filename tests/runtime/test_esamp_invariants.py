@@ -11,7 +11,7 @@ import pytest
 
 from patchkit.gates.events import CallResult, Pass, Result, Shape, Step
 from patchkit.gates.invariants.own import own_invariants
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 OWN = own_invariants(Path(__file__).resolve().parents[2] / "patches" / "esamp" / "gates")
 ROWS, STEPS = 4, 24

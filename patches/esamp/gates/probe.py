@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
-from patchkit_probe.draw_probe import DrawProbe
 from patchkit_probe.findings import Findings
 from patchkit_probe.learning import Progress
 from patchkit_probe.reference import Distiller, Distillers, Method, State, intervene, read_settings, rows_of
+from patchkit_probe.sample_probe import SampleProbe
 from patchkit_probe.taps import TapHook
 
-__all__ = ["DrawProbe", "Probe"]
+__all__ = ["Probe", "SampleProbe"]
 
 # Free, the largest differences seen, vLLM 0.20.0 on the CPU, over tiny and SmolLM2 with both presets, all three
 # optimisers, one distiller for all, 1 to 58 distillers at once, 1 to 233 rows a step, 300 steps: predictions 1.6e-5,
@@ -73,7 +73,7 @@ class Probe:
         self._free = torch.device(engine.device).type == "cpu" and dtype == torch.float32
         self._tolerances = FREE if self._free else SYNCHRONISED[dtype]
         self._reference: ReferenceRun | None = None
-        self._requests = Requests(engine.runner)
+        self._requests = Requests(engine)
         self._most = 0
         self._step: Any = None
         self._sampling: Any = None
@@ -362,8 +362,8 @@ class ReferenceRun:
 class Requests:
     """Which prompts are in flight and have decoded, and which requests resumed after a preemption."""
 
-    def __init__(self, runner: Any) -> None:
-        self._runner = runner
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
         self._prompt: dict[str, int | None] = {}
         self._decoded: set[str] = set()
         self._resumed: set[str] = set()
@@ -379,7 +379,7 @@ class Requests:
                 self._decoded.add(row.name)
             elif row.name in self._decoded:  # its tokens are computed again
                 self._resumed.add(row.name)
-        for name in self._decoded & self._runner.requests.keys():
+        for name in self._decoded & set(self._engine.held()):
             self._seen[self._prompt[name]] = self._now
 
     def resumed(self, name: str) -> bool:

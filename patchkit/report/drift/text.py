@@ -97,7 +97,7 @@ def _fix(finding: Finding) -> Text:
     if finding.unpatched:
         perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
         return Text("unpatched", "red").append(perhaps).append(f": {finding.because}" if finding.because else "")
-    return Text(", ".join(finding.mended_by), "green").append(f": {finding.because}", "dim")
+    return Text(", ".join(finding.fixed_by), "green").append(f": {finding.because}", "dim")
 
 
 def _rest_title(severity: str, count: int) -> str:
@@ -135,7 +135,7 @@ def _step(drift: Drift) -> Text:
 
 def _line(finding: Finding) -> Text:
     """One break in one line: what follows a colon is left to the whole report."""
-    fix = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
+    fix = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.fixed_by)
     perhaps = " ".join(name[:4] for name in finding.perhaps_by)
     tail = Text("  unpatched", "red").append(f", perhaps fixed by {perhaps}" if perhaps else "")
     if fix:

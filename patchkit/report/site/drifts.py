@@ -47,7 +47,7 @@ def answer(one: Break) -> str:
         "manifest": "allowed by runtime.yaml",
         "gates": "gates green",
     }
-    return ", ".join(kinds.get(name, name) for name in one.mended_by) or "unpatched"
+    return ", ".join(kinds.get(name, name) for name in one.fixed_by) or "unpatched"
 
 
 def titled(patch: str) -> str:
