@@ -64,7 +64,7 @@ class Workspace:
 
     @property
     def slowness(self) -> int:
-        """How many times as long a part may take before it counts as hung: on a CPU the second runner is interpreted."""
+        """How many times as long a part may take before it is stopped: on a CPU the second runner is interpreted."""
         return INTERPRETED if (self.settings.device, self.settings.runner) == ("cpu", "v2") else 1
 
     @property
