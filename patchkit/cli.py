@@ -8,12 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from patchkit import __version__
 from patchkit.errors import PatchkitError
+
+if TYPE_CHECKING:
+    from patchkit.model_runner import ModelRunner
 
 release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
 
@@ -138,13 +141,14 @@ def lock(releases: tuple[str, ...]) -> int:
 @commands.command()
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
+@runner_option
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
-def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
+def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
     """Build, list or remove environments with vLLM."""
     from patchkit.verbs import environments
 
-    return environments.env(release, device, remove, as_json)
+    return environments.env(release, device, runner, remove, as_json)
 
 
 @commands.command()

@@ -13,8 +13,8 @@ RUNNERS: tuple[ModelRunner, ...] = ("v1", "v2")
 NAMES: dict[ModelRunner, str] = {"v1": "first model runner", "v2": "second model runner"}
 
 VARIABLE = "VLLM_USE_V2_MODEL_RUNNER"
-BY_ITSELF = Version("0.22")
-"""From this release on vLLM chooses itself unless the variable says which; before, unset is the first."""
+SELECTABLE = Version("0.12")
+"""From this release on the variable decides; unset, vLLM chooses itself from 0.22.0 on. Both values are always said."""
 
 DEFAULT_ON_CUDA = Version("0.23")
 """From this release on vLLM takes the second runner for Llama on CUDA, from 0.25.0 on for every dense model."""
@@ -22,7 +22,7 @@ DEFAULT_ON_CUDA = Version("0.23")
 
 def variables_of(runner: ModelRunner, release: str) -> dict[str, str]:
     """The environment variable that makes vLLM ``release`` take this runner; none where there is no choice."""
-    if runner == "v1" and parse_release(release) < BY_ITSELF:
+    if runner == "v1" and parse_release(release) < SELECTABLE:
         return {}
     return {VARIABLE: str(RUNNERS.index(runner))}
 

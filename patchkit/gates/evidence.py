@@ -120,7 +120,13 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Circumstances(msgspec.Struct, kw_only=True):
-    """How evidence was made; ``runner``: with which of vLLM's model runners, the first in evidence that is older."""
+    """How evidence was made.
+
+    Attributes:
+        runner: with which of vLLM's model runners; the first in evidence that is older.
+        runners_seen: the classes of those that ran, as the worker saw them; empty in evidence that is older.
+        replaced: what of them was not vLLM's own, and so was not tested.
+    """
 
     patchkit: str = __version__
     command: str = ""
@@ -129,6 +135,8 @@ class Circumstances(msgspec.Struct, kw_only=True):
     release: str
     device: str
     runner: ModelRunner = "v1"
+    runners_seen: list[str] = msgspec.field(default_factory=list)
+    replaced: list[str] = msgspec.field(default_factory=list)
     runtime: RuntimeUsed
     versions: Versions = msgspec.field(default_factory=Versions)
     hardware: Hardware = msgspec.field(default_factory=Hardware)

@@ -30,6 +30,7 @@ class Workspace:
         self.settings = settings
         self.made = time.monotonic()
         self.workers = how_many_workers(settings.workers, settings.device)
+        self.runners_seen: set[str] = set()
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
         self._worker_client: WorkerClient | None = None
@@ -106,7 +107,7 @@ class Workspace:
         from patchkit.environments import obtainable
 
         _ = self.tree
-        obtainable(self.settings.release, self.settings.device, self.settings.python)
+        obtainable(self.settings.release, self.settings.device, self.settings.python, self.settings.runner)
 
     def without_folders(self, text: str, tree: Tree) -> str:
         """A text with this machine's folders replaced by names."""
@@ -132,6 +133,7 @@ class Workspace:
             release=self.settings.release,
             device=self.settings.device,
             runner=self.settings.runner,
+            replaced=list(ready.replaced),
             runtime=runtime_used(tree, self.settings.without),
             versions=versions,
             hardware=hardware(ready.gpu),

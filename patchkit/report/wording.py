@@ -33,8 +33,9 @@ def place(evidence: Circumstances) -> str:
 
 
 def second(evidence: Circumstances) -> str:
-    """A clause for a run on the second model runner; empty for the first."""
-    return "" if evidence.runner == "v1" else f", {model_runner.NAMES[evidence.runner]}"
+    """A clause for a run on the second model runner, and what of it was not vLLM's own; empty for the first."""
+    replaced = f" (replaced, not tested: {', '.join(evidence.replaced)})" if evidence.replaced else ""
+    return "" if evidence.runner == "v1" else f", {model_runner.NAMES[evidence.runner]}{replaced}"
 
 
 def series(runtime: str, pin: str, patches: int) -> str:

@@ -13,6 +13,7 @@ from patchkit_worker.channel import Channel
 from patchkit_worker.engine import make_engine
 from patchkit_worker.probe import PACKAGE, load_package
 from patchkit_worker.prompts import FIRST_ORDINARY_TOKEN
+from patchkit_worker.runners import seen
 from patchkit_worker.runtime import describe, install
 from vllm import LLM
 
@@ -93,7 +94,7 @@ def run_checks(request: dict[str, Any], channel: Channel) -> int:
     except Exception as error:  # the runtime's code; the caller learns how it died
         channel.send("error", run=request["run"], **describe(error, request.get("gates")))
         return 1
-    channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded)
+    channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded, runners=seen())
     return 0
 
 

@@ -85,11 +85,11 @@ class Snapshot:
 
 
 def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
-    """The live engine's objects by name, and every module of its model and its sampler."""
+    """The live engine's objects by name, every module of its model and every part of its sampler."""
     yield from {"LLM": llm, "LLM.llm_engine": llm.llm_engine, "runner": engine.runner}.items()
-    for of, module in (("model", engine.model), ("sampler", engine.runner.sampler)):
-        for name, one in module.named_modules():
-            yield f"{of}.{name}" if name else of, one
+    for name, one in engine.model.named_modules():
+        yield f"model.{name}" if name else "model", one
+    yield from engine.adapter.sampler_parts()
 
 
 def callables_on(one: Any) -> dict[str, Any]:
