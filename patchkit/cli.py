@@ -148,7 +148,7 @@ def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_
     """Build, list or remove environments with vLLM."""
     from patchkit.verbs import environments
 
-    return environments.env(release, device, runner, remove, as_json)
+    return environments.env(release, device, remove, as_json, runner)
 
 
 @commands.command()

@@ -16,7 +16,7 @@ from rich.text import Text
 from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.client import Client, UnreachableError, client_for, finder, plain_reason
+from patchkit.drift.http_client import Client, UnreachableError, client_for, finder, plain_reason
 from patchkit.drift.index_pages import Page, doubt, older
 from patchkit.drift.release_files import DISTRIBUTIONS, File, Listing, Release
 from patchkit.errors import PatchkitError

@@ -11,7 +11,7 @@ import pytest
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.gpus import gpus
-from patchkit.gates.measurable import admit
+from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.runner import Queued, Runner
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.settings import Settings

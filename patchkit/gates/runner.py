@@ -111,6 +111,6 @@ class Runner:
             tree=tree.path,
             runtime=tree.runtime,
             device=self.workspace.settings.device,
-            limit=scenario.timeout,
+            limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
         )

@@ -26,7 +26,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals.records import BASELINE, Cell
 from patchkit.files import check_place, shortest, write_atomically
 from patchkit.gates.evidence import default_path, to_json, write_evidence
-from patchkit.gates.measurable import admit
+from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchkit.console import out
-from patchkit.gates.measurable import admit
+from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.workspace import Workspace
 from patchkit.report.lines import closing_line
 from patchkit.verbs.scenario_options import Request

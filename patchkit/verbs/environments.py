@@ -21,7 +21,7 @@ from patchkit.model_runner import ModelRunner
 from patchkit.release import release_name
 
 
-def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
+def env(release: str | None, device: str, remove: bool, as_json: bool, runner: ModelRunner = "v1") -> int:
     """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be."""
     if release is None:
         if remove:

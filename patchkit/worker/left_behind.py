@@ -101,13 +101,21 @@ def callables_on(one: Any) -> dict[str, Any]:
     }
 
 
+INTERPRETER = "triton.runtime.interpreter"
+"""Triton's interpreter puts functions of its own into a module when it runs the first of its kernels."""
+
+
 def functions_of_vllm() -> Table:
     """Every function of every class and module of vLLM that is imported now."""
     found: Table = {}
     for name, module in list(sys.modules.items()):
         if name.startswith("vllm.") and isinstance(module, types.ModuleType):
             values = list(vars(module).items())
-            found[module] = {key: value for key, value in values if isinstance(value, types.FunctionType)}
+            found[module] = {
+                key: value
+                for key, value in values
+                if isinstance(value, types.FunctionType) and value.__module__ != INTERPRETER
+            }
             for _, value in values:
                 if isinstance(value, type) and value not in found and value.__module__.startswith("vllm."):
                     found[value] = {key: one for key, one in vars(value).items() if isinstance(one, OF_CLASSES)}

@@ -15,7 +15,7 @@ import patchkit.environments
 import patchkit.series
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
-from patchkit.gates.measurable import same_tree
+from patchkit.gates.measurement_allowed import same_tree
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace, runtime_used
 from patchkit.project import Project

@@ -227,7 +227,7 @@ def test_what_an_earlier_tick_left_is_never_read_as_this_ones(watched: Watched) 
 
 
 def test_a_crash_leaves_an_unfinished_report(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patchkit.watch.judging.fetch_news", lambda _: 1 / 0)
+    monkeypatch.setattr("patchkit.watch.stages.fetch_news", lambda _: 1 / 0)
     assert isinstance(watched.watch().exception, ZeroDivisionError)
     assert watched.report["why"] == ("it broke (ZeroDivisionError: division by zero), while asking the package index")
 

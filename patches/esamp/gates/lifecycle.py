@@ -6,6 +6,7 @@ from typing import Any
 
 import vllm
 from patchkit_probe.expect import SAMPLES, TOKENS, Returned, expect_refusal, generate, require
+from vllm.config import SpeculativeConfig
 
 ALL_TOKENS = 3 * SAMPLES * TOKENS  # tokens of a call of three prompts
 DECODED = 3 * SAMPLES * (TOKENS - 1)
@@ -99,7 +100,9 @@ def refuses_pooling_model(context: Any) -> None:
 
 def refuses_speculative_decoding(context: Any) -> None:
     """Only the engine's configuration is changed: vLLM cannot decode so on the CPU."""
-    refuses_configured(context, "", "speculative_config", {"method": "ngram"}, "speculative")
+    settings = object.__new__(SpeculativeConfig)  # unchecked: the check asks for what the CPU lacks
+    settings.method, settings.num_speculative_tokens = "ngram", 1
+    refuses_configured(context, "", "speculative_config", settings, "speculative")
 
 
 def refuses_captured_graphs(context: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from patchkit.plural import counted
-from patchkit.report.drift.retirement import short as short
+from patchkit.report.drift.adopted_patches import short as short
 from patchkit.report.site import matrix
 from patchkit.report.site.documents import Break, TimelineStep
 from patchkit.report.site.sources import Sources
