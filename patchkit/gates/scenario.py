@@ -12,25 +12,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
+from patchkit.gates.client_call import ClientCall
 from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
 from patchkit.gates.invariants.base import Params, Table, knowing
-
-
-class Prompts(Declared, frozen=True):
-    """Prompts of one kind; the same seed makes the same prompts."""
-
-    kind: Literal["random", "arithmetic"]
-    count: int
-    tokens: int | tuple[int, int] | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.at_least(1, "count", "tokens")
-        self.at_least(0, "seed")
-        self.span("tokens")
-        if self.kind == "random" and self.tokens is None:
-            raise ValueError("random prompts need `tokens`, their length or a span of lengths")
+from patchkit.gates.prompts import Prompts
 
 
 class Group(Declared, frozen=True):
@@ -103,6 +89,7 @@ class Part(Declared, frozen=True, dict=True):
     invariants: list[str | dict[str, dict[str, Any] | None]]
     calls: list[Call] = msgspec.field(default_factory=list)
     checks: str = ""
+    client: list[ClientCall] = msgspec.field(default_factory=list)
     model: str = "tiny"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: Settings | list[Settings] = msgspec.field(default_factory=dict)
@@ -115,7 +102,7 @@ class Part(Declared, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         self.named()
-        self.not_empty("passes", *([] if self.checks else ["calls"]))
+        self.not_empty("passes", *([] if self.checks or self.client else ["calls"]))
         self.at_least(1, "repeat")
         if self.runtime == []:
             raise ValueError("runtime is empty")
@@ -133,6 +120,7 @@ class Part(Declared, frozen=True, dict=True):
             one.check_fits(self)
         names = {one.name for one, _ in judged}
         self._check_checks(names)
+        self._check_client()
         if "refused" in names and "refused_or_right" not in names and len(judged) > 1:
             raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
 
@@ -146,6 +134,19 @@ class Part(Declared, frozen=True, dict=True):
             raise ValueError("a part with checks is judged by checks_hold alone")
         if not self.checks and "checks_hold" in judged:
             raise ValueError("checks_hold needs `checks: MODULE`")
+
+    def _check_client(self) -> None:
+        """A part with a client has a server, which is one engine, and the calls are the client's."""
+        if not self.client:
+            return
+        if self.calls or self.checks or self.watch or self.off or self.repeat > 1 or isinstance(self.runtime, list):
+            raise ValueError("client stands alone: a part with it has no calls, checks, watch, off or repeat")
+        if any(isinstance(fault, Injection) for fault in self.faults):
+            raise ValueError("faults: a server gets them before its engine, so give names alone")
+        names = [call.name for call in self.client]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"client: two calls are named {name!r}")
 
     def for_worker(self) -> dict[str, Any]:
         """The part as the worker receives it: everything but its invariants."""
@@ -203,6 +204,11 @@ class Scenario(Declared, frozen=True):
         return SpecifierSet(self.releases).contains(release, prereleases=True)
 
     @property
+    def serves(self) -> bool:
+        """Whether a part of it starts a server."""
+        return any(part.client for part in self.parts)
+
+    @property
     def needs_quiet(self) -> bool:
         """Whether nothing may run beside it, because it measures speed."""
         return self.alone or self.kind == "benchmark"
@@ -228,7 +234,7 @@ def load_scenario(source: Path | Any, own: Table | None = None, where: str = "")
 def select(
     scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = (), release: str | None = None
 ) -> list[Scenario]:
-    """The scenarios of one kind that are for a release, or of any if it is None; or those of them that ``only`` names."""
+    """The scenarios of one kind that are for a release (None: for any), or those of them that ``only`` names."""
     able = {
         name: scenario
         for name, scenario in scenarios.items()

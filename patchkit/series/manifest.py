@@ -135,6 +135,22 @@ class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
+class Plugin(Struct, frozen=True, forbid_unknown_fields=True):
+    """How vLLM itself starts the runtime in each of its processes, by an entry point of the patched tree.
+
+    Attributes:
+        releases: of vLLM, for which the tree has that entry point.
+        variable: of the environment; a JSON object of settings switches the runtime on.
+        counters: what ``collective_rpc`` is to call for a worker's counters.
+        arguments: of ``vllm serve``, which the runtime needs.
+    """
+
+    releases: str
+    variable: str
+    counters: str
+    arguments: list[str] = []
+
+
 class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``.
 
@@ -143,6 +159,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         off: settings with which the runtime must change nothing; None if it does not say.
         counters: what ``counters()`` returns, by name.
         figures: minimums for figures of ``bench accuracy``.
+        plugin: None if the runtime is only started by ``start``, in its caller's process.
     """
 
     name: str
@@ -155,6 +172,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     off: dict[str, Any] | None = None
     counters: dict[str, Counter] = {}
     figures: list[FigureMinimum] = []
+    plugin: Plugin | None = None
     surface: Surface = Surface()
 
 
@@ -244,6 +262,8 @@ def _check(declared: ManifestFields, path: Path) -> None:
             Version(release)
         except InvalidVersion as error:
             raise PatchkitError(f"{path}: {key}: `{release}` is no release", 'write it as "0.20.0"') from error
+    if declared.plugin:
+        _check_plugin(declared.plugin, path)
     for symbol, releases in declared.surface.only_in.items():
         try:
             SpecifierSet(releases)
@@ -255,6 +275,19 @@ def _check(declared: ManifestFields, path: Path) -> None:
         if symbol not in {*declared.surface.manners(), *behind}:
             raise PatchkitError(
                 f"{path}: surface.only_in: nothing else in `surface` names {symbol}", "correct the name, or drop it"
+            )
+
+
+def _check_plugin(plugin: Plugin, path: Path) -> None:
+    try:
+        SpecifierSet(plugin.releases)
+    except InvalidSpecifier as error:
+        what = f"{path}: plugin.releases: `{plugin.releases}` names no releases"
+        raise PatchkitError(what, 'write them as ">=0.23.0"') from error
+    for key in ("variable", "counters"):
+        if not getattr(plugin, key).isidentifier():
+            raise PatchkitError(
+                f"{path}: plugin.{key}: `{getattr(plugin, key)}` is no name", "write letters, digits and _"
             )
 
 

@@ -22,6 +22,7 @@ from vllm import SamplingParams
 VARIABLE = "ESAMP"
 SETTINGS = {"beta": 0.6, "width": 16, "learning_rate": 0.01}
 TOKENS = 14
+POINT = r'^\[project\.entry-points\."vllm\.general_plugins"\]\n\w+ = "([\w.]+):(\w+)"'
 Tokens = list[list[int]]
 
 
@@ -78,7 +79,8 @@ def counts_as_install_does(context: Any) -> None:
         call(llm)
     after = counters(llm)
     for name in ("decode_rows", "captured_rows", "intervened_rows", "port_hits", "distiller_steps", "candidate_tokens"):
-        require(after[name] - before[name] == expected[name], f"{name} is {after[name] - before[name]}, not {expected[name]}")
+        counted = after[name] - before[name]
+        require(counted == expected[name], f"{name} is {counted}, not {expected[name]}")
     require(json.loads(json.dumps(after, allow_nan=False)) == after, "the counters are no JSON")
 
 
@@ -217,7 +219,7 @@ def refuses_a_second_engine_and_install(context: Any) -> None:
 
 
 def is_loud_when_a_hook_is_dead(context: Any) -> None:
-    """Another runner's methods run in place of the hooked ones: the step ends in one line; a server's health with it."""
+    """Another runner's methods run in place of the hooked ones: the step ends in one line."""
     llm = served(context)
     runner = engine_of(llm).runner
     kind = type(runner)
@@ -325,7 +327,7 @@ def by_id(llm: Any, name: str, samples: int) -> Tokens:
 
 
 def settle(llm: Any) -> None:
-    """Another request, of one token: with its step the scheduler tells what has ended before, and its own with another."""
+    """Other requests, of one token: with their steps the scheduler tells what has ended before."""
     for _ in range(2):
         llm.generate([prompt_of(9)], SamplingParams(max_tokens=1, extra_args={"esamp": 0}), use_tqdm=False)
 
@@ -358,7 +360,7 @@ def entry_point(context: Any) -> Callable[[], None]:
     """What the tree gives vLLM to load."""
     tree = Path(context._request["tree"])
     declared = (tree / "pyproject.toml").read_text() if (tree / "pyproject.toml").is_file() else ""
-    found = re.search(r'^\[project\.entry-points\."vllm\.general_plugins"\]\n\w+ = "([\w.]+):(\w+)"', declared, re.MULTILINE)
+    found = re.search(POINT, declared, re.MULTILINE)
     require(found, "no entry point in the group vllm.general_plugins in the tree's pyproject.toml")
     sys_path(str(tree))
     loaded: Callable[[], None] = getattr(importlib.import_module(found[1]), found[2])
