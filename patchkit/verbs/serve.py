@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from packaging.version import Version
+from packaging.specifiers import SpecifierSet
 
 from patchkit.console import err
 from patchkit.environments import ensure_model
@@ -22,9 +22,10 @@ from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
+from patchkit.proof.standing import Place, standing
 from patchkit.series import Tree
 from patchkit.series.entry_points import metadata_of
-from patchkit.series.manifest import Manifest, Plugin
+from patchkit.series.manifest import Plugin
 from patchkit.verbs.accuracy import pairs
 
 OURS_ALONE = ("VLLM_ENABLE_V1_MULTIPROCESSING",)
@@ -97,34 +98,29 @@ def plugin_of(tree: Tree) -> Plugin:
 
 def holds(plugin: Plugin, release: str) -> bool:
     """Whether vLLM ``release`` starts the runtime itself."""
-    from packaging.specifiers import SpecifierSet
-
     return SpecifierSet(plugin.releases).contains(release, prereleases=True)
 
 
 def missing_proof(workspace: Workspace, unproven: bool) -> str:
-    """Why the release is not proven for this tree, device and runner, "" if it is.
+    """Why the tree is not proven on the release, device and runner, "" if it is: by the table, or by gates run here.
 
     Raises:
         PatchkitError: it is not, and nobody said that it need not be.
     """
-    settings, manifest = workspace.settings, workspace.tree.runtime
-    if not settings.without and is_proven(manifest, settings):
+    settings, tree = workspace.settings, workspace.tree
+    place = Place(settings.release, settings.runner, settings.device)
+    named = f" --runtime {settings.runtime}" if len(settings.project.runtimes()) > 1 else ""
+    known = standing(tree.runtime.table, place, tree.hash, named)
+    if known.state == "proven":
         return ""
     try:
         admit(workspace)
-    except PatchkitError as error:
+    except PatchkitError:
+        what = f"not proven on vLLM {settings.release} {place}: {known.why}"
         if not unproven:
-            what = error.what.replace("no benchmark yet", "not served")
-            raise PatchkitError(what, f"{error.fix}, or say --unproven before the model") from None
-        return error.what.replace("no benchmark yet: ", "")
+            raise PatchkitError(what, f"{known.fix}, or say --unproven before the model") from None
+        return what
     return ""
-
-
-def is_proven(manifest: Manifest, settings: Settings) -> bool:
-    """Whether the manifest says so: it speaks of the CPU, and of vLLM's first model runner there."""
-    proven = {Version(release) for release in manifest.proven}
-    return (settings.device, settings.runner) == ("cpu", "v1") and Version(settings.release) in proven
 
 
 def command_of(environment: Environment, model: str, plugin: Plugin, options: ServeOptions) -> list[str]:
