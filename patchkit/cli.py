@@ -236,7 +236,7 @@ def mutants(
 @runner_option
 @python_option
 @click.option(
-    "--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime, e.g. beta=0.4 (repeatable)."
+    "--setting", "settings", multiple=True, metavar="KEY=VALUE", help="Of the runtime, by name (repeatable)."
 )
 @click.option("--unproven", is_flag=True, help="Serve although a gate is red or unknown.")
 @click.argument("model", metavar="MODEL")

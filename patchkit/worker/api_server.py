@@ -106,9 +106,9 @@ class ApiServer:
     def last_error(self) -> str:
         """The line of its log that most likely says why it ended."""
         lines = self._log.read_text(errors="replace").splitlines()
-        telling = [line for line in lines if f"{self._plugin['name']}" in line and "rror" in line]
-        telling = telling or [line for line in lines if "rror" in line] or lines or ["it said nothing"]
-        return telling[-1].strip()
+        likely = [line for line in lines if f"{self._plugin['name']}" in line and "rror" in line]
+        likely = likely or [line for line in lines if "rror" in line] or lines or ["it said nothing"]
+        return likely[-1].strip()
 
     def stop(self) -> None:
         """End it and everything that it started."""

@@ -1,4 +1,4 @@
-"""A client gets what it asks for, or is told why not, and the server lives on."""
+"""A client gets what it asks for, or reads why not, and the server lives on."""
 
 from __future__ import annotations
 
