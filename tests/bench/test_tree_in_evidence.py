@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from patchkit.bench.accuracy import Campaign, LoadedTask
+from patchkit.bench.accuracy import LoadedTask
+from patchkit.bench.rig_source import RigSource
 from patchkit.evals.tasks import load_task
 from patchkit.gates.evidence import Circumstances, Evidence, Hardware
 from patchkit.gates.rig import Rig
@@ -49,8 +50,8 @@ def test_accuracy_evidence_has_the_tree_that_gate_evidence_has(rig: Rig) -> None
 def test_a_draw_depends_on_the_files_of_the_tree_and_not_on_its_commits(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patchkit.bench.accuracy.model_digest", lambda path: "m")
-    campaign = Campaign(plan(), rig, [], fresh=False)
+    monkeypatch.setattr("patchkit.bench.rig_source.model_digest", lambda path: "m")
+    source = RigSource(plan(), rig, [])
     asked = LoadedTask(load_task("arithmetic-1"), 8)
-    assert campaign._draw_plan("m", asked, "toy", 0).tree == FILES
-    assert campaign._draw_plan("m", asked, "baseline", 0).tree == ""
+    assert source.draw_plan("m", asked, "toy", 0).tree == FILES
+    assert source.draw_plan("m", asked, "baseline", 0).tree == ""
