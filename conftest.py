@@ -1,4 +1,4 @@
-"""Scenarios become pytest items through the plugin ``patchkit.gates.plugin``, an entry point of the package.
+"""Scenarios become pytest items through the plugin ``patchkit.gates.pytest_plugin``, an entry point of the package.
 
 This file only switches on pytest's own tester, for the tests of that plugin.
 """

@@ -151,9 +151,9 @@ def gate(as_json: bool, **options: Any) -> int:
 
     Exit code 0 only if all of them pass.
     """
-    from patchkit.verbs import gate, request
+    from patchkit.verbs import gate, scenario_options
 
-    return gate.gate(request.Request.of(as_json=as_json, **options))
+    return gate.gate(scenario_options.Request.of(as_json=as_json, **options))
 
 
 @commands.command()
@@ -165,9 +165,9 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 
     Exit code 0 only if a gate catches each, for the reason that its header states.
     """
-    from patchkit.verbs import knockout, request
+    from patchkit.verbs import knockout, scenario_options
 
-    return knockout.knockout(request.Request.of(as_json=as_json, **options), patches)
+    return knockout.knockout(scenario_options.Request.of(as_json=as_json, **options), patches)
 
 
 @commands.command()
@@ -199,10 +199,10 @@ def mutants(
     Exit code 0 only if a gate kills every mutant.
     """
     from patchkit.series.mutants import MutantSelection
-    from patchkit.verbs import mutants, request
+    from patchkit.verbs import mutants, scenario_options
 
     return mutants.mutants(
-        request.Request.of(as_json=as_json, **options), MutantSelection(names, families, sample, seed), check
+        scenario_options.Request.of(as_json=as_json, **options), MutantSelection(names, families, sample, seed), check
     )
 
 
@@ -255,9 +255,9 @@ def bench() -> None:
 @json_option
 def throughput(as_json: bool, **options: Any) -> int:
     """Measure throughput with and without the runtime."""
-    from patchkit.verbs import bench, request
+    from patchkit.verbs import bench, scenario_options
 
-    return bench.bench(request.Request.of(as_json=as_json, **options))
+    return bench.bench(scenario_options.Request.of(as_json=as_json, **options))
 
 
 def through_a_server(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -134,3 +134,11 @@ def test_the_route_of_a_kind_of_finding(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_every_folder_says_what_it_holds() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \|", section("CONTRIBUTING.md", "Where things are"), re.MULTILINE)
+    packages = {f"patchkit/{file.parent.name}" for file in (CHECKOUT / "patchkit").glob("*/__init__.py")}
+    assert packages <= set(rows)
+    for row in rows:
+        assert (CHECKOUT / row.replace("NAME", "esamp")).is_dir(), row

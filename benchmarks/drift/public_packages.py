@@ -29,8 +29,8 @@ from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.index import find, listing
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.surface import Folder, canonical
-from patchkit.drift.touches import Call, CodeRead, Touch, Unread, read_code
+from patchkit.drift.runtime_usage import Call, CodeRead, Touch, Unread, read_code
+from patchkit.drift.surface_check import Folder, canonical
 from patchkit.drift.wheel import PublishedSource
 from patchkit.series.manifest import Surface
 from patchkit.series.series import Series

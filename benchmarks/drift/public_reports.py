@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from patchkit.drift.choice import SelectionInputs, selected
+from patchkit.drift.class_selection import SelectionInputs, selected
 from patchkit.drift.findings import Finding
 from patchkit.drift.index import listing
 from patchkit.drift.inference import Inference

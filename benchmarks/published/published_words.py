@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from published_table import Pair, Published
 from published_verdict import PublishedVerdict, verdicts
 
-from patchkit.evals.figures import points
+from patchkit.evals.probe_figures import points
 
 HEAD = (
     "model",

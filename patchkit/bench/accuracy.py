@@ -11,14 +11,14 @@ from msgspec import structs
 
 from patchkit.bench.counting import count, sample_lines, throughput
 from patchkit.bench.digests import grader_digest
-from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import DrawPlan, Journal
 from patchkit.bench.plan import Plan, TaskSpec
 from patchkit.bench.progress import show_progress
+from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import BASELINE, Cell, RequiredFigure, Trial
+from patchkit.evals.records import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
 from patchkit.series.manifest import FigureMinimum
@@ -85,7 +85,7 @@ def check_references(task: Task) -> None:
 
 
 class Source(Protocol):
-    """Where samples come from: the workers of a rig, or a server."""
+    """Where samples come from: the workers of a workspace, or a server."""
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE, Cell, Throughput, Trial
+from patchkit.evals.records import BASELINE, Cell, Throughput, Trial
 from patchkit.files import read_as
 from patchkit.gates.evidence import Circumstances
 

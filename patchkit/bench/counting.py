@@ -9,7 +9,7 @@ from typing import Any
 from patchkit.bench.journal import Journal, failed
 from patchkit.bench.liveness import merge_counters
 from patchkit.evals.paired_ratio import paired_ratio
-from patchkit.evals.record import BASELINE, Grade, Sample, Throughput, Trial
+from patchkit.evals.records import BASELINE, Grade, Sample, Throughput, Trial
 from patchkit.evals.spread import distinct_share
 
 MOST_REASONS = 8
@@ -104,7 +104,7 @@ def sample_lines(journal: Journal, trial: int) -> Iterable[dict[str, object]]:
                 "tokens": sample.tokens,
                 "finish": sample.finish,
                 "seconds": sample.seconds,
-                "sitting": sample.session,
+                "session": sample.session,
                 "correct": grade.correct,
                 "answer": grade.answer,
                 "approach": grade.approach,

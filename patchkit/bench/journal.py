@@ -20,7 +20,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE, Grade, Sample
+from patchkit.evals.records import BASELINE, Grade, Sample
 from patchkit.files import write_atomically
 from patchkit.gates.evidence import Hardware, Versions
 

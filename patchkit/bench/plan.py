@@ -12,7 +12,7 @@ import msgspec
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE
+from patchkit.evals.records import BASELINE
 from patchkit.gates.declared import Declared
 from patchkit.project import find_project
 from patchkit.release import release_name

@@ -23,8 +23,8 @@ from patchkit.bench.shards import Drawing, Shard
 from patchkit.console import working
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Ready, RunEvent
-from patchkit.gates.rig import Rig
 from patchkit.gates.worker_client import WORKER, WorkerClient
+from patchkit.gates.workspace import Workspace
 
 HEARTBEAT = 5.0  # seconds: the interval of an actor's empty messages
 LOST = 120.0  # seconds without a message after which a host counts as gone, whatever Ray says
@@ -38,8 +38,8 @@ EVERYWHERE = "every host needs the same environment, model and tree, in the same
 
 
 @contextmanager
-def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -> Iterator[list[Shard]]:
-    """``count`` workers on the hosts of a Ray cluster, one GPU each, or one CPU where the rig's device is that.
+def ray_shards(workspace: Workspace, count: int, address: str, worker: Path | None = None) -> Iterator[list[Shard]]:
+    """``count`` workers on the hosts of a Ray cluster, one GPU each, or one CPU where the workspace's device is that.
 
     Args:
         address: ``auto`` or ``host:port`` of a cluster that this host belongs to; ``local`` starts one on this host.
@@ -48,7 +48,7 @@ def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -
     Raises:
         PatchkitError: there is no Ray, no cluster, too few resources, or a host is not like this one.
     """
-    cuda = rig.settings.device == "cuda"
+    cuda = workspace.settings.device == "cuda"
     with ExitStack() as stack:
         silence = stack.enter_context(Path(os.devnull).open("w"))
         stack.enter_context(redirect_stdout(silence))  # Ray repeats its daemons' logs there, whatever its options say
@@ -56,7 +56,9 @@ def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -
         actor = ray.remote(
             num_cpus=1, num_gpus=int(cuda), max_restarts=0, max_concurrency=2, scheduling_strategy="SPREAD"
         )(WorkerActor)
-        interpreter = Interpreter(rig.environment.python, {**rig.environment.variables, **rig.variables})
+        interpreter = Interpreter(
+            workspace.environment.python, {**workspace.environment.variables, **workspace.variables}
+        )
         actors = [actor.remote(interpreter, worker) for _ in range(count)]
         shards: list[RayShard] = []
         stack.callback(close, ray, actors, shards)
@@ -64,7 +66,7 @@ def ray_shards(rig: Rig, count: int, address: str, worker: Path | None = None) -
             shards += place(ray, actors)
             begun = [shard.begin(digest(worker or WORKER)) for shard in shards]
             for shard, ref in zip(shards, begun, strict=True):
-                check_alike(shard.name, shard.answer(ref), rig.worker_client.wait_ready())
+                check_alike(shard.name, shard.answer(ref), workspace.worker_client.wait_ready())
         yield list(shards)
 
 

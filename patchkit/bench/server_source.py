@@ -7,15 +7,15 @@ from typing import Any
 
 from patchkit.bench.accuracy import LoadedTask
 from patchkit.bench.accuracy_evidence import ServerUsed
-from patchkit.bench.drawing import DrawRequest
 from patchkit.bench.journal import DrawPlan
 from patchkit.bench.liveness import Liveness
 from patchkit.bench.plan import Plan
+from patchkit.bench.sampling import DrawRequest
 from patchkit.bench.server_liveness import NotObserved, ServedCounters
 from patchkit.bench.server_shard import ServerShard
 from patchkit.client import VLLMClient
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE
+from patchkit.evals.records import BASELINE
 from patchkit.gates.evidence import Hardware, Versions
 from patchkit.series.manifest import FigureMinimum, Manifest
 

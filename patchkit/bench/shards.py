@@ -14,8 +14,8 @@ from patchkit.console import working
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Drawn, Error, Exit, Loaded, Progress, RunEvent
 from patchkit.gates.invariants.finished import death, error_line
-from patchkit.gates.rig import Rig
 from patchkit.gates.worker_client import WorkerClient
+from patchkit.gates.workspace import Workspace
 
 
 class DrawError(Exception):
@@ -70,14 +70,16 @@ class Shard(Protocol):
 
 
 @contextmanager
-def local_shards(rig: Rig, count: int) -> Iterator[list[Shard]]:
-    """The rig's own worker, or ``count`` of them, each of which sees one GPU of this host."""
+def local_shards(workspace: Workspace, count: int) -> Iterator[list[Shard]]:
+    """The workspace's own worker, or ``count`` of them, each of which sees one GPU of this host."""
     if count == 1:
-        yield [rig.worker_client]
+        yield [workspace.worker_client]
         return
     with ExitStack() as stack:
         shards = [
-            stack.enter_context(WorkerClient(rig.environment, variables={**rig.variables, "CUDA_VISIBLE_DEVICES": gpu}))
+            stack.enter_context(
+                WorkerClient(workspace.environment, variables={**workspace.variables, "CUDA_VISIBLE_DEVICES": gpu})
+            )
             for gpu in visible(count)
         ]
         for shard in shards:

@@ -10,8 +10,8 @@ from packaging.version import Version
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
-from patchkit.drift.touches import Call, Touch, Unread
-from patchkit.drift.usage import remaining_breaks
+from patchkit.drift.parameter_usage import remaining_breaks
+from patchkit.drift.runtime_usage import Call, Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
@@ -83,18 +83,18 @@ def with_fix(finding: Finding, series: Series, step: SymbolChange, code: Patched
     Args:
         code: what the runtime, patched for that release, does.
     """
-    if not finding.breaks or finding.mended_by:
+    if not finding.breaks or finding.fixed_by:
         return finding
     named = [one for one in series.patches if _names(one, finding.symbol) and one.needed_on(step.after)]
     if finding.kind in DECIDED_BY_CODE:
         found = _by_code(finding, named, step, code)
     elif finding.kind in DECIDED_BY_HEADER:
         found = _by_header(finding, [one for one in named if one.kind == finding.severity], step)
-        found = _if_read(found, finding, step, code) if found.mended_by else found
+        found = _if_read(found, finding, step, code) if found.fixed_by else found
     else:
         found = finding
     if found.unpatched and step.proven and finding.kind not in UNSEEN_BY_GATES:
-        return replace(found, mended_by=(GATES,), because="every gate is green on it, without a patch for this")
+        return replace(found, fixed_by=(GATES,), because="every gate is green on it, without a patch for this")
     return found
 
 
@@ -115,10 +115,10 @@ def _by_code(finding: Finding, named: Sequence[Patch], step: SymbolChange, code:
     if lacking:
         names = tuple(patch.name for patch in named)
         return replace(
-            finding, mended_by=names, because=f"the pin's touch at {dropped} is gone with it, and no other is left"
+            finding, fixed_by=names, because=f"the pin's touch at {dropped} is gone with it, and no other is left"
         )
     names = tuple(patch.name for patch in named if patch.kind == finding.severity) or (UPSTREAM,)
-    return replace(finding, mended_by=names, because="its code takes what vLLM gives, and gives what it takes")
+    return replace(finding, fixed_by=names, because="its code takes what vLLM gives, and gives what it takes")
 
 
 def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: PatchedCode) -> Finding:
@@ -128,7 +128,7 @@ def _if_read(found: Finding, finding: Finding, step: SymbolChange, code: Patched
             return found
     except PatchkitError as error:
         return replace(finding, because=f"the series does not apply: {error.what}")
-    return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.mended_by)
+    return replace(finding, because=_not_read(sorted(step.manners), code.unread), perhaps_by=found.fixed_by)
 
 
 def _lacking(theirs: Sequence[Touch], step: SymbolChange) -> list[str]:
@@ -161,7 +161,7 @@ def _by_header(finding: Finding, named: Sequence[Patch], step: SymbolChange) -> 
     begins = tuple(patch.name for patch in named if not patch.needed_on(step.before))
     if begins:
         because = "it begins here, and its header names the symbol; only the gates prove it"
-        return replace(finding, mended_by=begins, because=because)
+        return replace(finding, fixed_by=begins, because=because)
     stands = tuple(patch.name for patch in named)
     because = "it was written for an earlier change of the same symbol; only the gates can show more" if stands else ""
     return replace(finding, perhaps_by=stands, because=because)

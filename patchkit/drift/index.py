@@ -16,9 +16,9 @@ from rich.text import Text
 from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.client import Client, UnreachableError, client_for, finder, plain_reason
-from patchkit.drift.distributions import DISTRIBUTIONS, File, Listing, Release
-from patchkit.drift.pages import Page, doubt, older
+from patchkit.drift.http_client import Client, UnreachableError, client_for, finder, plain_reason
+from patchkit.drift.index_pages import Page, doubt, older
+from patchkit.drift.release_files import DISTRIBUTIONS, File, Listing, Release
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.packages import Settings, host, local, settings, without_credentials

@@ -96,7 +96,7 @@ class Inference:
 
     Attributes:
         given: what the code does not say: full name of an attribute or function -> annotation of its value.
-        learned: the same, from reading how the code uses it; see :mod:`patchkit.drift.touches`.
+        learned: the same, from reading how the code uses it; see :mod:`patchkit.drift.runtime_usage`.
     """
 
     universe: Universe

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from patchkit.drift.choice import Selection, SelectionInputs, selected
+from patchkit.drift.class_selection import Selection, SelectionInputs, selected
 from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
 from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
-from patchkit.drift.touches import shape_of
+from patchkit.drift.runtime_usage import shape_of
 from patchkit.series.manifest import Surface
 
 ALIKE = 0.6

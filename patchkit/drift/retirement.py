@@ -15,11 +15,11 @@ from patchkit.drift.contract import Contract
 from patchkit.drift.findings import returns_changed
 from patchkit.drift.findings.finding import Case
 from patchkit.drift.fixes import misfits
+from patchkit.drift.patch_adoption import upstreamed
 from patchkit.drift.reading import Reading
-from patchkit.drift.touches import Touch
-from patchkit.drift.upstreamed import upstreamed
+from patchkit.drift.runtime_usage import Touch
 from patchkit.errors import PatchkitError
-from patchkit.series.narrowing import narrowed
+from patchkit.series.narrow_applies_to import narrowed
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from patchkit.drift.absent import absent
 from patchkit.drift.code_cache import read_cached
 from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
@@ -21,12 +20,13 @@ from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.gained_methods import gained_methods
 from patchkit.drift.inference import Inference
 from patchkit.drift.package import Package, Universe
+from patchkit.drift.parameter_usage import with_usage
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.retirement import ReleasePair, Retirement, retirements
+from patchkit.drift.runtime_usage import CodeRead, Touch, Unread, read_code
 from patchkit.drift.source import AT_ONCE, Prefetched, Source, source_of
-from patchkit.drift.surface import Folder, canonical
-from patchkit.drift.touches import CodeRead, Touch, Unread, read_code
-from patchkit.drift.usage import with_usage
+from patchkit.drift.surface_check import Folder, canonical
+from patchkit.drift.undefined_symbols import absent
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import version_of

@@ -24,7 +24,7 @@ from msgspec import Struct
 from remotezip import PartialBuffer, RemoteFetcher, RemoteZip, RemoteZipError
 
 from patchkit import console
-from patchkit.drift.client import Client, NoPartsError, UnreachableError, client_for
+from patchkit.drift.http_client import Client, NoPartsError, UnreachableError, client_for
 from patchkit.drift.index import File, Release
 from patchkit.errors import PatchkitError
 from patchkit.files import read_checked, write_atomically, write_checked

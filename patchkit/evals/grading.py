@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 GROUP = "patchkit.graders"

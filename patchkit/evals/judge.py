@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from patchkit.evals.advice import advise
-from patchkit.evals.figures import seen
 from patchkit.evals.outcome import outcome_of
 from patchkit.evals.paired import ALPHA, solved
 from patchkit.evals.passatk import PassAtK
 from patchkit.evals.power import needed
-from patchkit.evals.record import BASELINE, Cell, Judgement, Rate
+from patchkit.evals.probe_figures import seen
+from patchkit.evals.recommendation import advise
+from patchkit.evals.records import BASELINE, Cell, Judgement, Rate
 
 
 def curves(cell: Cell) -> dict[str, list[Rate]]:

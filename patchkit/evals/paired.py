@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from patchkit.evals.bootstrap import NO_CHANGE, SEED, Floats
-from patchkit.evals.record import Change, Solved
+from patchkit.evals.records import Change, Solved
 
 EXACT = 18  # so many moved problems are few enough to flip in every way there is
 FLIPS = 19_999

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from patchkit.evals.bootstrap import NO_CHANGE, Floats, difference_intervals, rate_intervals
 from patchkit.evals.paired import direction, sign_flip
-from patchkit.evals.record import Change, Rate
+from patchkit.evals.records import Change, Rate
 
 
 class PassAtK:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from patchkit.evals.bootstrap import NO_CHANGE, clopper_pearson
 from patchkit.evals.passatk import PassAtK
-from patchkit.evals.record import Needed
+from patchkit.evals.records import Needed
 
 FACTOR = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))  # 2.80: two-sided 5% error, 80% power
 FEWEST = 6  # moved problems, all the same way, that a sign test calls: 2 / 2**6 = 0.031

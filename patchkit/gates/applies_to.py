@@ -10,9 +10,9 @@ from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
-from patchkit.gates.need import HARMFUL, NEEDED, NOT_NEEDED
+from patchkit.gates.patch_needed import HARMFUL, NEEDED, NOT_NEEDED
 from patchkit.project import Project
-from patchkit.series.narrowing import narrowed
+from patchkit.series.narrow_applies_to import narrowed
 
 
 def check_applies_to(record: Evidence, project: Project, developed_on: str) -> None:

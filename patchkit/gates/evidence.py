@@ -63,7 +63,7 @@ class Knockout(msgspec.Struct, kw_only=True):
     """The series without one patch: ``caught`` if a gate of its Caught-By went red for the stated reason.
 
     Attributes:
-        need: whether the release needs the patch, see :mod:`patchkit.gates.need`; empty in evidence that is older.
+        need: whether the release needs the patch, see ``patch_needed.py``; empty in older evidence.
         need_why: the clause that says why.
         named: the gates that its header names; empty in evidence that is older.
         left_with: patches that depend on it, and were left out too.

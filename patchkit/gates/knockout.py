@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Brief, Knockout, Verdict
-from patchkit.gates.need import UNKNOWN, Need, need_of
+from patchkit.gates.patch_needed import UNKNOWN, Need, need_of
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
 
@@ -34,15 +34,15 @@ class KnockoutRun:
         """
         self.gates = list(gates)
         self._runner, self._not_selected = runner, not_selected
-        rig = runner.rig
-        self.patches = choose(list(rig.tree.taken), chosen)
-        self.left_with = {patch.name: dependents(patch.name, rig.tree.taken) for patch in self.patches}
+        workspace = runner.workspace
+        self.patches = choose(list(workspace.tree.taken), chosen)
+        self.left_with = {patch.name: dependents(patch.name, workspace.tree.taken) for patch in self.patches}
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         self._unlaid: dict[str, str] = {}
-        self._trees = {WHOLE: rig.tree}
+        self._trees = {WHOLE: workspace.tree}
         for patch in self.patches:
             try:
-                self._trees[patch.name] = rig.tree_without([patch.name, *self.left_with[patch.name]])
+                self._trees[patch.name] = workspace.tree_without([patch.name, *self.left_with[patch.name]])
             except PatchkitError as error:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
 

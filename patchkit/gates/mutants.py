@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, Outcome
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Part, Scenario
 from patchkit.plural import shortened
@@ -78,7 +78,9 @@ class MutantTrials:
     ) -> None:
         self._runner = runner
         self._gates = {gate.name: gate for gate in gates}
-        self._trials = [MutantTrial(mutant, replace(runner.rig.tree, path=trees[mutant.name])) for mutant in mutants]
+        self._trials = [
+            MutantTrial(mutant, replace(runner.workspace.tree, path=trees[mutant.name])) for mutant in mutants
+        ]
         self.control: dict[str, GateRun] = {}
 
     def run(self) -> Iterator[GateRun | MutantTrial]:
@@ -121,7 +123,7 @@ class MutantTrials:
         return all(self.control[name].passed for name in names)
 
     def _run_control_gate(self, name: str) -> Verdict:
-        return self._runner.run_until_red(self._gates[name], self._runner.rig.tree)
+        return self._runner.run_until_red(self._gates[name], self._runner.workspace.tree)
 
     # Mutants.
 

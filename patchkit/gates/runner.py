@@ -1,4 +1,4 @@
-"""The one way from a scenario to a verdict: parts are submitted to a rig's worker, and what comes back is judged."""
+"""The one way from a scenario to a verdict: parts go to the worker of a workspace, and what comes back is judged."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.rig import Rig, series_of
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part, Scenario
 from patchkit.gates.verdict import judge, judge_part
+from patchkit.gates.workspace import Workspace, series_of
 
 if TYPE_CHECKING:
     from patchkit.series import Tree
@@ -30,10 +30,10 @@ class Queued:
 
 
 class Runner:
-    """Runs scenarios on one rig; the verbs and the pytest items all use it."""
+    """Runs scenarios on one workspace; the verbs and the pytest items all use it."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
 
     def verdicts(self, scenarios: Iterable[Scenario]) -> Iterator[Verdict]:
         """Verdicts in the order of the scenarios; all of them are queued before the first is waited for."""
@@ -46,12 +46,12 @@ class Runner:
 
     def queue(self, scenario: Scenario) -> Queued:
         """Queue all parts of a scenario on the user's tree."""
-        tree = self.rig.tree
+        tree = self.workspace.tree
         return Queued(scenario, [self._submit(scenario, part, tree, scenario.needs_quiet) for part in scenario.parts])
 
     def verdict(self, queued: Queued) -> Verdict:
         """Wait for a scenario and judge it."""
-        return self.judge(queued.scenario, [run.result() for run in queued.runs], self.rig.tree)
+        return self.judge(queued.scenario, [run.result() for run in queued.runs], self.workspace.tree)
 
     def run_until_red(self, scenario: Scenario, tree: Tree) -> Verdict:
         """Part after part, up to the first that is red; speed is not measured, so others may run beside it."""
@@ -67,11 +67,11 @@ class Runner:
         return self._submit(scenario, part, tree, alone=False).result()
 
     def side_by_side(self, call: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[tuple[Item, Found]]:
-        """Every item with the call's result, as each finishes; as many at a time as the rig has workers.
+        """Every item with the call's result, as each finishes; as many at a time as the workspace has workers.
 
         They start in order. The first exception, or a consumer that stops, ends the worker and all other calls.
         """
-        with ThreadPoolExecutor(self.rig.workers) as pool:
+        with ThreadPoolExecutor(self.workspace.workers) as pool:
             futures = {pool.submit(call, item): item for item in items}
             waiting = set(futures)
             try:
@@ -81,26 +81,26 @@ class Runner:
                         yield futures[future], future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self.rig.close()
+                self.workspace.close()
                 raise
 
     def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
         """The verdict, with this machine's folders replaced by names."""
         verdict = judge(scenario, runs, series_of(tree))
-        verdict.reason = self.rig.without_folders(verdict.reason, tree)
+        verdict.reason = self.workspace.without_folders(verdict.reason, tree)
         for part in verdict.parts:
-            part.broken = [self.rig.without_folders(reason, tree) for reason in part.broken]
-            part.last_words = self.rig.without_folders(part.last_words, tree)
+            part.broken = [self.workspace.without_folders(reason, tree) for reason in part.broken]
+            part.last_words = self.workspace.without_folders(part.last_words, tree)
         return verdict
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
-        return self.rig.worker_client.submit(
+        return self.workspace.worker_client.submit(
             part,
             scenario=scenario.name,
-            model=self.rig.model(part.model),
+            model=self.workspace.model(part.model),
             tree=tree.path,
             runtime=tree.runtime,
-            device=self.rig.settings.device,
+            device=self.workspace.settings.device,
             limit=scenario.timeout,
             alone=alone,
         )

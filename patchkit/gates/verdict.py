@@ -8,7 +8,7 @@ from typing import Protocol
 
 from patchkit.gates.evidence import Figure, PartVerdict, Verdict
 from patchkit.gates.invariants import Broken
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Scenario
 
 

@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import AnyEvent, Exit, Ready, RunEvent, Started, read_event
 from patchkit.gates.invariants.finished import signal_name
-from patchkit.gates.run import Run, RuntimeDeclaration
+from patchkit.gates.part_run import Run, RuntimeDeclaration
 from patchkit.gates.scenario import Part
 
 WORKER = Path(__file__).parent.parent / "worker"
@@ -65,7 +65,7 @@ class Job(Generic[AnyRecord]):
     limit: float
     patience: float
     alone: bool
-    card: str = ""
+    gpu: str = ""
     future: Future[AnyRecord] = field(default_factory=Future)
     began: float = 0.0
     last_event: float = 0.0
@@ -83,17 +83,17 @@ class WorkerClient:
         worker: Path | None = None,
         variables: Mapping[str, str] | None = None,
         ready_limit: float = READY_LIMIT,
-        cards: Sequence[str] = (),
+        gpus: Sequence[str] = (),
     ) -> None:
         """A worker that is not started yet.
 
         Args:
             workers: runs at a time.
-            cards: a GPU for each of them, as CUDA names it; empty: all see the GPUs that this process sees.
+            gpus: a GPU for each of them, as CUDA names it; empty: all see the GPUs that this process sees.
         """
         self._environment, self._worker, self._ready_limit = environment, worker or WORKER, ready_limit
         self._variables = {**environment.variables, **(variables or {})}
-        self._workers, self._cards = workers, list(cards)
+        self._workers, self._gpus = workers, list(gpus)
         self._lock = threading.Lock()
         self._queue: deque[Job[Any]] = deque()
         self._running: dict[str, Job[Any]] = {}
@@ -268,9 +268,9 @@ class WorkerClient:
                 if not job.future.set_running_or_notify_cancel():
                     continue
                 job.began = job.last_event = time.monotonic()
-                if self._cards:
-                    job.card = self._cards.pop(0)
-                    job.request["card"] = job.card
+                if self._gpus:
+                    job.gpu = self._gpus.pop(0)
+                    job.request["gpu"] = job.gpu
                 self._running[job.request["run"]] = job
             if self._garbage:
                 self._mark_running(f"the worker printed garbage: {self._garbage!r}")
@@ -326,8 +326,8 @@ class WorkerClient:
 
     def _finish(self, job: Job[Any]) -> None:
         with self._lock:
-            if self._running.pop(job.request["run"], None) and job.card:
-                self._cards.append(job.card)
+            if self._running.pop(job.request["run"], None) and job.gpu:
+                self._gpus.append(job.gpu)
         job.record.seconds = time.monotonic() - job.began
         job.future.set_result(job.record)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.evidence import Evidence
-from patchkit.report import retirement, wording
+from patchkit.report import patches_needed, wording
 
 
 def render(evidence: Evidence) -> str:
@@ -22,7 +22,7 @@ def lines(evidence: Evidence) -> Iterator[str]:
     for knocked in evidence.knockouts:
         if not knocked.caught:
             yield command("error", f"without {knocked.patch} {on}", wording.outcome(knocked))
-    for row in retirement.rows(evidence):
+    for row in patches_needed.rows(evidence):
         if row.state in ("harmful", "no longer needed"):
             said = "; ".join(filter(None, (row.why, row.advice)))
             yield command("warning", f"{row.patch} {on} is {row.state}", said)

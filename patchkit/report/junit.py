@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from patchkit.gates.evidence import Circumstances, Evidence
-from patchkit.report import retirement, wording
+from patchkit.report import patches_needed, wording
 
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -29,7 +29,7 @@ def render(evidence: Evidence) -> str:
             message = None if knocked.caught else wording.outcome(knocked)
             details = "\n".join(f"{gate}: {brief.reason or 'green'}" for gate, brief in knocked.verdicts.items())
             need = f"{knocked.need}: {knocked.need_why}" if knocked.need else ""
-            details = "\n".join(filter(None, (details, need, retirement.advice(knocked))))
+            details = "\n".join(filter(None, (details, need, patches_needed.advice(knocked))))
             add_case(suite, f"{place}.knockout", knocked.patch, knocked.seconds, message, details)
     return document(root)
 

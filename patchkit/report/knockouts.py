@@ -10,7 +10,7 @@ from rich.text import Text
 from patchkit.console import out
 from patchkit.gates.evidence import Evidence, Knockout, Verdict
 from patchkit.plural import counted, shortened
-from patchkit.report import retirement, wording
+from patchkit.report import patches_needed, wording
 
 STYLES = {"✓": "green", "✗": "red", "·": "dim"}
 LEGEND = "✓ green   ✗ red   [✗] the gate that the patch's header names   · not run"
@@ -25,7 +25,7 @@ def show(evidence: Evidence, console: Console = out) -> None:
     console.print()
     for line in _matrix(evidence):
         console.print(line, soft_wrap=True)
-    retirement.show_needs(evidence, console)
+    patches_needed.show_needs(evidence, console)
 
 
 def cell_line(left_out: str, verdict: Verdict) -> str:
@@ -43,7 +43,7 @@ def show_run(evidence: Evidence, where: str) -> None:
         out.print(Text.assemble(("the whole series is red already: ", "bold red"), ", ".join(red)))
     caught = sum(knocked.caught for knocked in evidence.knockouts)
     total = f"{caught} of {counted(len(evidence.knockouts), 'patch', 'patches')} caught"
-    needs = "".join(f"; {said}" for said in retirement.sentence(evidence))
+    needs = "".join(f"; {said}" for said in patches_needed.sentence(evidence))
     style = f"bold {'green' if evidence.passed else 'red'}"
     out.print(Text.assemble((total, style), f"{needs} in {evidence.seconds:.0f} s  ", (where, "dim")))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Evidence, Verdict
-from patchkit.report import retirement, wording
+from patchkit.report import patches_needed, wording
 
 SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
 
@@ -43,7 +43,7 @@ def _knockouts(evidence: Evidence) -> Iterator[str]:
     yield ""
     yield "In brackets: the gate that the patch's header says must go red."
     yield ""
-    needs = retirement.rows(evidence)
+    needs = patches_needed.rows(evidence)
     if needs:
         yield f"Whether vLLM {evidence.release} needs each patch:"
         yield from table(("need", "patch", "why", "what to do"), needs)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.plural import counted
-from patchkit.report import retirement
+from patchkit.report import patches_needed
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
 
@@ -44,7 +44,7 @@ def sentences(evidence: Evidence) -> Iterator[str]:
         missed = [knocked.patch.split("-")[0] for knocked in evidence.knockouts if not knocked.caught]
         caught = f"{len(evidence.knockouts) - len(missed)} of {counted(len(evidence.knockouts), 'patch', 'patches')}"
         yield f"{caught} caught" + (f"; not caught: {', '.join(missed)}" if missed else "")
-        yield from retirement.sentence(evidence)
+        yield from patches_needed.sentence(evidence)
 
 
 def circumstances(evidence: Circumstances) -> dict[str, str]:

@@ -16,11 +16,11 @@ from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.series.parsing import parse
 from patchkit.series.patch import Patch
+from patchkit.series.patch_parsing import parse
 from patchkit.series.repository import isolated_git, one_line_errors
 from patchkit.series.series import Series
-from patchkit.series.stamp import Stamp, digest, read_stamp, write_stamp
+from patchkit.series.tree_state import Stamp, digest, read_stamp, write_stamp
 
 FORMAT = ("--stdout", "--full-index", "--zero-commit", "--no-signature", "--no-renames", "--no-attach")
 PREFIXES = ("--src-prefix=a/", "--dst-prefix=b/")  # whatever the tree's own settings say

@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from unidiff.patch import PatchSet
 
 from patchkit.errors import PatchkitError
-from patchkit.series.fields import applies_to, catch, depends
+from patchkit.series.header_fields import applies_to, catch, depends
 from patchkit.series.mail import Form, Mail, read_mail
 from patchkit.series.patch import Catch
 

@@ -11,8 +11,8 @@ from packaging.version import Version
 
 from patchkit.errors import PatchkitError
 from patchkit.release import parse_release
-from patchkit.series.parsing import read_patch
 from patchkit.series.patch import Patch
+from patchkit.series.patch_parsing import read_patch
 
 
 class PatchChoice(NamedTuple):

@@ -22,7 +22,7 @@ from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
 from patchkit.series.repository import complaints, isolated_git, one_line_errors
 from patchkit.series.series import PatchChoice, Series
-from patchkit.series.stamp import Stamp, changes, check_standing, digest, read_stamp, write_stamp
+from patchkit.series.tree_state import Stamp, changes, check_standing, digest, read_stamp, write_stamp
 
 ATTRIBUTES = "* -text -ident -filter -working-tree-encoding\n"  # the upstream's own may not change its bytes
 EXCLUDED = "__pycache__/\n*.pyc\n"

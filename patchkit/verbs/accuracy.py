@@ -19,17 +19,17 @@ from patchkit.bench.accuracy import Campaign, Measured, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
-from patchkit.bench.rig_source import RigSource
 from patchkit.bench.shards import DrawError, local_shards
+from patchkit.bench.workspace_source import WorkspaceSource
 from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE, Cell
+from patchkit.evals.records import BASELINE, Cell
 from patchkit.files import check_place, shortest, write_atomically
-from patchkit.gates.admission import admit
 from patchkit.gates.evidence import default_path, to_json, write_evidence
-from patchkit.gates.rig import Rig
+from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import Project, find_project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.text import show_text
@@ -196,21 +196,23 @@ def run_plan(plan: Plan, options: RunOptions, name: str) -> int:
     tasks = load_tasks(plan)
     settings = settings_for(plan, options)
     where = place_of(options, settings.project.state, name, plan.vllm, plan.device)
-    with Rig(settings) as rig:
-        unproven = missing_proof(rig, options.unproven)
-        rig.check()
-    with Rig(replace(settings, variables=hub_variables(plan))) as rig:
+    with Workspace(settings) as workspace:
+        unproven = missing_proof(workspace, options.unproven)
+        workspace.check()
+    with Workspace(replace(settings, variables=hub_variables(plan))) as workspace:
         with working(f"importing vLLM {plan.vllm}"):
-            rig.worker_client.wait_ready()
-        evidence = begin(rig, plan, unproven)
+            workspace.worker_client.wait_ready()
+        evidence = begin(workspace, plan, unproven)
         with (
-            ray_shards(rig, options.shards, options.ray) if options.ray else local_shards(rig, options.shards) as shards
+            ray_shards(workspace, options.shards, options.ray)
+            if options.ray
+            else local_shards(workspace, options.shards) as shards
         ):
             try:
-                source = RigSource(plan, rig, shards)
+                source = WorkspaceSource(plan, workspace, shards)
                 measured = Campaign(plan, source, journals(settings.project), options.fresh).measure(tasks)
             except DrawError as error:
-                err.print(f"[red]✗[/red] {escape(rig.without_folders(str(error), rig.tree))}")
+                err.print(f"[red]✗[/red] {escape(workspace.without_folders(str(error), workspace.tree))}")
                 return 1
     finish(evidence, measured, where, began, options.as_json)
     return 0
@@ -240,7 +242,7 @@ def place_of(options: RunOptions, state: Path, name: str, release: str, device: 
 
 
 def settings_for(plan: Plan, options: RunOptions) -> Settings:
-    """The rig's settings, without :func:`hub_variables`."""
+    """The workspace's settings, without :func:`hub_variables`."""
     return Settings(find_project(), plan.runtime, plan.vllm, plan.device, options.python, workers=1)
 
 
@@ -250,10 +252,10 @@ def hub_variables(plan: Plan) -> tuple[tuple[str, str], ...]:
     return (("HF_HUB_OFFLINE", "0"),) if online else ()
 
 
-def missing_proof(rig: Rig, unproven: bool) -> str:
+def missing_proof(workspace: Workspace, unproven: bool) -> str:
     """Why the gates do not admit this run, "" if they do; raises PatchkitError unless ``--unproven`` is given."""
     try:
-        admit(rig)
+        admit(workspace)
     except PatchkitError as error:
         if not unproven:
             raise PatchkitError(error.what, f"{error.fix}, or say --unproven") from None
@@ -266,10 +268,10 @@ def journals(project: Project) -> Path:
     return project.state / "accuracy"
 
 
-def begin(rig: Rig, plan: Plan, unproven: str) -> AccuracyEvidence:
+def begin(workspace: Workspace, plan: Plan, unproven: str) -> AccuracyEvidence:
     """The evidence as far as it is known before the first draw."""
     gates = "" if unproven else f"every gate green on this tree, vLLM {plan.vllm}, {plan.device}"
-    known = structs.asdict(rig.circumstances())
+    known = structs.asdict(workspace.circumstances())
     return AccuracyEvidence(**known, unproven=unproven, gates=gates, seed=plan.seed)
 
 

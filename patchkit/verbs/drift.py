@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from patchkit.console import err
-from patchkit.drift import absent
+from patchkit.drift import undefined_symbols as undefined
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
 from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
-from patchkit.drift.surface import Mismatch, Touched, mismatches, touched
+from patchkit.drift.surface_check import Mismatch, Touched, mismatches, touched
 from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
@@ -73,7 +73,7 @@ def drift(
 
 def _check_found(manifest: Manifest, drifts: Sequence[Drift]) -> None:
     """A declared symbol of which no release shows anything may be misspelt, and was not compared."""
-    lacking = {one.symbol: one.sentence for each in drifts for one in each.findings if one.kind == absent.KIND}
+    lacking = {one.symbol: one.sentence for each in drifts for one in each.findings if one.kind == undefined.KIND}
     if lacking:
         raise PatchkitError(
             "; ".join(f"{symbol} {sentence}" for symbol, sentence in lacking.items()),

@@ -11,15 +11,15 @@ from rich.text import Text
 from patchkit.console import Progress, err
 from patchkit.gates.mutants import MutantTrials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
-from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
+from patchkit.gates.workspace import Workspace
 from patchkit.report.mutants.run import found_line, progress_line, show_able, show_run
 from patchkit.report.wording import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
 from patchkit.series.mutants import MutantSelection, check_gates, load_mutants, meant_for
-from patchkit.verbs.request import Request
+from patchkit.verbs.scenario_options import Request
 
 
 def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
@@ -29,19 +29,19 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
         PatchkitError: a mutant is malformed, or the selection cannot be run; raised before anything costly.
     """
     gates = request.choose("gate")
-    with Rig(request.settings.with_blocking_launches()) as rig:
-        runnable = runnable_mutants(rig, gates)
+    with Workspace(request.settings.with_blocking_launches()) as workspace:
+        runnable = runnable_mutants(workspace, gates)
         wanted, began = chosen.of(runnable), time.monotonic()
-        with mutated_trees(rig.tree, wanted) as trees:
+        with mutated_trees(workspace.tree, wanted) as trees:
             if check:
                 show_able(wanted, time.monotonic() - began, request.as_json)
                 return 0
-            rig.prepare(gates)
+            workspace.prepare(gates)
             record = MutantsEvidence(
-                **structs.asdict(rig.circumstances()), score=score([], len(runnable)), chosen=str(chosen)
+                **structs.asdict(workspace.circumstances()), score=score([], len(runnable)), chosen=str(chosen)
             )
             err.print(Text(headline(record)))
-            trials, began = MutantTrials(Runner(rig), gates, wanted, trees), time.monotonic()
+            trials, began = MutantTrials(Runner(workspace), gates, wanted, trees), time.monotonic()
             with Progress(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
                 for found in trials.run():
                     progress.note(found_line(found))
@@ -49,12 +49,12 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
         record.score = score(record.mutants, len(runnable))
     # Evidence of a selection must not replace that of all mutants.
     name = "mutants" if chosen.all_of_them else "some-mutants"
-    request.save(record, rig, name, lambda where: show_run(record, where))
+    request.save(record, workspace, name, lambda where: show_run(record, where))
     return 0 if record.passed else 1
 
 
-def runnable_mutants(rig: Rig, gates: Sequence[Scenario]) -> list[Mutant]:
+def runnable_mutants(workspace: Workspace, gates: Sequence[Scenario]) -> list[Mutant]:
     """Every mutant of the runtime for this release."""
-    every = load_mutants(rig.settings.project.patches / rig.settings.runtime / "mutants")
+    every = load_mutants(workspace.settings.project.patches / workspace.settings.runtime / "mutants")
     check_gates(every, [gate.name for gate in gates])
-    return meant_for(every, rig.tree)
+    return meant_for(every, workspace.tree)

@@ -17,7 +17,7 @@ from patchkit.project import BUNDLED, Project, find_project
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin, tree_hash, upstream_blobs
 from patchkit.series.series import PatchChoice, Series
-from patchkit.series.stamp import Stamp, read_stamp
+from patchkit.series.tree_state import Stamp, read_stamp
 from patchkit.series.worktree import Tree, applied_trees, patched_tree
 
 

@@ -17,7 +17,7 @@ from patchkit.client import Limits, VLLMClient
 from patchkit.client.vllm_client import server_root, without_credentials
 from patchkit.console import err
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import BASELINE
+from patchkit.evals.records import BASELINE
 from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions, now, this_command
 from patchkit.project import find_project
 from patchkit.release import release_name

@@ -13,9 +13,9 @@ from patchkit.drift.scan import Scanner
 from patchkit.project import find_project
 from patchkit.report.watch import github, markdown, text
 from patchkit.watch.gating import Gates, GateTarget
-from patchkit.watch.judging import Judge, Wanted
 from patchkit.watch.pin import PinUpdate, update_pin
 from patchkit.watch.report_files import ReportFiles
+from patchkit.watch.stages import Judge, Wanted
 from patchkit.watch.tick import Tick
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from patchkit_worker.left_behind import Randomness
 from patchkit_worker.probe import Guarded
-from patchkit_worker.sampling import check_sampling, filters, undo_greedy_sign
 from patchkit_worker.steps import Shape, Span, StepTracker
+from patchkit_worker.token_checks import check_sampling, filters, undo_greedy_sign
 from patchkit_worker.views import Engine, Row, Sampling, StepView
 from vllm import LLM
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p

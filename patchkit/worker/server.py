@@ -139,10 +139,10 @@ def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
 
 def run_request(request: dict[str, Any], channel: Channel) -> int:
     """A part of a scenario, or samples to draw; returns the exit code."""
-    if "card" in request:  # before CUDA is touched, which is when it reads this
-        os.environ["CUDA_VISIBLE_DEVICES"] = request["card"]
+    if "gpu" in request:  # before CUDA is touched, which is when it reads this
+        os.environ["CUDA_VISIBLE_DEVICES"] = request["gpu"]
     if "draw" in request:
-        from patchkit_worker.draw import run_draw
+        from patchkit_worker.sample_problems import run_draw
 
         return run_draw(request, channel)
     os.environ.update(request["part"].get("environ") or {})

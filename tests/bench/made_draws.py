@@ -10,7 +10,7 @@ from typing import Any
 from patchkit.bench.journal import DrawPlan
 from patchkit.bench.liveness import RequiredCounters
 from patchkit.bench.shards import Drawing
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem, Task
 from patchkit.gates.events import Drawn, Exit, Loaded, Progress, Sampled
 from patchkit.gates.evidence import Hardware, Versions

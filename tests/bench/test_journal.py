@@ -23,7 +23,7 @@ from made_draws import plan
 
 from patchkit.bench.journal import Graded, Journal, Session
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import Grade, Sample
+from patchkit.evals.records import Grade, Sample
 
 PROBLEMS = ["a", "b/1", "ç"]
 N = 3

@@ -21,10 +21,10 @@ from made_draws import plan
 
 from patchkit.bench import ray_shards as module
 from patchkit.bench.digests import digest
-from patchkit.bench.drawing import DrawRequest, draw
 from patchkit.bench.journal import Journal
 from patchkit.bench.progress import show_progress
 from patchkit.bench.ray_shards import Interpreter, ray_shards
+from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading
@@ -46,7 +46,7 @@ TASK = Task(
 )
 
 
-def rig(server: WorkerClient | None = None, device: str = "cpu", interpreter: Interpreter = HERE) -> Any:
+def workspace(server: WorkerClient | None = None, device: str = "cpu", interpreter: Interpreter = HERE) -> Any:
     return SimpleNamespace(
         settings=SimpleNamespace(device=device), environment=interpreter, variables={}, worker_client=server
     )
@@ -72,7 +72,7 @@ def cluster() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shards(cluster: str, here: WorkerClient) -> Iterator[list[Shard]]:
-    with ray_shards(rig(here, "cuda"), 2, cluster, WORKER) as shards:
+    with ray_shards(workspace(here, "cuda"), 2, cluster, WORKER) as shards:
         yield shards
 
 
@@ -121,7 +121,10 @@ def expected(here: WorkerClient, grading: Grading, tmp_path_factory: pytest.Temp
 def test_a_cluster_that_does_not_fit_is_refused(
     cluster: str, here: WorkerClient, count: int, interpreter: Interpreter, said: str
 ) -> None:
-    with pytest.raises(PatchkitError) as error, ray_shards(rig(here, interpreter=interpreter), count, cluster, WORKER):
+    with (
+        pytest.raises(PatchkitError) as error,
+        ray_shards(workspace(here, interpreter=interpreter), count, cluster, WORKER),
+    ):
         pass
     assert said in str(error.value)
 
@@ -184,14 +187,14 @@ def test_a_dead_actor_is_one_line_and_what_it_streamed_is_kept(
 def test_no_cluster_is_one_line() -> None:
     pytest.importorskip("ray", reason=NO_RAY)
     for address in ("127.0.0.1:1", "nonsense", "ray://127.0.0.1:1"):
-        with pytest.raises(PatchkitError, match=f"^Ray \\({address}\\): .+; .+$"), ray_shards(rig(), 1, address):
+        with pytest.raises(PatchkitError, match=f"^Ray \\({address}\\): .+; .+$"), ray_shards(workspace(), 1, address):
             pass
 
 
 def test_no_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     counted = r"^Ray is not there: .+; pip install 'patchkit\[ray\]'$"
-    with pytest.raises(PatchkitError, match=counted), ray_shards(rig(), 1, "local"):
+    with pytest.raises(PatchkitError, match=counted), ray_shards(workspace(), 1, "local"):
         pass
 
 
@@ -211,7 +214,7 @@ INTERRUPTED = """
 import sys
 from contextlib import suppress
 from test_ray_shards import *
-with WorkerClient(HERE, worker=WORKER) as here, ray_shards(rig(here), 2, "local", WORKER) as shards:
+with WorkerClient(HERE, worker=WORKER) as here, ray_shards(workspace(here), 2, "local", WORKER) as shards:
     with Grading(TASK.grader, workers=1) as grading, journal(Path(sys.argv[1])) as one:
         with suppress(DrawError):
             draw_on(shards[:1], one, grading, murder=0)  # of which Ray has much to say

@@ -10,7 +10,7 @@ import pytest
 from patchkit.bench.accuracy import load_tasks
 from patchkit.bench.plan import make_plan
 from patchkit.errors import PatchkitError
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 

@@ -10,11 +10,11 @@ import pytest
 from msgspec import structs
 
 from patchkit.bench.accuracy import LoadedTask
-from patchkit.bench.rig_source import RigSource
+from patchkit.bench.workspace_source import WorkspaceSource
 from patchkit.evals.tasks import load_task
 from patchkit.gates.evidence import Circumstances, Evidence, Hardware
-from patchkit.gates.rig import Rig
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import Project
 from patchkit.verbs.accuracy import begin
 
@@ -22,16 +22,16 @@ COMMIT, FILES = "c" * 40, "f" * 40
 
 
 @pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    """A rig on a tree that has a last commit and files, and a worker that is ready."""
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace on a tree that has a last commit and files, and a worker that is ready."""
     runtime = SimpleNamespace(name="toy", defaults={}, figures=(), folder=tmp_path)
     tree = SimpleNamespace(runtime=runtime, pin="p", head=COMMIT, hash=FILES, taken=[], path=tmp_path)
     ready = SimpleNamespace(python="3", torch="2", vllm="0.20.0", transformers=None, gpu=None)
-    made = Rig(Settings(Project(tmp_path, tmp_path / ".patchkit"), "toy", "0.20.0"))
-    monkeypatch.setattr(Rig, "tree", tree)
-    monkeypatch.setattr(Rig, "worker_client", SimpleNamespace(wait_ready=lambda: ready))
-    monkeypatch.setattr(Rig, "model", lambda self, name: name)
-    monkeypatch.setattr("patchkit.gates.rig.hardware", lambda gpu: Hardware())
+    made = Workspace(Settings(Project(tmp_path, tmp_path / ".patchkit"), "toy", "0.20.0"))
+    monkeypatch.setattr(Workspace, "tree", tree)
+    monkeypatch.setattr(Workspace, "worker_client", SimpleNamespace(wait_ready=lambda: ready))
+    monkeypatch.setattr(Workspace, "model", lambda self, name: name)
+    monkeypatch.setattr("patchkit.gates.workspace.hardware", lambda gpu: Hardware())
     return made
 
 
@@ -40,18 +40,18 @@ def plan(**changes: Any) -> Any:
     return SimpleNamespace(**held, settings_of=lambda mode: {}, **changes)
 
 
-def test_accuracy_evidence_has_the_tree_that_gate_evidence_has(rig: Rig) -> None:
-    gates: Evidence = rig.evidence("gate")
-    accuracy: Circumstances = begin(rig, plan(), "")
+def test_accuracy_evidence_has_the_tree_that_gate_evidence_has(workspace: Workspace) -> None:
+    gates: Evidence = workspace.evidence("gate")
+    accuracy: Circumstances = begin(workspace, plan(), "")
     assert structs.asdict(accuracy.runtime) == structs.asdict(gates.runtime)
     assert (accuracy.runtime.tree, accuracy.runtime.commit) == (FILES, COMMIT)
 
 
 def test_a_draw_depends_on_the_files_of_the_tree_and_not_on_its_commits(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patchkit.bench.rig_source.model_digest", lambda path: "m")
-    source = RigSource(plan(), rig, [])
+    monkeypatch.setattr("patchkit.bench.workspace_source.model_digest", lambda path: "m")
+    source = WorkspaceSource(plan(), workspace, [])
     asked = LoadedTask(load_task("arithmetic-1"), 8)
     assert source.draw_plan("m", asked, "toy", 0).tree == FILES
     assert source.draw_plan("m", asked, "baseline", 0).tree == ""

@@ -13,7 +13,7 @@ import pytest
 from local_index import FOREIGN, HERE, Handler, Index, Server
 from tenacity import wait_none
 
-from patchkit.drift import client, wheel
+from patchkit.drift import http_client, wheel
 
 
 @pytest.fixture(scope="session")
@@ -32,12 +32,12 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: s
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     monkeypatch.setenv("NETRC", os.devnull)
     monkeypatch.setenv("PATCHKIT_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(client, "PAUSE", wait_none())
-    given = client._certificates
-    monkeypatch.setattr(client, "_certificates", lambda chosen: given(chosen) if chosen.certificate else certificates)
+    monkeypatch.setattr(http_client, "PAUSE", wait_none())
+    given = http_client._certificates
+    monkeypatch.setattr(http_client, "_certificates", lambda one: given(one) if one.certificate else certificates)
     monkeypatch.setattr(wheel, "TAIL", 4096)
     monkeypatch.setattr(wheel, "GAP", 1024)
-    client.client_for.cache_clear()
+    http_client.client_for.cache_clear()
     return tmp_path
 
 

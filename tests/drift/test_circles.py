@@ -12,7 +12,7 @@ from test_hooks import read
 
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read as read_release
-from patchkit.drift.touches import read_code
+from patchkit.drift.runtime_usage import read_code
 from patchkit.series.manifest import Surface
 
 AGAIN = """

@@ -49,7 +49,7 @@ def test_a_call_of_a_class_is_held_against_its_new_constructor(tmp_path: Path) -
     old, new = runner(m=DATA.format("")), runner(m=DATA.format("more: int\n    "))
     code = "from vllm.m import C\ndef make(): return C({})\n"
     (result,) = drift(toy(tmp_path / "a", code.format("1, more=2"), "constructs: [vllm.m.C]"), old, new)
-    assert result.breaks[0].mended_by == ("upstream",)
+    assert result.breaks[0].fixed_by == ("upstream",)
     (result,) = drift(toy(tmp_path / "b", code.format("1"), "constructs: [vllm.m.C]"), old, new)
     assert result.unpatched[0].because == "rt/__init__.py:2 does not give `more`"
 

@@ -116,7 +116,7 @@ def test_a_default_is_a_break_unless_the_runtime_is_known_to_work_under_it(
 ) -> None:
     surface = Surface(settings={"vllm.m.C.x": ["False", "None"]})
     (found,) = changes(surface, "class C:\n    x: bool = False\n", f"class C:\n    x: bool = {new}\n")
-    assert (found.kind, found.severity, bool(found.mended_by)) == ("setting-changed", severity, fixed)
+    assert (found.kind, found.severity, bool(found.fixed_by)) == ("setting-changed", severity, fixed)
 
 
 def test_a_setting_that_other_code_settles_is_worth_a_look() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from made_up_releases import MadeUp
-from test_touches import VLLM, found
+from test_runtime_usage import VLLM, found
 
 from patchkit.drift.package import Package
-from patchkit.drift.touches import Call, CodeRead, read_code
+from patchkit.drift.runtime_usage import Call, CodeRead, read_code
 
 MORE = {
     "vllm/cast.py": "def cast(x, block): return x\nLIMIT = 3\n",

@@ -11,7 +11,7 @@ from local_index import Index
 from packaging.version import Version
 
 from patchkit.cli import commands
-from patchkit.drift.client import UnreachableError
+from patchkit.drift.http_client import UnreachableError
 from patchkit.drift.index import find, listing, timeline
 from patchkit.drift.source import source_of
 from patchkit.environments import lock

@@ -18,8 +18,8 @@ from made_up_releases import MadeUp
 from patchkit.cli import commands
 from patchkit.drift import scan
 from patchkit.drift.drift import Drift, document
+from patchkit.drift.patch_adoption import added_statements, upstreamed
 from patchkit.drift.scan import Scanner
-from patchkit.drift.upstreamed import added_statements, upstreamed
 from patchkit.project import find_project
 from patchkit.report.drift import markdown
 

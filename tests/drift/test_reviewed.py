@@ -15,8 +15,8 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.fixes import SymbolChange, misfits, with_fix
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
+from patchkit.drift.runtime_usage import Call, Touch, Unread
 from patchkit.drift.scan import Scanner
-from patchkit.drift.touches import Call, Touch, Unread
 from patchkit.project import find_project
 from patchkit.series.manifest import Selected, Surface
 
@@ -143,7 +143,7 @@ def test_green_gates_mend_only_what_they_can_see(kind: str, gates_see_it: bool) 
 
 def test_a_header_mends_the_step_in_which_its_patch_begins_and_perhaps_later_ones() -> None:
     begins, later = judged("returns-changed", "0.11.0", "0.11.1"), judged("returns-changed", "0.27.1", "0.28.0")
-    assert [name[:4] for name in begins.mended_by] == ["0004"]
+    assert [name[:4] for name in begins.fixed_by] == ["0004"]
     assert later.unpatched and [name[:4] for name in later.perhaps_by] == ["0004"]
     assert not judged("returns-changed", "0.10.1.1", "0.10.2").perhaps_by  # the patch is not taken there
 

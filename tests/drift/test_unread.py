@@ -8,8 +8,8 @@ import pytest
 from toy_runtime import drift, runner, toy
 
 from patchkit.drift.drift import verdict
-from patchkit.drift.surface import Touched
-from patchkit.drift.touches import Touch, Unread
+from patchkit.drift.runtime_usage import Touch, Unread
+from patchkit.drift.surface_check import Touched
 from patchkit.errors import PatchkitError
 from patchkit.verbs.drift import check_read
 
@@ -54,7 +54,7 @@ def test_a_hook_that_does_not_take_what_vllm_gives_is_open_wherever_it_stands(tm
 def test_a_hook_that_takes_it_is_none(tmp_path: Path, code: str) -> None:
     project = toy(tmp_path, code.format(taken="self, *rest, **named", value="rest"), "wraps: [vllm.runner.Runner.step]")
     (result,) = drift(project, OLD, NEW)
-    assert result.unpatched == [] and result.breaks[0].mended_by == ("upstream",)
+    assert result.unpatched == [] and result.breaks[0].fixed_by == ("upstream",)
 
 
 def test_a_hook_that_was_not_read_is_open_and_says_which_line_could_not_be_followed(tmp_path: Path) -> None:

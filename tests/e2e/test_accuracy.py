@@ -101,10 +101,10 @@ def test_killed_and_resumed_is_unbroken_and_shards_do_not_matter(patchkit: Patch
 
     evidence = json.loads((project / "evidence-1.json").read_text())
     (cell,) = evidence["cells"]
-    assert [trial["sittings"] for trial in cell["modes"]["baseline"]] == [2]
+    assert [trial["sessions"] for trial in cell["modes"]["baseline"]] == [2]
     assert cell["throughput"] == {}, "a broken run says nothing of speed"
     assert evidence["unproven"] and evidence["unproven"] in done.stdout
-    assert cell["judgements"][0]["shape"] == "not resolved"
+    assert cell["judgements"][0]["outcome"] == "not resolved"
 
     again = patchkit(*command, cwd=project)
     assert again.returncode == 0 and samples(project, 1) == unbroken
@@ -114,7 +114,7 @@ def test_killed_and_resumed_is_unbroken_and_shards_do_not_matter(patchkit: Patch
 PROBE = """
 from collections import Counter
 
-class DrawProbe:
+class SampleProbe:
     def __init__(self, runtime, settings, engine):
         self.settings, self.device, self.rows, self.steps, self.odd = settings, str(engine.device), Counter(), 0, 0
 

@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 
 from .conftest import CHECKOUT, RELEASE
 
 
 @pytest.fixture(scope="module")
-def rig() -> Iterator[Rig]:
-    with Rig(Settings(find_project(CHECKOUT), "esamp", RELEASE)) as rig:
-        yield rig
+def workspace() -> Iterator[Workspace]:
+    with Workspace(Settings(find_project(CHECKOUT), "esamp", RELEASE)) as workspace:
+        yield workspace
 
 
-def test_every_drift_is_refused_in_one_line(rig: Rig) -> None:
-    verdict = Runner(rig).run(load_scenarios(rig.settings.project, rig.settings.runtime)["guards"])
+def test_every_drift_is_refused_in_one_line(workspace: Workspace) -> None:
+    verdict = Runner(workspace).run(load_scenarios(workspace.settings.project, workspace.settings.runtime)["guards"])
     assert verdict.passed, verdict.reasons
     said = {part.name: str(part.figures["said"]) for part in verdict.parts if "said" in part.figures}
     at_start = ["reordered", "runner_subclass", "other_runner", "other_sampler", "renamed", "norm"]

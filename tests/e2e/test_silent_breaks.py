@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 
 from .conftest import CHECKOUT, RELEASE
@@ -45,9 +45,9 @@ NO_ROWS = ("engine/rows.py", "newest = computed + 1 ==", "newest = computed + 2 
 
 
 @pytest.fixture(scope="module")
-def rig() -> Iterator[Rig]:
-    with Rig(Settings(find_project(CHECKOUT), "esamp", RELEASE)) as rig:
-        yield rig
+def workspace() -> Iterator[Workspace]:
+    with Workspace(Settings(find_project(CHECKOUT), "esamp", RELEASE)) as workspace:
+        yield workspace
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,17 @@ def rig() -> Iterator[Rig]:
         "no rows found",
     ],
 )
-def test_a_silent_break_is_red(rig: Rig, tmp_path: Path, gate: str, change: tuple[str, str, str], said: str) -> None:
-    tree = replace(rig.tree, path=tmp_path / "tree")
-    shutil.copytree(rig.tree.path, tree.path)
+def test_a_silent_break_is_red(
+    workspace: Workspace, tmp_path: Path, gate: str, change: tuple[str, str, str], said: str
+) -> None:
+    tree = replace(workspace.tree, path=tmp_path / "tree")
+    shutil.copytree(workspace.tree.path, tree.path)
     name, old, new = change
     file = tree.path / "esamp" / name
     assert file.read_text().count(old) == 1
     file.write_text(file.read_text().replace(old, new))
-    verdict = Runner(rig).run_until_red(load_scenarios(rig.settings.project, rig.settings.runtime)[gate], tree)
+    verdict = Runner(workspace).run_until_red(
+        load_scenarios(workspace.settings.project, workspace.settings.runtime)[gate], tree
+    )
     assert not verdict.passed
     assert said in " ".join(verdict.reasons)

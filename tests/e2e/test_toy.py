@@ -15,10 +15,10 @@ import pytest
 
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.rig import Rig
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Fault, load_scenario
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
 from patchkit.project import Project
 from patchkit.series.pin import tree_hash, upstream_blobs
 
@@ -99,19 +99,19 @@ def make_project(root: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     project = make_project(tmp_path_factory.mktemp("toy"))
-    with Rig(Settings(project, "toy", RELEASE)) as rig:
-        yield rig
+    with Workspace(Settings(project, "toy", RELEASE)) as workspace:
+        yield workspace
 
 
-def test_a_runtime_without_probe_and_rows_runs_and_what_it_lacks_is_said(rig: Rig) -> None:
-    scenarios = load_scenarios(rig.settings.project, "toy")
-    assert Runner(rig).run(scenarios["neutrality"]).passed
-    verdict = Runner(rig).run(scenarios["multi_generate"])
+def test_a_runtime_without_probe_and_rows_runs_and_what_it_lacks_is_said(workspace: Workspace) -> None:
+    scenarios = load_scenarios(workspace.settings.project, "toy")
+    assert Runner(workspace).run(scenarios["neutrality"]).passed
+    verdict = Runner(workspace).run(scenarios["multi_generate"])
     said = "toy declares no counter that must be decode_rows: say it under `counters` in patches/toy/runtime.yaml"
     assert f"calls: {said}" in verdict.reasons
-    assert "has no probe to poison with" in Runner(rig).run(scenarios["gather_check"]).reason
+    assert "has no probe to poison with" in Runner(workspace).run(scenarios["gather_check"]).reason
 
 
 WORKLOAD = {
@@ -135,9 +135,9 @@ WORKLOAD = {
 }
 
 
-def judged(rig: Rig, *invariants: Any, **part: Any) -> Verdict:
+def judged(workspace: Workspace, *invariants: Any, **part: Any) -> Verdict:
     parts = [{"name": "p", **WORKLOAD, "invariants": [*invariants], **part}]
-    return Runner(rig).run(load_scenario({"name": "mine", "title": "t", "guards": "g", "parts": parts}))
+    return Runner(workspace).run(load_scenario({"name": "mine", "title": "t", "guards": "g", "parts": parts}))
 
 
 @pytest.mark.parametrize(
@@ -152,57 +152,57 @@ def judged(rig: Rig, *invariants: Any, **part: Any) -> Verdict:
         ("raises", "RuntimeError: it broke, at step 5 of call 0"),
     ],
 )
-def test_sampling_that_is_wrong_is_seen_at_its_first_step(rig: Rig, fault: str, said: str) -> None:
-    verdict = judged(rig, "sampled", runtime={"fault": fault, "after": 4})
+def test_sampling_that_is_wrong_is_seen_at_its_first_step(workspace: Workspace, fault: str, said: str) -> None:
+    verdict = judged(workspace, "sampled", runtime={"fault": fault, "after": 4})
     assert said in verdict.reason
     assert verdict.step == 5
 
 
-def test_sampling_that_is_right_is_green_also_where_logits_are_moved(rig: Rig) -> None:
-    assert judged(rig, {"sampled": {"greedy": 18, "drawn": 27}}, "alive").passed
-    assert judged(rig, "sampled", runtime={"fault": "shifts"}).passed
+def test_sampling_that_is_right_is_green_also_where_logits_are_moved(workspace: Workspace) -> None:
+    assert judged(workspace, {"sampled": {"greedy": 18, "drawn": 27}}, "alive").passed
+    assert judged(workspace, "sampled", runtime={"fault": "shifts"}).passed
 
 
-def test_off_means_that_no_bit_of_a_logit_is_touched(rig: Rig) -> None:
-    assert judged(rig, "sampled", off=True, runtime={"fault": "shifts"}).passed, "off goes on top"
-    stubborn = judged(rig, "sampled", off=True, runtime={"stubborn": "shifts"})
+def test_off_means_that_no_bit_of_a_logit_is_touched(workspace: Workspace) -> None:
+    assert judged(workspace, "sampled", off=True, runtime={"fault": "shifts"}).passed, "off goes on top"
+    stubborn = judged(workspace, "sampled", off=True, runtime={"stubborn": "shifts"})
     assert "its logits are not plain vLLM's, though off" in stubborn.reason
     assert stubborn.step == 5
 
 
-def test_several_installs_are_passes_of_their_own(rig: Rig) -> None:
+def test_several_installs_are_passes_of_their_own(workspace: Workspace) -> None:
     installs = [{}, {"fault": "highest", "after": 2}, {}]
-    assert judged(rig, "alive", "same_tokens", runtime=[{}, {}], passes=["plain", "patched"]).passed
-    verdict = judged(rig, "sampled", "same_tokens", runtime=installs, passes=["plain", "patched"])
+    assert judged(workspace, "alive", "same_tokens", runtime=[{}, {}], passes=["plain", "patched"]).passed
+    verdict = judged(workspace, "sampled", "same_tokens", runtime=installs, passes=["plain", "patched"])
     assert "its token is not the one that was drawn for it" in verdict.reasons[0]
     assert "plain vLLM gives" in verdict.reasons[1]
 
 
-def test_a_feature_that_is_lost_is_seen(rig: Rig) -> None:
-    features = load_scenarios(rig.settings.project, "toy")["features"]
+def test_a_feature_that_is_lost_is_seen(workspace: Workspace) -> None:
+    features = load_scenarios(workspace.settings.project, "toy")["features"]
     (on,) = (part for part in features.parts if part.name == "honoured")
     raw = msgspec.to_builtins(on) | {"runtime": {"fault": "loses_bias"}, "invariants": ["honoured"]}
-    verdict = Runner(rig).run(load_scenario({"name": "f", "title": "t", "guards": "g", "parts": [raw]}))
+    verdict = Runner(workspace).run(load_scenario({"name": "f", "title": "t", "guards": "g", "parts": [raw]}))
     assert "logit_bias is not honoured: token " in verdict.reason
 
 
 @pytest.mark.parametrize("fault", get_args(Fault))
 @pytest.mark.parametrize("when", ["at start", "between calls", "in mid-run"])
-def test_under_every_fault_vllm_itself_works_on(rig: Rig, fault: str, when: str) -> None:
+def test_under_every_fault_vllm_itself_works_on(workspace: Workspace, fault: str, when: str) -> None:
     calls = WORKLOAD["calls"] * 2
     injected = {
         "at start": fault,
         "between calls": {"fault": fault, "call": 1},
         "in mid-run": {"fault": fault, "call": 1, "step": 3},
     }
-    both = [tokens_of(rig, calls, faults) for faults in ([], [injected[when]])]
+    both = [tokens_of(workspace, calls, faults) for faults in ([], [injected[when]])]
     assert both[0] == both[1]
 
 
-def tokens_of(rig: Rig, calls: Any, faults: list[Any]) -> list[list[int]]:
+def tokens_of(workspace: Workspace, calls: Any, faults: list[Any]) -> list[list[int]]:
     """Every token that plain vLLM makes."""
     raw = {"name": "p", "calls": calls, "passes": ["plain"], "faults": faults, "invariants": ["finished"]}
     scenario = load_scenario({"name": "plain", "title": "t", "guards": "g", "parts": [raw]})
-    run = Runner(rig).queue(scenario).runs[0].result()
+    run = Runner(workspace).queue(scenario).runs[0].result()
     assert run.error is None and run.result is not None, run.last_words
     return [output.token_ids for call in run.result.passes[0].calls for output in call.outputs]

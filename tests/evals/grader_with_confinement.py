@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 not_a_function = 7

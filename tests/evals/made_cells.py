@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from patchkit.evals.record import Cell, Trial
+from patchkit.evals.records import Cell, Trial
 
 Counts = list[list[int]]
 

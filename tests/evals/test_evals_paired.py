@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar as reference
 from patchkit.evals import PassAtK
 from patchkit.evals.bootstrap import adjusted, difference_intervals
 from patchkit.evals.paired import direction, mcnemar, sign_flip, solved
-from patchkit.evals.record import Change
+from patchkit.evals.records import Change
 
 
 @given(st.integers(0, 60), st.integers(0, 60))

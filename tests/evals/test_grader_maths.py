@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from patchkit.errors import PatchkitError
 from patchkit.evals.graders.maths import grade
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 FRAGMENTS = st.lists(

@@ -15,7 +15,7 @@ import pytest
 
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 GRADER = "graders_that_fail:grade"

@@ -8,10 +8,10 @@ import pytest
 from made_cells import made_cell
 from statsmodels.stats.proportion import proportion_confint
 
-from patchkit.evals.advice import VERIFIER
 from patchkit.evals.judge import curves, expected_false, judge
 from patchkit.evals.outcome import at_ceiling, at_floor, bounds, classify
-from patchkit.evals.record import Cell, Judgement, RequiredFigure, Throughput
+from patchkit.evals.recommendation import VERIFIER
+from patchkit.evals.records import Cell, Judgement, RequiredFigure, Throughput
 
 HARD, EASY = [0] * 30 + [4] * 20, [8] * 50
 OUTCOMES = {

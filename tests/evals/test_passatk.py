@@ -133,5 +133,5 @@ def test_noise_is_the_largest_difference_between_trials() -> None:
 
 
 def test_the_package_imports_no_numpy_until_it_is_needed() -> None:
-    code = "import sys, patchkit.evals, patchkit.evals.record; sys.exit('numpy' in sys.modules)"
+    code = "import sys, patchkit.evals, patchkit.evals.records; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -53,11 +53,11 @@ def echo(run):
     send("exit", run=run, code=0, seconds=0.1, last_words="")
 
 
-def on_card(run):
+def on_gpu(run):
     """Which GPU it was given, as the answer's text."""
     time.sleep(0.2)
     steps(run, 1)
-    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1], "finish": "length", "text": requests[run].get("card", "")}]
+    outputs = [{"prompt": 0, "sample": 0, "token_ids": [1], "finish": "length", "text": requests[run].get("gpu", "")}]
     calls = [{"seconds": 0.1, "generated_tokens": 1, "outputs": outputs}]
     done = {"pass": "patched", "repeat": 0, "seconds": 0.1, "generated_tokens": 1, "calls": calls}
     send("result", run=run, load_seconds=0.1, passes=[done])

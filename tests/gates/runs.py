@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from patchkit.gates.events import Exit, Result, Step
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part, Scenario, load_scenario
 from patchkit.series.manifest import Counter
 

@@ -14,24 +14,24 @@ import pytest
 import patchkit.environments
 import patchkit.series
 from patchkit.errors import PatchkitError
-from patchkit.gates.admission import same_tree
 from patchkit.gates.evidence import Evidence, read_evidence
-from patchkit.gates.rig import Rig, runtime_used
+from patchkit.gates.measurement_allowed import same_tree
 from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace, runtime_used
 from patchkit.project import Project
 
 EVIDENCE = Path(__file__).parent.parent.parent / "evidence"
 
 
 @pytest.fixture
-def rig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rig:
-    """A rig that raises if its environment is used."""
+def workspace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workspace:
+    """A workspace that raises if its environment is used."""
 
     def ensure(*_: Any) -> None:
         raise AssertionError("the environment was asked for")
 
     monkeypatch.setattr(patchkit.environments, "ensure", ensure)
-    return Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", "0.20"))
+    return Workspace(Settings(Project(tmp_path, tmp_path / "state"), "toy", "0.20"))
 
 
 def refusal(what: str) -> Any:
@@ -41,20 +41,20 @@ def refusal(what: str) -> Any:
     return refuse
 
 
-def test_an_edited_pin_or_a_bad_series_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_pin_or_a_bad_series_comes_first(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patchkit.series, "patched_tree", refusal("not the pinned upstream"))
-    for use in (lambda: rig.prepare([]), lambda: rig.environment, lambda: rig.worker_client):
+    for use in (lambda: workspace.prepare([]), lambda: workspace.environment, lambda: workspace.worker_client):
         with pytest.raises(PatchkitError, match="not the pinned upstream"):
             use()
 
 
-def test_a_missing_model_comes_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_model_comes_first(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
     scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="./nowhere")])
     with pytest.raises(PatchkitError, match="there is no model at nowhere"):
-        rig.prepare([scenario])
+        workspace.prepare([scenario])
     with pytest.raises(AssertionError, match="the environment was asked for"):
-        rig.prepare([])
+        workspace.prepare([])
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_what_no_environment_can_come_from_is_said_before_a_model_is_fetched(
     monkeypatch.setattr(patchkit.environments, "ensure_model", ensure_model)
     monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: SimpleNamespace())
     settings: dict[str, Any] = {"release": "0.20.0", "model": "smollm2-135m", **more}
-    rig = Rig(Settings(Project(tmp_path, tmp_path / "state"), "toy", **settings))
+    workspace = Workspace(Settings(Project(tmp_path, tmp_path / "state"), "toy", **settings))
     scenario: Any = SimpleNamespace(parts=[SimpleNamespace(model="smollm2-135m")])
-    for use in (lambda: rig.prepare([scenario]), lambda: rig.environment, lambda: rig.worker_client):
+    for use in (lambda: workspace.prepare([scenario]), lambda: workspace.environment, lambda: workspace.worker_client):
         with pytest.raises(PatchkitError, match=why):
             use()
 
@@ -107,17 +107,17 @@ def test_evidence_names_the_files() -> None:
     assert runtime_used(tree, ()).tree == "h"
 
 
-def test_evidence_of_other_files_admits_no_benchmark(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_of_other_files_admits_no_benchmark(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
     monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree)
     evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
-    assert same_tree(evidence, rig)
+    assert same_tree(evidence, workspace)
     evidence.runtime.tree = "another"
-    assert not same_tree(evidence, rig)
+    assert not same_tree(evidence, workspace)
     evidence.runtime.tree = ""  # older: its commit still says which tree it was
-    assert same_tree(evidence, rig)
+    assert same_tree(evidence, workspace)
     evidence.runtime.commit = "another"
-    assert not same_tree(evidence, rig)
+    assert not same_tree(evidence, workspace)
 
 
 def test_older_evidence_is_read() -> None:

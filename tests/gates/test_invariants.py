@@ -9,7 +9,7 @@ import pytest
 from runs import COUNTERS, make_part, make_pass, make_run, make_runtime, make_step
 
 from patchkit.gates.events import Error, Exit, Shape, Step
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
 

@@ -8,7 +8,7 @@ import pytest
 from runs import declare, make_part, make_pass, make_run, make_runtime
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import load_scenario
 from patchkit.gates.verdict import judge_part
 from patchkit.gates.worker_client import request_for

@@ -14,10 +14,10 @@ from patchkit.gates.runner import Runner
 
 
 def runner(workers: int = 2) -> tuple[Runner, list[str]]:
-    """A runner whose rig records that it was closed."""
+    """A runner whose workspace records that it was closed."""
     said: list[str] = []
-    rig: Any = SimpleNamespace(workers=workers, close=lambda: said.append("closed"))
-    return Runner(rig), said
+    workspace: Any = SimpleNamespace(workers=workers, close=lambda: said.append("closed"))
+    return Runner(workspace), said
 
 
 def test_items_run_side_by_side_and_come_as_they_are_known() -> None:

@@ -17,9 +17,9 @@ import pytest
 from runs import FAKE_WORKER, make_part, make_runtime, make_scenario
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.cards import cards_for, how_many_workers
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.run import Run
+from patchkit.gates.gpus import gpus_for, how_many_workers
+from patchkit.gates.part_run import Run
 from patchkit.gates.verdict import judge
 from patchkit.gates.worker_client import WorkerClient
 
@@ -145,21 +145,21 @@ def test_runs_overlap_up_to_the_number_of_workers(server: Start) -> None:
 
 
 def test_runs_side_by_side_have_a_gpu_each(server: Start) -> None:
-    worker = server(workers=2, cards=["3", "5"])
-    given = [_text(submit(worker, "on_card").result(30)) for _ in range(1)]
-    given += [_text(one.result(30)) for one in [submit(worker, act) for act in ("on_card", "on_card", "on_card")]]
+    worker = server(workers=2, gpus=["3", "5"])
+    given = [_text(submit(worker, "on_gpu").result(30)) for _ in range(1)]
+    given += [_text(one.result(30)) for one in [submit(worker, act) for act in ("on_gpu", "on_gpu", "on_gpu")]]
     assert set(given[1:3]) == {"3", "5"}
     assert set(given) == {"3", "5"}
 
 
 def test_the_gpu_of_a_run_that_died_is_used_again(server: Start) -> None:
-    worker = server(workers=1, cards=["7"])
+    worker = server(workers=1, gpus=["7"])
     submit(worker, "killed").result(30)
-    assert _text(submit(worker, "on_card").result(30)) == "7"
+    assert _text(submit(worker, "on_gpu").result(30)) == "7"
 
 
 def test_a_lone_run_sees_what_its_worker_sees(server: Start) -> None:
-    assert _text(submit(server(workers=1), "on_card").result(30)) == ""
+    assert _text(submit(server(workers=1), "on_gpu").result(30)) == ""
 
 
 @pytest.mark.parametrize(("visible", "wanted", "given"), [("0,1", None, 1), ("0,1", 2, 2), ("4", None, 1)])
@@ -168,7 +168,7 @@ def test_on_gpus_one_engine_runs_at_a_time_unless_more_are_asked_for(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert how_many_workers(wanted, "cuda") == given
-    assert len(cards_for(given, "cuda")) == (given if given > 1 else 0)
+    assert len(gpus_for(given, "cuda")) == (given if given > 1 else 0)
 
 
 def test_more_engines_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

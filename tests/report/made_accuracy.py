@@ -8,7 +8,7 @@ import numpy as np
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.judge import curves, judge
-from patchkit.evals.record import (
+from patchkit.evals.records import (
     BASELINE,
     Cell,
     Change,

@@ -96,10 +96,10 @@ def drift() -> list[dict[str, Any]]:
         "severity": "silent",
         "symbol": "vllm.a.Runner._prepare",
         "sentence": "returns 2 values where it returned 6",
-        "mended_by": ["0005-Learn-ids"],
+        "fixed_by": ["0005-Learn-ids"],
         "because": "its header names the symbol",
     }
-    bare = {"kind": "gone", "severity": "loud", "symbol": "vllm.b.Sampler.draw", "sentence": "is gone", "mended_by": []}
+    bare = {"kind": "gone", "severity": "loud", "symbol": "vllm.b.Sampler.draw", "sentence": "is gone", "fixed_by": []}
     steps = [("0.19.0", "0.20.0", [fixed], []), ("0.20.0", "0.21.0", [bare], [DEAD]), ("0.21.0", "0.22.0", [], [DEAD])]
     return [
         {

@@ -80,7 +80,7 @@ def test_figures_made_by_hand_are_worked_out_anew(tmp_path: Path) -> None:
         (("modes", "baseline", 0, "why"), {"a": -1}, "why: a: -1 of"),
         (("modes", "baseline", 0, "why"), {"a": 1, "b": 1, "c": 1, "d": 8}, "why counts 11 of"),
         (("modes", "baseline", 0, "seconds"), -1, "tokens, seconds, sessions and shards"),
-        (("modes", "baseline", 0, "sittings"), 0, "tokens, seconds, sessions and shards"),
+        (("modes", "baseline", 0, "sessions"), 0, "tokens, seconds, sessions and shards"),
         (("modes", "baseline"), [], "there is no trial of the baseline"),
         (("modes",), {}, "there is no trial of the baseline"),
         (("modes", "esamp"), [], "0 trials of esamp are not the 2 of the baseline"),

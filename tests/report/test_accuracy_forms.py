@@ -17,8 +17,8 @@ import pytest
 from rich.console import Console
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.figures import seen
-from patchkit.evals.record import BASELINE, Change, Judgement, Outcome, Rate, RequiredFigure
+from patchkit.evals.probe_figures import seen
+from patchkit.evals.records import BASELINE, Change, Judgement, Outcome, Rate, RequiredFigure
 from patchkit.report.accuracy import render_html, render_markdown, show_text
 
 MINUS = "\N{MINUS SIGN}"

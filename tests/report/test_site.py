@@ -198,7 +198,7 @@ def test_a_site_takes_nothing_for_markup(tmp_path: Path) -> None:
     knockout.not_taken = {HOSTILE: HOSTILE}
     mutants.mutants[0].what = mutants.mutants[0].family = mutants.mutants[0].mutant = HOSTILE
     drift, watch = made.drift(), {**made.watch(), "verdict": HOSTILE}
-    drift[0]["findings"][0].update(sentence=HOSTILE, symbol=HOSTILE, mended_by=[HOSTILE], because=HOSTILE)
+    drift[0]["findings"][0].update(sentence=HOSTILE, symbol=HOSTILE, fixed_by=[HOSTILE], because=HOSTILE)
     drift[0]["runtime"] = drift[0]["new"]["release"] = HOSTILE
     run = made_accuracy.evidence(made_accuracy.by_hand())
     run.cells[0].task = run.cells[0].model = HOSTILE

@@ -14,8 +14,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from patchkit.errors import PatchkitError
-from patchkit.series.parsing import parse, read_patch
 from patchkit.series.patch import Patch
+from patchkit.series.patch_parsing import parse, read_patch
 
 PATH = Path("patches/toy/0004-logits-indices-come-first.patch")
 DIFF = f"""diff --git a/toy/tap.py b/toy/tap.py

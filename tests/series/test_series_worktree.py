@@ -15,7 +15,7 @@ from patchkit.project import Project
 from patchkit.series import Tree, patched_tree
 from patchkit.series.export import export
 from patchkit.series.pin import tree_hash, upstream_blobs
-from patchkit.series.stamp import read_stamp, write_stamp
+from patchkit.series.tree_state import read_stamp, write_stamp
 from patchkit.series.worktree import applied_trees, made_of
 
 

@@ -12,7 +12,7 @@ from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.series import Series, patched_tree
 from patchkit.series.export import export
-from patchkit.series.parsing import parse
+from patchkit.series.patch_parsing import parse
 
 SIGNED = "Signed-off-by: Ada <ada@example.org>\n"
 KEPT = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tenacity import wait_none
 
-from patchkit.drift import client
+from patchkit.drift import http_client
 from patchkit.environments import lock
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parent.parent / "drift")]
@@ -42,8 +42,8 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]
     monkeypatch.setenv("NETRC", os.devnull)
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
     monkeypatch.setenv("PATCHKIT_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(client, "PAUSE", wait_none())
-    client.client_for.cache_clear()
+    monkeypatch.setattr(http_client, "PAUSE", wait_none())
+    http_client.client_for.cache_clear()
     yield index
     index.stop()
 

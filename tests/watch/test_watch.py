@@ -74,7 +74,7 @@ def test_a_release_that_breaks_silently(watched: Watched, monkeypatch: pytest.Mo
     assert watched.report["title"] == "vLLM 0.20.1 is out: 1 unpatched silent break (toy)"
     first, second = watched.report["releases"]
     (finding,) = first["drift"]["findings"]
-    assert (finding["kind"], finding["severity"], finding["mended_by"]) == ("returns-changed", "silent", [])
+    assert (finding["kind"], finding["severity"], finding["fixed_by"]) == ("returns-changed", "silent", [])
     assert (first["left_over"], second["left_over"], second["drift"]["findings"]) == (1, 1, [])
     said = [line for line in result.stdout.splitlines() if line.startswith("::")]
     assert said[0].startswith(
@@ -105,7 +105,7 @@ def test_a_release_that_the_series_does_not_go_on_for(watched: Watched) -> None:
     assert (first["outcome"], second["outcome"], second["applies"]) == ("proven", "refused", False)
     assert "0002-Fix-unused-2 depends on 0001-Fix-unused-1, which is left out" in second["why"]
     (finding,) = second["drift"]["findings"]
-    assert finding["mended_by"] == [] and finding["because"].startswith("the series does not apply: 0002")
+    assert finding["fixed_by"] == [] and finding["because"].startswith("the series does not apply: 0002")
     assert second["evidence"] is None
     assert "1 proven, 1 refused" in result.stdout
 
@@ -227,7 +227,7 @@ def test_what_an_earlier_tick_left_is_never_read_as_this_ones(watched: Watched) 
 
 
 def test_a_crash_leaves_an_unfinished_report(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patchkit.watch.judging.fetch_news", lambda _: 1 / 0)
+    monkeypatch.setattr("patchkit.watch.stages.fetch_news", lambda _: 1 / 0)
     assert isinstance(watched.watch().exception, ZeroDivisionError)
     assert watched.report["why"] == ("it broke (ZeroDivisionError: division by zero), while asking the package index")
 

@@ -53,8 +53,8 @@ def test_the_report_is_published_and_judged_whatever_happened() -> None:
     keep = tick["Keep the report"]
     assert (keep["if"], keep["with"]["if-no-files-found"]) == ("always()", "error")
     assert tick["No report, or an unfinished one, is a failure"]["if"] == "always()"
-    assert JOBS["tell"]["if"] == "always()" and JOBS["tell"]["needs"] == "tick"
-    assert steps("tell")["An unfinished tick is a failure"]["if"] == "always()"
+    assert JOBS["notify"]["if"] == "always()" and JOBS["notify"]["needs"] == "tick"
+    assert steps("notify")["An unfinished tick is a failure"]["if"] == "always()"
 
 
 def test_what_runs_a_new_vllm_can_only_read() -> None:
@@ -62,9 +62,9 @@ def test_what_runs_a_new_vllm_can_only_read() -> None:
     assert JOBS["tick"]["permissions"] == {"contents": "read"}
     assert steps("tick")["actions/checkout@v4"]["with"]["persist-credentials"] is False
     assert "github.token" not in json.dumps(JOBS["tick"])
-    assert JOBS["tell"]["permissions"] == {"issues": "write"}
+    assert JOBS["notify"]["permissions"] == {"issues": "write"}
     assert JOBS["pin"]["permissions"] == {"contents": "write", "pull-requests": "write"}
-    for job in ("tell", "pin"):
+    for job in ("notify", "pin"):
         assert JOBS[job]["runs-on"] == "ubuntu-latest"
         assert "patchkit watch" not in json.dumps(JOBS[job]) and "./go watch" not in json.dumps(JOBS[job])
 
@@ -105,7 +105,7 @@ class TestTelling:
         if issues is not None:
             (place / "issues.json").write_text(json.dumps(issues))
         (place / "log").unlink(missing_ok=True)
-        script = next(step["run"] for name, step in steps("tell").items() if name.startswith("One issue"))
+        script = next(step["run"] for name, step in steps("notify").items() if name.startswith("One issue"))
         variables = {"LOG": str(place / "log"), "ISSUES": str(place / "issues.json"), **WORKFLOW["env"]}
         code = run_step(script, place, **variables).returncode
         return code, (place / "log").read_text().splitlines()[1:]
@@ -145,7 +145,7 @@ class TestTelling:
         tick = Tick("esamp", "cpu")
         code, called = self.publish(place, tick, [])
         assert code == 0 and "did not finish" in called[-1]
-        last = steps("tell")["An unfinished tick is a failure"]["run"]
+        last = steps("notify")["An unfinished tick is a failure"]["run"]
         assert run_step(last, place).returncode != 0
         self.publish(place, self.tick("red"), [])
         assert run_step(last, place).returncode == 0
@@ -154,9 +154,9 @@ class TestTelling:
         code, called = self.publish(place, self.tick("red"), None)
         assert code != 0 and called == []
         (place / "watch" / "report.json").unlink()
-        script = next(step["run"] for name, step in steps("tell").items() if name.startswith("One issue"))
+        script = next(step["run"] for name, step in steps("notify").items() if name.startswith("One issue"))
         assert run_step(script, place, LOG=str(place / "log"), **WORKFLOW["env"]).returncode != 0
-        assert run_step(steps("tell")["An unfinished tick is a failure"]["run"], place).returncode != 0
+        assert run_step(steps("notify")["An unfinished tick is a failure"]["run"], place).returncode != 0
 
 
 def test_a_tick_without_a_finished_report_fails(tmp_path: Path) -> None:

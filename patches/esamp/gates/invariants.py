@@ -13,7 +13,7 @@ from typing import Any
 
 from patchkit.gates.events import Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.plural import counted
 
 # In the order of ``learning.Bin.as_list``.

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
-from patchkit_probe.draw_probe import DrawProbe
 from patchkit_probe.findings import Findings
 from patchkit_probe.learning import Progress
 from patchkit_probe.reference import Distiller, Distillers, Method, State, intervene, read_settings, rows_of
+from patchkit_probe.sample_probe import SampleProbe
 from patchkit_probe.taps import TapHook
 
-__all__ = ["DrawProbe", "Probe"]
+__all__ = ["Probe", "SampleProbe"]
 
 # Free, the largest differences seen, vLLM 0.20.0 on the CPU, over tiny and SmolLM2 with both presets, all three
 # optimisers, one distiller for all, 1 to 58 distillers at once, 1 to 233 rows a step, 300 steps: predictions 1.6e-5,

@@ -25,7 +25,7 @@ from patchkit.drift.inference import (
     is_static,
 )
 from patchkit.drift.package import FUNCTIONS, Definition, positional
-from patchkit.drift.touches import Call, shape_of
+from patchkit.drift.runtime_usage import Call, shape_of
 
 DEEPEST = 5
 """Calls that are read again one inside the other."""

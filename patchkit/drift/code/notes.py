@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from patchkit.drift.code.frame import Frame
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Missing, Namespace, Row, Type
 from patchkit.drift.package import Definition, Universe
-from patchkit.drift.touches import Call, Manner, Touch, Unread
+from patchkit.drift.runtime_usage import Call, Manner, Touch, Unread
 
 
 @dataclass

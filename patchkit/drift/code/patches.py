@@ -13,7 +13,7 @@ from patchkit.drift.code.notes import Notes, definition_of
 from patchkit.drift.code.replacements import called_with_self, hands_on, made_by
 from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Text, Type, is_static
 from patchkit.drift.package import FUNCTIONS, Definition, positional
-from patchkit.drift.touches import Call, Manner, Unread, accepted_by
+from patchkit.drift.runtime_usage import Call, Manner, Unread, accepted_by
 
 ANYTHING = Call(0, rest=True, named=True)
 """What a wrapper of wrapt takes: ``(wrapped, instance, args, kwargs)``."""

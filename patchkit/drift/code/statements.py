@@ -23,7 +23,7 @@ from patchkit.drift.inference import (
     is_static,
 )
 from patchkit.drift.package import FUNCTIONS, Definition, Module, origin_of, positional
-from patchkit.drift.touches import Manner, accepted_by
+from patchkit.drift.runtime_usage import Manner, accepted_by
 
 
 @dataclass

@@ -51,11 +51,11 @@ class Finding:
         sentence: what changed.
         old, new: ``v1/sample/sampler.py:42`` in either release; empty where there is none.
         guessed: what static reading could not follow; empty if it could.
-        mended_by: names of the patches that fix it, or one of the words of :mod:`patchkit.drift.fixes`; empty for
+        fixed_by: names of the patches that fix it, or one of the words of :mod:`patchkit.drift.fixes`; empty for
             a break means "unpatched".
         perhaps_by: patches that name the symbol but were written for another change of it.
         because: why those patches are thought to fix it, or why not.
-        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.usage`.
+        hinge: what in the runtime's code it depends on; see :mod:`patchkit.drift.parameter_usage`.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class Finding:
     old: str = ""
     new: str = ""
     guessed: str = ""
-    mended_by: tuple[str, ...] = ()
+    fixed_by: tuple[str, ...] = ()
     perhaps_by: tuple[str, ...] = ()
     because: str = ""
     hinge: UsageCondition | None = None
@@ -82,7 +82,7 @@ class Finding:
     @property
     def unpatched(self) -> bool:
         """A break that no patch of the series fixes."""
-        return self.breaks and not self.mended_by
+        return self.breaks and not self.fixed_by
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def find(case: Case) -> Iterator[Finding]:
         said = f"default {new.value or 'none'}, was {old.value or 'none'}"
         found = case.finding("setting-changed", "silent", said)
         because = "the manifest says that the runtime works under this default"
-        yield replace(found, mended_by=(MANIFEST,), because=because) if new.value in case.accepted else found
+        yield replace(found, fixed_by=(MANIFEST,), because=because) if new.value in case.accepted else found
     if old.value == new.value and old.unset != new.unset:
         yield case.finding("setting-changed", "silent", f"where it is not set it is {new.unset}, was {old.unset}")
     if old.settled != new.settled and old.settled:

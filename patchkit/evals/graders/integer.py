@@ -13,7 +13,7 @@ from fractions import Fraction
 from patchkit.errors import PatchkitError
 from patchkit.evals.graders.answers import answer_part, stated
 from patchkit.evals.graders.styles import flatten_styles, strip_styles
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 # thousands by commas or by single spaces, if all groups are whole; else a run of digits

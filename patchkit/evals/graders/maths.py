@@ -15,7 +15,7 @@ from typing import Any
 from patchkit.errors import PatchkitError
 from patchkit.evals.graders.answers import answer_part, delimited, stated
 from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
 FULL_STOP = re.compile(r"(?<=[0-9])\.(?=\s|$)")  # of a sentence; math-verify reads 7/3. as a quotient of floats

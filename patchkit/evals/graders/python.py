@@ -18,7 +18,7 @@ import msgspec
 from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders.solution import fingerprints, parsed, solution
-from patchkit.evals.record import Grade
+from patchkit.evals.records import Grade
 from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
 

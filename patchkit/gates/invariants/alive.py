@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.plural import counted
 
 KINDS = ("decode_rows", "decode_steps", "positive")

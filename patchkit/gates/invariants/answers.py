@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from patchkit.gates.events import Pass
 from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 class Answers(Params, frozen=True):

@@ -14,7 +14,7 @@ from patchkit.gates.declared import Declared
 
 if TYPE_CHECKING:
     from patchkit.gates.events import Shape, Step
-    from patchkit.gates.run import Run
+    from patchkit.gates.part_run import Run
     from patchkit.gates.scenario import Part
 
 Figures = dict[str, float | int | str | None]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.plural import counted
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from patchkit.gates.events import Pass, Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 class Exercised(Params, frozen=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from patchkit.gates.events import Error, Exit
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 @invariant(passes=(), ending=True)

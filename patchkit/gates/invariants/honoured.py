@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from patchkit.gates.events import CallResult, Output, Pass
+from patchkit.gates.expected_requests import PromptRequest, requests_of
 from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
-from patchkit.gates.requests import PromptRequest, requests_of
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 FORBIDDEN, FORCED = -100, 100  # logit_bias at which a token cannot be drawn, or no other can
 PENALTIES = ("presence_penalty", "frequency_penalty", "repetition_penalty")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 class Independent(Params, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 SEVERAL = 3  # differences listed in one line
 MB = 1e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 @invariant(watch="poison", clauses=(count_clause(80, "poisoned_steps", "poisoned after {} steps"),))

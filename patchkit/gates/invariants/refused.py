@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from patchkit.gates.events import Error
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.invariants.finished import error_line, finished
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 from patchkit.plural import counted
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from patchkit.gates.invariants.base import Broken, Figures, invariant
 from patchkit.gates.invariants.finished import error_line, finished
 from patchkit.gates.invariants.refused import REFUSALS, Refused, refusal_is_wrong
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 class RefusedOrRight(Refused, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from patchkit.gates.events import Logprobs, Output, Pass
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 Key = tuple[int, int, int]
 

@@ -8,7 +8,7 @@ from statistics import median
 from patchkit.evals.paired_ratio import paired_ratio
 from patchkit.gates.events import Pass
 from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 
 class Throughput(Params, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from patchkit.gates.events import Pass
 from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
-from patchkit.gates.run import Run
+from patchkit.gates.part_run import Run
 
 ALIKE = ("decode_rows", "decode_steps")
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from patchkit.evals.figures import points
-from patchkit.evals.record import Change, Needed, Rate
+from patchkit.evals.probe_figures import points
+from patchkit.evals.records import Change, Needed, Rate
 from patchkit.report.accuracy.numbers import chance, percent, span
 
 WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units

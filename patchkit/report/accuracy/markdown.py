@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterator
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE
+from patchkit.evals.records import BASELINE
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, folded, table

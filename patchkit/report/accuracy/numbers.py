@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from patchkit.evals.figures import MINUS, number, signed
-from patchkit.evals.figures import points as points
-from patchkit.evals.record import Change, FigureSeen, Rate, Solved, Throughput
+from patchkit.evals.probe_figures import MINUS, number, signed
+from patchkit.evals.probe_figures import points as points
+from patchkit.evals.records import Change, FigureSeen, Rate, Solved, Throughput
 from patchkit.report import wording
 
 NOISE_UNKNOWN = "not measured: --trials 2"

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Rate
+from patchkit.evals.records import BASELINE, Rate
 from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, ProblemChange

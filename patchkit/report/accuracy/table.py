@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import Outcome
+from patchkit.evals.records import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, row

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.console import out
-from patchkit.evals.figures import shown
-from patchkit.evals.record import Outcome
+from patchkit.evals.probe_figures import shown
+from patchkit.evals.records import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 

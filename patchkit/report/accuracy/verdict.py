@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, unobserved
-from patchkit.evals.record import FigureSeen
+from patchkit.evals.records import FigureSeen
 from patchkit.plural import counted
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 

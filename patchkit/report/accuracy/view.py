@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.record import BASELINE, Cell, Change, FigureSeen, Judgement, Outcome, Rate, Throughput, Trial
+from patchkit.evals.records import BASELINE, Cell, Change, FigureSeen, Judgement, Outcome, Rate, Throughput, Trial
 
 
 class Comparison(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.figures import points, shown
-from patchkit.evals.record import BASELINE, Change, Needed, Outcome
+from patchkit.evals.probe_figures import points, shown
+from patchkit.evals.records import BASELINE, Change, Needed, Outcome
 from patchkit.plural import counted
 from patchkit.report import wording
 from patchkit.report.accuracy import view

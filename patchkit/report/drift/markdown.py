@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 from patchkit.plural import counted
-from patchkit.report.drift.retirement import short
+from patchkit.report.drift.adopted_patches import short
 from patchkit.report.drift.text import remarks
 from patchkit.report.markdown import escaped, folded, table
 from patchkit.report.wording import series
@@ -43,7 +43,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
     where = " → ".join(f"`{place}`" for place in (finding.old, finding.new) if place)
     guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
     perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
-    fix = ", ".join(finding.mended_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
+    fix = ", ".join(finding.fixed_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
     sign = f"{SIGNS[finding.severity]} {finding.severity}"
     return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, fix
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from patchkit.console import out
-from patchkit.drift.surface import Mismatch, Touched
+from patchkit.drift.surface_check import Mismatch, Touched
 from patchkit.series.manifest import Manifest
 
 

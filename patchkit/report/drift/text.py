@@ -12,8 +12,8 @@ from patchkit.console import out, wide
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 from patchkit.plural import counted
-from patchkit.report.drift import retirement
-from patchkit.report.drift.retirement import short
+from patchkit.report.drift import adopted_patches
+from patchkit.report.drift.adopted_patches import short
 from patchkit.report.wording import series
 
 COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
@@ -49,7 +49,7 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
         for finding in drift.findings:
             if finding.breaks:
                 console.print(_line(finding), soft_wrap=not console.is_terminal)
-        for line in retirement.brief(drift.retired):
+        for line in adopted_patches.brief(drift.retired):
             console.print(Text(f"          {line}", "yellow"), soft_wrap=not console.is_terminal)
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
@@ -61,7 +61,7 @@ def show_timeline(drifts: Sequence[Drift]) -> None:
 def remarks(drift: Drift) -> list[str]:
     """What is not a finding, but must be known."""
     dead = f"no hook fires by default in vLLM {drift.new.release} for {'; '.join(drift.dead)}"
-    retired = retirement.lines(drift.retired, drift.new.release, drift.runtime)
+    retired = adopted_patches.lines(drift.retired, drift.new.release, drift.runtime)
     return [*([dead] if drift.dead else []), *retired]
 
 
@@ -97,7 +97,7 @@ def _fix(finding: Finding) -> Text:
     if finding.unpatched:
         perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
         return Text("unpatched", "red").append(perhaps).append(f": {finding.because}" if finding.because else "")
-    return Text(", ".join(finding.mended_by), "green").append(f": {finding.because}", "dim")
+    return Text(", ".join(finding.fixed_by), "green").append(f": {finding.because}", "dim")
 
 
 def _rest_title(severity: str, count: int) -> str:
@@ -135,7 +135,7 @@ def _step(drift: Drift) -> Text:
 
 def _line(finding: Finding) -> Text:
     """One break in one line: what follows a colon is left to the whole report."""
-    fix = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.mended_by)
+    fix = " ".join(name[:4] if name[:4].isdigit() else name for name in finding.fixed_by)
     perhaps = " ".join(name[:4] for name in finding.perhaps_by)
     tail = Text("  unpatched", "red").append(f", perhaps fixed by {perhaps}" if perhaps else "")
     if fix:

@@ -26,7 +26,7 @@ class Break(msgspec.Struct, kw_only=True):
     sentence: str
     old: str | None = None
     new: str | None = None
-    mended_by: list[str] = msgspec.field(default_factory=list)
+    fixed_by: list[str] = msgspec.field(default_factory=list)
     perhaps_by: list[str] = msgspec.field(default_factory=list)
     because: str | None = None
 
@@ -38,12 +38,12 @@ class Break(msgspec.Struct, kw_only=True):
     @property
     def unpatched(self) -> bool:
         """Whether nothing is known to fix it."""
-        return self.breaks and not self.mended_by
+        return self.breaks and not self.fixed_by
 
     @property
     def patches(self) -> list[str]:
         """The patches that fix it; the manifest, upstream's code or the gates may do so as well."""
-        return [name for name in self.mended_by if name[:4].isdigit()]
+        return [name for name in self.fixed_by if name[:4].isdigit()]
 
 
 class TimelineStep(msgspec.Struct, kw_only=True):

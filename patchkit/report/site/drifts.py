@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from patchkit.plural import counted
-from patchkit.report.drift.retirement import short as short
+from patchkit.report.drift.adopted_patches import short as short
 from patchkit.report.site import matrix
 from patchkit.report.site.documents import Break, TimelineStep
 from patchkit.report.site.sources import Sources
@@ -47,7 +47,7 @@ def answer(one: Break) -> str:
         "manifest": "allowed by runtime.yaml",
         "gates": "gates green",
     }
-    return ", ".join(kinds.get(name, name) for name in one.mended_by) or "unpatched"
+    return ", ".join(kinds.get(name, name) for name in one.fixed_by) or "unpatched"
 
 
 def titled(patch: str) -> str:

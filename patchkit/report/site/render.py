@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patchkit.report import retirement, wording
+from patchkit.report import patches_needed, wording
 from patchkit.report.accuracy import numbers, view
 from patchkit.report.accuracy import verdict as accuracy_verdict
 from patchkit.report.accuracy import wording as accuracy_wording
@@ -43,7 +43,7 @@ class Renderer:
             say_mutants=mutants_wording,
             accuracy_verdict=accuracy_verdict,
             say_accuracy=accuracy_wording,
-            retirement=retirement,
+            patches_needed=patches_needed,
             matrix=matrix,
             numbers=numbers,
             drifts=drifts,

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from patchkit.errors import PatchkitError
 from patchkit.report import github
-from patchkit.report.drift.retirement import short
+from patchkit.report.drift.adopted_patches import short
 from patchkit.report.github import command
 from patchkit.report.watch import markdown
 from patchkit.watch.tick import NewRelease, Tick

@@ -1,0 +1,54 @@
+"""Whether a runtime may be measured: figures count only if every gate is green on the same tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from patchkit.errors import PatchkitError
+from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
+from patchkit.gates.loading import load_scenarios
+from patchkit.gates.scenario import select
+from patchkit.gates.workspace import Workspace, runtime_used
+
+
+def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> None:
+    """Raise unless every gate of the project is green, in this session or by evidence of the same tree."""
+    settings = workspace.settings
+    command = f"patchkit gate --vllm {settings.release}" + (
+        f" --device {settings.device}" if settings.device != "cpu" else ""
+    )
+    wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
+    verdicts = dict(judged or {})
+    if not set(wanted) <= verdicts.keys():
+        verdicts = {**of_evidence(workspace, command), **verdicts}
+    for name in wanted:
+        if name not in verdicts:
+            raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")
+        if not verdicts[name].passed:
+            raise PatchkitError(
+                f"no benchmark: gate {name} is red ({verdicts[name].reason})", f"fix it, then `{command}`"
+            )
+
+
+def of_evidence(workspace: Workspace, command: str) -> dict[str, Verdict]:
+    """The verdicts that ``patchkit gate`` left for this release, device and tree."""
+    settings = workspace.settings
+    path = default_path(settings.project.state, "gate", settings.release, settings.device)
+    if not path.exists():
+        raise PatchkitError(
+            f"no benchmark yet: no gate was run for vLLM {settings.release} on {settings.device}", f"run `{command}`"
+        )
+    evidence = read_evidence(path)
+    if not same_tree(evidence, workspace):
+        raise PatchkitError("no benchmark yet: the gates were run on another pin or other patches", f"run `{command}`")
+    return {verdict.scenario: verdict for verdict in evidence.verdicts}
+
+
+def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
+    """Whether evidence is of the tree that would be measured."""
+    ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
+    alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
+    return alike[0] == alike[1] and (evidence.release, evidence.device) == (
+        workspace.settings.release,
+        workspace.settings.device,
+    )

@@ -1,0 +1,89 @@
+"""The options and steps shared by all verbs that run scenarios."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from patchkit.console import Progress, err
+from patchkit.files import check_place, shortest
+from patchkit.gates.caught_by import check_caught_by
+from patchkit.gates.evidence import Circumstances, Evidence, Verdict, default_path, to_json, write_evidence
+from patchkit.gates.loading import load_scenarios
+from patchkit.gates.runner import Runner
+from patchkit.gates.scenario import Scenario, select
+from patchkit.gates.settings import Settings
+from patchkit.gates.workspace import Workspace
+from patchkit.project import find_project
+from patchkit.report.lines import verdict_line
+from patchkit.report.wording import headline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The options that these verbs share; see ``patchkit gate --help``."""
+
+    settings: Settings
+    only: tuple[str, ...] = ()
+    evidence: Path | None = None
+    as_json: bool = False
+
+    @classmethod
+    def of(
+        cls, only: tuple[str, ...] = (), evidence: Path | None = None, as_json: bool = False, **settings: Any
+    ) -> Request:
+        """A request in the words of the command line."""
+        return cls(settings=Settings(find_project(), **settings), only=only, evidence=evidence, as_json=as_json)
+
+    def choose(self, kind: Literal["gate", "benchmark"]) -> list[Scenario]:
+        """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
+        project, runtime = self.settings.project, self.settings.runtime
+        scenarios = load_scenarios(project, runtime)
+        chosen = select(scenarios, kind, self.only)
+        for place in (self.evidence, project.state):
+            if place:
+                check_place(place)
+        check_caught_by(project, runtime, scenarios)
+        return chosen
+
+    def not_selected(self, chosen: Sequence[Scenario]) -> int:
+        """How many gates of the runtime are left out by ``--only``."""
+        return len(select(load_scenarios(self.settings.project, self.settings.runtime), "gate")) - len(chosen)
+
+    def begin(self, workspace: Workspace, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+        """Say what is judged on what, and begin its record."""
+        record = workspace.evidence(kind)
+        err.print(headline(record), markup=False)
+        return record
+
+    def verdicts(self, workspace: Workspace, scenarios: Sequence[Scenario]) -> Iterator[Verdict]:
+        """Run scenarios; each verdict is a line as soon as it is known."""
+        width, names = max(len(scenario.name) for scenario in scenarios), [scenario.name for scenario in scenarios]
+        done = 0
+        with Progress(lambda: f"{names[done]} ({done} of {len(names)} done)", self.as_json) as progress:
+            for verdict in Runner(workspace).verdicts(scenarios):
+                done = min(done + 1, len(names) - 1)
+                if not self.as_json:
+                    progress.print(verdict_line(verdict, width))
+                yield verdict
+
+    def save(
+        self, record: Circumstances, workspace: Workspace, name: str, report: Callable[[str], None], keep: bool = False
+    ) -> None:
+        """Write the evidence where the user chose, or under ``name``; print it, or ``report`` the file that holds it.
+
+        Args:
+            keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
+        """
+        record.seconds = round(time.monotonic() - workspace.made, 1)
+        usual = default_path(workspace.settings.project.state, name, record.release, record.device)
+        path = self.evidence or usual
+        for place in {path, usual} if keep else {path}:
+            write_evidence(place, record)
+        if self.as_json:
+            print(to_json(record), end="")
+        else:
+            report(shortest(path))
