@@ -134,13 +134,24 @@ def lock(releases: tuple[str, ...]) -> int:
 @commands.command()
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
+@click.option(
+    "--torch",
+    metavar="CUDA",
+    help="With CUDA, whose torch: auto (by the driver), cu130 and the like, or index.  [default: auto]",
+)
+@click.option("--dry-run", is_flag=True, help="With CUDA, only say what would be downloaded.")
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
-def env(release: str | None, device: str, remove: bool, as_json: bool) -> int:
-    """Build, list or remove environments with vLLM."""
+def env(release: str | None, device: str, torch: str | None, dry_run: bool, remove: bool, as_json: bool) -> int:
+    """Build, list or remove environments with vLLM.
+
+    One with CUDA comes from the package index and PyTorch's; what it will download is said first.
+    """
     from patchkit.verbs import environments
 
-    return environments.env(release, device, remove, as_json)
+    if torch is not None or dry_run:
+        environments.check_cuda_options(release, device, remove)
+    return environments.env(release, device, remove, as_json, torch, dry_run)
 
 
 @commands.command()
