@@ -4,6 +4,8 @@ Serve SmolLM2 (`patchkit serve` puts a runtime into it; plain `vllm serve` has n
 
     python examples/served_smollm2.py http://localhost:8000
     python examples/served_smollm2.py http://localhost:8000 --on '{"esamp": true, "esamp_beta": 0.4}'
+
+The runtime's counters are told by a server that was started with VLLM_SERVER_DEV_MODE=1.
 """
 
 from __future__ import annotations
@@ -80,7 +82,9 @@ def main() -> int:
     words.add_argument("url")
     words.add_argument("--off", type=json.loads, default={"esamp": False}, help="what requests of the baseline carry")
     words.add_argument("--on", type=json.loads, default={"esamp": True}, help="what requests of the mode carry")
-    words.add_argument("--counters", default="", help="path at which the server tells the runtime's counters")
+    words.add_argument(
+        "--counters", default="esamp_counters", help="method by which the server tells the runtime's counters"
+    )
     words.add_argument("--questions", type=int, default=8)
     words.add_argument("-n", type=int, default=4, help="samples of each question")
     given = words.parse_args()

@@ -287,7 +287,7 @@ def through_a_server(command: Callable[..., Any]) -> Callable[..., Any]:
         "--per-minute", type=click.IntRange(1), help="Requests begun in a minute; any number if not given."
     )
     counters = click.option(
-        "--counters", metavar="PATH", help="Where the server tells the runtime's counters; else as runtime.yaml says."
+        "--counters", metavar="METHOD", help="Tells the runtime's counters; else as runtime.yaml says."
     )
     for option in (counters, pace, retries, timeout, concurrency, url):
         command = option(command)

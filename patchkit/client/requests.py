@@ -87,6 +87,16 @@ def read_json(client: OpenAI, url: str, timeout: float) -> Any:
         return None
 
 
+def post_json(client: OpenAI, url: str, body: dict[str, Any], timeout: float) -> Any:
+    """The JSON that the server answers to a call of one of its methods; None if it has no such address or method."""
+    from openai import InternalServerError, NotFoundError
+
+    try:
+        return json.loads(client.post(url, cast_to=str, body=body, options={"timeout": timeout}))
+    except (NotFoundError, InternalServerError):  # a method that a worker does not have is a status 500
+        return None
+
+
 def _pause(state: RetryCallState) -> float:
     """Seconds: as the server asks, else doubled each time, with a random part so that clients do not return as one."""
     asked = _asked(state.outcome.exception() if state.outcome else None)

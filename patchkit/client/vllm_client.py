@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from patchkit.client.limits import Limits, Pace
-from patchkit.client.requests import ServerError, read_json, tried
+from patchkit.client.requests import ServerError, post_json, read_json, tried
 from patchkit.errors import PatchkitError
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class VLLMClient:
         model: the name under which it is served; the only one if not given.
         api_key: the environment variable OPENAI_API_KEY, or none, if not given.
         runtime: settings of the runtime that every request carries, as flat keys (``vllm_xargs``).
-        counters: the path at which the server tells the runtime's counters, e.g. ``/counters``; "" if there is none.
+        counters: the method by which ``collective_rpc`` tells the runtime's counters, for which the server must have
+            been started with VLLM_SERVER_DEV_MODE=1; or a path, if it begins with a slash; "" if nothing tells them.
         limits: how much it asks of the server.
 
     Attributes:
@@ -141,19 +142,20 @@ class VLLMClient:
         return self._model or self.served().name
 
     def counters(self) -> dict[str, Any] | None:
-        """The runtime's counters since the server began; None if the server tells none.
+        """The runtime's counters since the server began, over all workers; None if the server tells none.
+
+        Numbers are added up; of anything else the first worker's is taken.
 
         Raises:
-            ServerError: nothing answers, or not with counters.
+            ServerError: nothing answers.
         """
         if not self._counters:
             return None
-        found = self._get(self._counters)
-        if found is None:
-            return None
-        if not isinstance(found, dict):
-            raise ServerError(f"{self.url}{self._counters}: the answer is no mapping of counters", "check the path")
-        return found
+        if self._counters.startswith("/"):
+            return merged([self._get(self._counters)])
+        url, body = f"{self._root}/collective_rpc", {"method": self._counters}
+        found = self._tried(lambda: post_json(self._openai, url, body, SHORT))
+        return merged(found.get("results") if isinstance(found, dict) else None)
 
     # Sampling.
 
@@ -234,6 +236,21 @@ def _completion(choice: Any, total: int | None, seed: int | None) -> Completion:
         finish=choice.finish_reason,
         seed=None if seed is None else seed + choice.index,
     )
+
+
+def merged(workers: Any) -> dict[str, Any] | None:
+    """The counters of several workers as one; None unless each is a mapping, and there is one."""
+    if not isinstance(workers, list) or not workers or not all(isinstance(one, dict) for one in workers):
+        return None
+    first, *others = workers
+    return {
+        name: sum((one.get(name, 0) for one in others), value) if _is_number(value) else value
+        for name, value in first.items()
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def server_root(url: str) -> str:

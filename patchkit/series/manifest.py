@@ -142,7 +142,8 @@ class Served(Struct, frozen=True, forbid_unknown_fields=True):
         on: what switches it on for a request.
         off: what switches it off.
         settings: setting of the start function -> the key of a request that sets it.
-        counters: the path at which the server tells the runtime's counters; "" if there is none.
+        counters: the method of ``collective_rpc`` that tells a worker's counters, or a path if it begins with a slash;
+            "" if there is none.
     """
 
     on: dict[str, Any]

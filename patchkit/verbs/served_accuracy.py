@@ -43,7 +43,7 @@ def served_accuracy(
     Args:
         model: the name under which it is served; the only one if empty.
         release: what the server's vLLM must be; any if not given.
-        counters: the path at which it tells the runtime's counters; as the manifest says if not given.
+        counters: by which it tells the runtime's counters; as the manifest says if not given.
         limits: those of the client that were given; None for others.
     """
     began = time.monotonic()

@@ -23,6 +23,7 @@ class MadeServer:
         dies_after: right answers after which every other is a status 503; None for never.
         slow: seconds that an answer takes.
         counters: the runtime's; every decode row of a request that switches it on is added to ``rows``.
+        workers: what each worker answers to a call of ``toy_counters``; None where there are no such calls.
         dead: the runtime counts nothing.
         bodies: every request that was answered.
         most: requests that were under way at once.
@@ -36,6 +37,7 @@ class MadeServer:
     dies_after: int | None = None
     slow: float = 0.0
     counters: dict[str, Any] | None = None
+    workers: list[Any] | None = None
     dead: bool = False
     bodies: list[dict[str, Any]] = field(default_factory=list)
     under_way: int = 0
@@ -53,12 +55,20 @@ class MadeServer:
         return 404, {"detail": "Not Found"}
 
     def post(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+        if path == "/collective_rpc":
+            return self._called(body["method"])
         if path.endswith("/chat/completions") and not self.chat:
             return 400, {"error": {"message": NO_TEMPLATE, "code": 400}}
         if body["max_tokens"] < 1:
             return 400, {"error": {"message": "max_tokens must be at least 1", "code": 400}}
         self.bodies.append({"path": path, **body})
         return 200, self._answer(body, "chat" in path)
+
+    def _called(self, method: str) -> tuple[int, Any]:
+        """As vLLM in its development mode: a result for each worker, a failure for a method that none has."""
+        if self.workers is None:
+            return 404, {"detail": "Not Found"}
+        return (200, {"results": self.workers}) if method == "toy_counters" else (500, {"error": {"message": method}})
 
     def _answer(self, body: dict[str, Any], chat: bool) -> dict[str, Any]:
         tokens = body["max_tokens"]

@@ -63,6 +63,16 @@ def test_what_the_server_says_of_itself(server: MadeServer) -> None:
         assert (client.version(), client.counters()) == ("", None)
 
 
+def test_counters_by_a_call_of_every_worker(server: MadeServer) -> None:
+    with VLLMClient(server.url, counters="toy_counters") as client, VLLMClient(server.url, counters="other") as other:
+        assert client.counters() is None, "the server takes no such calls"
+        server.workers = [{"rows": 3, "finite": True}, {"rows": 4, "finite": True}]
+        assert client.counters() == {"rows": 7, "finite": True}
+        assert other.counters() is None and other.repeated == 0, "it has no such method"
+        server.workers = [None]
+        assert client.counters() is None
+
+
 def test_a_request_that_fails_in_passing_is_sent_again(server: MadeServer) -> None:
     server.failures = [(503, {}), (429, {"Retry-After": "0.2"}), (500, {}), (408, {})]
     with VLLMClient(server.url) as client:
