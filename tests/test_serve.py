@@ -17,7 +17,7 @@ from patchkit.errors import PatchkitError
 from patchkit.series.manifest import Plugin
 from patchkit.verbs.serve import ServeOptions, command_of, plugin_of, variables_of
 
-PLUGIN = Plugin(">=0.23.0", "MADE_UP", "made_up_counters", ["--enforce-eager"])
+PLUGIN = Plugin(">=0.23.0", "MADE_UP", ["--enforce-eager"])
 
 
 def options(*arguments: str, **changes: Any) -> ServeOptions:
