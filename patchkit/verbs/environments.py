@@ -13,6 +13,7 @@ from rich.table import Table
 
 from patchkit import console
 from patchkit.environments import build
+from patchkit.environments.cuda import AUTO, announce, ensure_cuda, plan_cuda
 from patchkit.environments.environment import ensure, exclusive, folder_of, home
 from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
@@ -21,14 +22,30 @@ from patchkit.model_runner import ModelRunner
 from patchkit.release import release_name
 
 
-def env(release: str | None, device: str, remove: bool, as_json: bool, runner: ModelRunner = "v1") -> int:
-    """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be."""
+def env(
+    release: str | None,
+    device: str,
+    remove: bool,
+    as_json: bool,
+    torch: str | None = None,
+    dry_run: bool = False,
+    runner: ModelRunner = "v1",
+) -> int:
+    """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be.
+
+    ``torch`` is of environments with CUDA, see :func:`patchkit.environments.cuda.ensure_cuda`; with ``dry_run`` what
+    one would download is shown, and nothing is built.
+    """
     if release is None:
         if remove:
             raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
         return _list(as_json)
     if remove:
         return _remove(release, device, runner, as_json)
+    if dry_run:
+        return _plan(release_name(release), torch or AUTO, as_json)
+    if device == "cuda":
+        ensure_cuda(release_name(release), torch or AUTO)
     environment = ensure(release, device, runner=runner)
     release = environment.release
     if as_json:
@@ -41,6 +58,25 @@ def env(release: str | None, device: str, remove: bool, as_json: bool, runner: M
 def named(device: str, runner: str) -> str:
     """A device, and the model runner if it is not the first."""
     return f"{device}, second runner" if runner == "v2" else device
+
+
+def _plan(release: str, torch: str, as_json: bool) -> int:
+    found = plan_cuda(release, torch)
+    if as_json:
+        packages = [{"name": one.name, "version": one.version, "bytes": one.bytes} for one in found.downloads]
+        named = {"release": release, "python": found.python, "torch": found.version("torch"), "bytes": found.bytes}
+        console.out.print_json(json.dumps({**named, "packages": packages}))
+    else:
+        announce(release, found)
+    return 0
+
+
+def check_cuda_options(release: str | None, device: str, remove: bool) -> None:
+    """Refuse ``--torch`` and ``--dry-run`` where they mean nothing."""
+    if release is None or remove or device != "cuda":
+        raise PatchkitError(
+            "--torch and --dry-run are for building an environment with CUDA", "give --vllm and --device cuda with them"
+        )
 
 
 def lock(releases: Sequence[str]) -> int:

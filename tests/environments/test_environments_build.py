@@ -130,11 +130,6 @@ def test_a_cache_that_cannot_be_written_is_one_line(
         ensure(RELEASE, "cpu")
 
 
-def test_cuda_needs_an_interpreter(cache: Path) -> None:
-    with pytest.raises(PatchkitError, match="--python"):
-        ensure("0.20.0", "cuda")
-
-
 def test_the_variables_keep_vllm_in_one_process_and_unbound(cache: Path, locks: Path) -> None:
     variables = ensure(RELEASE, "cpu").variables
     assert variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
