@@ -32,6 +32,8 @@ from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.text import show_text
+from patchkit.series.manifest import load_manifest
+from patchkit.verbs.latest import LATEST, chosen_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,8 @@ def accuracy(
 ) -> int:
     """One model on one task; the options of ``patchkit bench accuracy``."""
     shared, named = by_mode(settings)
+    if release == LATEST:
+        release = chosen_release(release, load_manifest(find_project(), runtime), "v1", device)
     asked = {"task": task, "first": first, "max_tokens": max_tokens, "grader": grader, "data": data}
     plan = make_plan(
         {

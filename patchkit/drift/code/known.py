@@ -137,6 +137,10 @@ class Known(Patches):
     def _unknown(self, call: KnownCall) -> Answer:
         return (None,)
 
+    def _undone(self, call: KnownCall) -> Answer:
+        """``delattr(x, "name")``: as with the statement ``del``, what was set before is taken away."""
+        return (None,)
+
     def _itself(self, call: KnownCall) -> Answer:
         return (call.given[0],)
 
@@ -229,6 +233,7 @@ ENTRIES = ("items", "values", "keys")
 KNOWN: dict[str, Way] = {
     "getattr": Known._get,
     "hasattr": Known._get,
+    "delattr": Known._undone,
     "exec": Known._runs_text,
     "eval": Known._runs_text,
     "compile": Known._runs_text,
@@ -241,6 +246,7 @@ KNOWN: dict[str, Way] = {
 LAST: dict[str, Way] = {
     "import_module": Known._imported,
     "__import__": Known._imported,
+    "getattr_static": Known._get,
     "partial": Known._partial,
     "getsource": Known._source_of,
     "getsourcelines": Known._source_of,
