@@ -156,13 +156,32 @@ def lock(releases: tuple[str, ...]) -> int:
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
 @runner_option
+@click.option(
+    "--torch",
+    metavar="CUDA",
+    help="With CUDA, whose torch: auto (by the driver), cu130 and the like, or index.  [default: auto]",
+)
+@click.option("--dry-run", is_flag=True, help="With CUDA, only say what would be downloaded.")
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
-def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
-    """Build, list or remove environments with vLLM."""
+def env(
+    release: str | None,
+    device: str,
+    runner: ModelRunner,
+    torch: str | None,
+    dry_run: bool,
+    remove: bool,
+    as_json: bool,
+) -> int:
+    """Build, list or remove environments with vLLM.
+
+    One with CUDA comes from the package index and PyTorch's; what it will download is said first.
+    """
     from patchkit.verbs import environments
 
-    return environments.env(release, device, runner, remove, as_json)
+    if torch is not None or dry_run:
+        environments.check_cuda_options(release, device, remove)
+    return environments.env(release, device, remove, as_json, torch, dry_run, runner)
 
 
 @commands.command()
@@ -283,9 +302,36 @@ def throughput(as_json: bool, **options: Any) -> int:
     return bench.bench(scenario_options.Request.of(as_json=as_json, **options))
 
 
+def through_a_server(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options with which ``bench accuracy`` draws through a server, and the client's limits."""
+    url = click.option("--url", metavar="URL", help="Draw through this server, http://HOST:PORT, instead of workers.")
+    concurrency = click.option("--concurrency", type=click.IntRange(1), help="Requests at once.  [default: 32]")
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for one request.  [default: 600]"
+    )
+    retries = click.option(
+        "--retries",
+        type=click.IntRange(0),
+        help="How often a request that failed in passing is sent again.  [default: 5]",
+    )
+    pace = click.option(
+        "--per-minute", type=click.IntRange(1), help="Requests begun in a minute; any number if not given."
+    )
+    counters = click.option(
+        "--counters", metavar="METHOD", help="Tells the runtime's counters; else as runtime.yaml says."
+    )
+    for option in (counters, pace, retries, timeout, concurrency, url):
+        command = option(command)
+    return command
+
+
 @bench.command()
-@release_option
-@click.option("--model", required=True, metavar="PATH_OR_HUB_ID", help="A folder, a hub id, or smollm2-135m.")
+@click.option("--vllm", "release", metavar="RELEASE", help="vLLM release, e.g. 0.20.0; with --url the server says it.")
+@click.option(
+    "--model",
+    metavar="PATH_OR_HUB_ID",
+    help="A folder, a hub id, or smollm2-135m; with --url its name there.",
+)
 @click.option("--task", required=True, metavar="TASK", help="humaneval, aime2024, arithmetic-LEVEL, or a .jsonl file.")
 @click.option("--first", type=click.IntRange(1), help="Only this many of its problems.")
 @click.option("--data", metavar="FILE", help="Where the task's problems are, if it does not bring them.")
@@ -303,8 +349,9 @@ def throughput(as_json: bool, **options: Any) -> int:
     metavar="[MODE:]KEY=VALUE",
     help="Of the runtime; with MODE:, of a mode of that name, compared with the same baseline (repeatable).",
 )
-@device_option
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where workers run.  [default: cpu]")
 @runtime_option
+@through_a_server
 @measured
 def accuracy(**options: Any) -> int:
     """Measure pass@k of one model on one task.
@@ -313,7 +360,7 @@ def accuracy(**options: Any) -> int:
     """
     from patchkit.verbs import accuracy
 
-    return accuracy.accuracy(**options)
+    return accuracy.accuracy(**accuracy.grouped(options))
 
 
 @bench.command()

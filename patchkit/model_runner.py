@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from packaging.version import Version
@@ -18,6 +19,26 @@ SELECTABLE = Version("0.12")
 
 DEFAULT_ON_CUDA = Version("0.23")
 """From this release on vLLM takes the second runner for Llama on CUDA, from 0.25.0 on for every dense model."""
+
+MODULES: dict[ModelRunner, tuple[str, ...]] = {
+    "v1": (
+        "vllm.v1.worker.gpu_model_runner",
+        "vllm.v1.worker.gpu_input_batch",
+        "vllm.v1.sample.sampler",
+        "vllm.v1.sample.metadata",
+    ),
+    "v2": ("vllm.v1.worker.gpu",),
+}
+"""The modules, or packages, that one runner uses and the other does not."""
+
+
+def runner_of(symbols: Iterable[str]) -> ModelRunner | None:
+    """The runner that has one of these symbols to itself; None if both use them."""
+    for symbol in symbols:
+        for runner, modules in MODULES.items():
+            if any(symbol == module or symbol.startswith(f"{module}.") for module in modules):
+                return runner
+    return None
 
 
 def variables_of(runner: ModelRunner, release: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from packaging.version import Version
 
@@ -97,7 +98,7 @@ def surface_of(code: CodeRead) -> Surface:
     for touch in code.touches:
         if touch.manner in by_manner:
             by_manner[touch.manner][touch.symbol] = None
-    return Surface(**{manner: list(symbols) for manner, symbols in by_manner.items()})
+    return msgspec.convert({manner: list(symbols) for manner, symbols in by_manner.items()}, Surface)
 
 
 def judged(surface: Surface, old: Reading, new: Reading, code: Code) -> list[Finding]:
@@ -133,7 +134,7 @@ def passed_over(folder: Folder, package: str, code: CodeRead) -> Iterator[str]:
     It says something if the line is listed, or a hook or a write of an attribute of that name was read anywhere: the
     place of a hook is that of the function that is put.
     """
-    listed = {one.place for one in (*code.touches, *code.unread)}
+    listed = {touch.place for touch in code.touches} | {unread.place for unread in code.unread}
     hooks = {one.symbol.rpartition(".")[2] for one in code.touches if one.manner in SET}
     for path in [path for path in folder.paths() if path.partition("/")[0] == package]:
         text = folder.read(path) or ""

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import structs
 
 from patchkit.bench.counting import count, sample_lines, throughput
-from patchkit.bench.digests import grader_digest, model_digest
+from patchkit.bench.digests import grader_digest
 from patchkit.bench.journal import DrawPlan, Journal
-from patchkit.bench.liveness import RequiredCounters
 from patchkit.bench.plan import Plan, TaskSpec
 from patchkit.bench.progress import show_progress
 from patchkit.bench.sampling import DrawRequest, draw
-from patchkit.bench.shards import Shard
 from patchkit.errors import PatchkitError
 from patchkit.evals.grading import Grading, find_grader
 from patchkit.evals.judge import curves, judge
 from patchkit.evals.records import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task
-from patchkit.gates.workspace import Workspace
-from patchkit.series.manifest import Manifest
+from patchkit.series.manifest import FigureMinimum
 
 
 @dataclass(frozen=True)
@@ -87,13 +84,29 @@ def check_references(task: Task) -> None:
             )
 
 
-class Campaign:
-    """Draws the cells of a plan on a workspace."""
+class Source(Protocol):
+    """Where samples come from: the workers of a workspace, or a server."""
 
-    def __init__(self, plan: Plan, workspace: Workspace, shards: Sequence[Shard], fresh: bool) -> None:
-        self._plan, self._workspace, self._shards, self._fresh = plan, workspace, shards, fresh
-        self._known = workspace.circumstances()
-        self._home = workspace.settings.project.state / "accuracy"
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the runtime is given in every mode, as far as it is known."""
+
+    @property
+    def figures(self) -> Sequence[FigureMinimum]:
+        """What a verdict needs of the runtime's probe."""
+
+    def draw_plan(self, model: str, loaded: LoadedTask, mode: str, trial: int) -> DrawPlan:
+        """All that the samples of one draw depend on."""
+
+    def request(self, model: str, loaded: LoadedTask, mode: str) -> DrawRequest:
+        """How they are drawn."""
+
+
+class Campaign:
+    """Draws the cells of a plan from a source; ``home`` holds the journals."""
+
+    def __init__(self, plan: Plan, source: Source, home: Path, fresh: bool) -> None:
+        self._plan, self._source, self._home, self._fresh = plan, source, home, fresh
 
     def measure(self, tasks: Iterable[LoadedTask]) -> Measured:
         """Every model on every task."""
@@ -117,62 +130,14 @@ class Campaign:
     def _draw(
         self, model: str, loaded: LoadedTask, mode: str, trial: int, grading: Grading
     ) -> tuple[Trial, list[dict[str, object]]]:
-        plan = self._draw_plan(model, loaded, mode, trial)
+        plan = self._source.draw_plan(model, loaded, mode, trial)
         name = f"{Path(model).name} · {loaded.task.name} · {mode} · trial {trial + 1} of {self._plan.trials}"
         problems, grader = [problem.id for problem in loaded.task.problems], grader_digest(loaded.task.grader)
         with Journal(self._home, plan, problems, grader, self._fresh) as journal:
             if not journal.complete:
                 with show_progress(name, loaded.max_tokens) as progress:
-                    draw(journal, loaded.task, self._request(model, loaded, mode), grading, progress)
+                    draw(journal, loaded.task, self._source.request(model, loaded, mode), grading, progress)
             return count(journal), list(sample_lines(journal, trial))
-
-    def _draw_plan(self, model: str, loaded: LoadedTask, mode: str, trial: int) -> DrawPlan:
-        patched, tree = mode != BASELINE, self._workspace.tree
-        return DrawPlan(
-            release=self._plan.vllm,
-            device=self._plan.device,
-            hardware=self._known.hardware,
-            versions=self._known.versions,
-            model=model,
-            model_digest=model_digest(Path(self._workspace.model(model))),
-            task=loaded.task.name,
-            task_digest=loaded.task.digest,
-            mode=mode,
-            n=self._plan.n,
-            trial=trial,
-            seed=self._plan.seed,
-            max_tokens=loaded.max_tokens,
-            sampling=self._plan.sampling,
-            engine=self._plan.engine,
-            settings={**tree.runtime.defaults, **self._plan.settings_of(mode)} if patched else {},
-            tree=tree.hash if patched else "",
-        )
-
-    def _request(self, model: str, loaded: LoadedTask, mode: str) -> DrawRequest:
-        tree, patched = self._workspace.tree, mode != BASELINE
-        spec: dict[str, Any] = {
-            "patched": patched,
-            "n": self._plan.n,
-            "max_tokens": loaded.max_tokens,
-            "sampling": self._plan.sampling,
-            "engine": self._plan.engine,
-            "runtime": self._plan.settings_of(mode),
-            "neighbours": len(self._shards),
-        }
-        request = {
-            "model": self._workspace.model(model),
-            "tree": str(tree.path) if patched else None,
-            "probe": str(tree.runtime.probe) if patched and tree.runtime.probe else None,
-            "start": tree.runtime.start,
-            "defaults": tree.runtime.defaults,
-            "device": self._plan.device,
-            "draw": spec,
-        }
-        return DrawRequest(
-            request,
-            self._shards,
-            required_counters(tree.runtime, self._plan.settings_of(mode)) if patched else RequiredCounters(),
-        )
 
     def _short_name(self, model: str) -> str:
         """The name of a model's folder if it is unique in the plan, else the model as the plan names it."""
@@ -190,28 +155,11 @@ class Campaign:
             modes={},
             sampling={**self._plan.sampling, "max_tokens": loaded.max_tokens},
             engine=self._plan.engine,
-            runtime={**self._workspace.tree.runtime.defaults, **self._plan.settings},
+            runtime={**self._source.settings},
             settings=self._plan.settings_by_mode,
-            figures=[RequiredFigure(**structs.asdict(one)) for one in self._workspace.tree.runtime.figures],
+            figures=[RequiredFigure(**structs.asdict(one)) for one in self._source.figures],
             sandbox=grading.describe(),
         )
-
-
-def required_counters(runtime: Manifest, settings: Mapping[str, Any]) -> RequiredCounters:
-    """What the runtime's counters must be under these settings.
-
-    Raises:
-        PatchkitError: it declares no counter that would show that it is inactive.
-    """
-    given = {**runtime.defaults, **settings}
-    idle = bool(runtime.off) and given == {**given, **(runtime.off or {})}
-    found = RequiredCounters({name: one.must_be for name, one in runtime.counters.items()}, idle)
-    if not found.show_use:
-        raise PatchkitError(
-            f"{runtime.name} has no counter that must be decode_rows or decode_steps, to show that it is in use",
-            f"declare one under `counters` in {runtime.folder / 'runtime.yaml'}",
-        )
-    return found
 
 
 def judged(cell: Cell, modes: dict[str, list[Trial]]) -> Cell:

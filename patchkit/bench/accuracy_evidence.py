@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,6 +17,29 @@ from patchkit.gates.evidence import Circumstances
 MOST_SAMPLES = 10_000  # of a problem; the statistics hold a figure for every k and every count in memory
 
 
+class ServerUsed(msgspec.Struct, kw_only=True):
+    """The server that samples were drawn through. What it did not say is empty, and unknown.
+
+    Attributes:
+        url: without credentials.
+        model: the name under which it serves it.
+        version: its vLLM.
+        requests: settings of the runtime that each request of a mode carried (``vllm_xargs``), by mode.
+        concurrency, timeout, retries, per_minute: the client's limits; None where there was none.
+        repeated: requests that were sent again after they had failed in passing.
+    """
+
+    url: str
+    model: str
+    version: str = ""
+    requests: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    concurrency: int = 1
+    timeout: float = 0.0
+    retries: int = 0
+    per_minute: int | None = None
+    repeated: int = 0
+
+
 class AccuracyEvidence(Circumstances, kw_only=True):
     """One run of ``bench accuracy`` or ``bench matrix``.
 
@@ -24,6 +47,7 @@ class AccuracyEvidence(Circumstances, kw_only=True):
         unproven: why the gates did not admit this run, which was made all the same; empty if they did.
         gates: which evidence admitted it, in one line.
         seed: the seed of all samples.
+        server: what the samples were drawn through; None where workers of our own drew them.
     """
 
     kind: Literal["accuracy"] = "accuracy"
@@ -31,6 +55,19 @@ class AccuracyEvidence(Circumstances, kw_only=True):
     gates: str = ""
     seed: int = 0
     cells: list[Cell] = msgspec.field(default_factory=list)
+    server: ServerUsed | None = None
+
+
+def unobserved(evidence: AccuracyEvidence) -> list[str]:
+    """Modes that a server drew without telling its runtime's counters in every trial: nothing shows it at work."""
+    modes = dict.fromkeys(mode for cell in evidence.cells for mode in cell.modes if mode != BASELINE)
+    if evidence.server is None:
+        return []
+    return [
+        mode
+        for mode in modes
+        if not all(trial.counters for cell in evidence.cells for trial in cell.modes.get(mode, []))
+    ]
 
 
 def read_accuracy(path: Path) -> AccuracyEvidence:

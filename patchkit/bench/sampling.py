@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from patchkit.bench.journal import Graded, Journal, Session
-from patchkit.bench.liveness import RequiredCounters, check_liveness, merge_counters
+from patchkit.bench.liveness import Liveness, RequiredCounters, check_liveness, merge_counters
 from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.evals.grading import Grading
@@ -30,7 +30,7 @@ class DrawRequest:
 
     fields: dict[str, Any]
     shards: Sequence[Shard]
-    required: RequiredCounters = field(default_factory=RequiredCounters)  # what the runtime's counters must be
+    required: Liveness = field(default_factory=RequiredCounters)  # what the runtime's counters must be
     drawings: list[Drawing] = field(default_factory=list)
 
 
@@ -91,7 +91,7 @@ class Collector:
     """
 
     def __init__(
-        self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any], required: RequiredCounters
+        self, journal: Journal, task: Task, grading: Grading, inbox: SimpleQueue[Any], required: Liveness
     ) -> None:
         self._journal, self._grading, self._inbox, self._required = journal, grading, inbox, required
         self._problems = {problem.id: problem for problem in task.problems}

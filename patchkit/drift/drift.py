@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from patchkit.drift.findings import Finding
 from patchkit.drift.retirement import Retirement
+from patchkit.errors import PatchkitError
+from patchkit.files import read_as
 from patchkit.plural import counted
 
 
@@ -61,12 +64,30 @@ class Drift:
         return Counter(finding.severity for finding in self.findings)
 
 
+DriftFile = Drift | list[Drift]
+
+
 def document(drifts: Sequence[Drift]) -> list[dict[str, Any]]:
     """For machines: every field, and the verdict."""
     return [
         {**msgspec.to_builtins(drift), "unpatched": len(drift.unpatched), "counts": dict(drift.counts)}
         for drift in drifts
     ]
+
+
+def read_drifts(path: Path) -> list[Drift]:
+    """What :func:`document` became in a file: one drift, or a list of them.
+
+    Raises:
+        PatchkitError: the file is something else, or holds none.
+    """
+    found: Any = read_as(DriftFile, path, "patchkit's drift JSON")  # type: ignore[arg-type]
+    drifts = found if isinstance(found, list) else [found]
+    if not drifts:
+        raise PatchkitError(
+            f"{path} is not patchkit's evidence: it holds no drift", "write it again with `patchkit drift --json`"
+        )
+    return drifts
 
 
 def verdict(drift: Drift) -> str:

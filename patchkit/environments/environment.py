@@ -42,7 +42,9 @@ def folder_of(release: str, device: str, runner: ModelRunner = "v1") -> Path:
 
 
 def ensure(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Environment:
-    """The environment of a vLLM release on "cpu" or "cuda"; built if there is none, or ``python`` checked and taken.
+    """The environment of a vLLM release on "cpu" or "cuda"; or ``python`` checked and taken.
+
+    One for the CPU is built if there is none; one with CUDA must have been, by `patchkit env`, for it is large.
 
     ``runner`` is the model runner that vLLM is told to take.
 
@@ -56,6 +58,8 @@ def ensure(release: str, device: str, python: Path | None = None, runner: ModelR
     variables = variables_for(release, device, runner)
     if python is not None:
         return Environment(release, device, source, variables, runner)
+    if device != "cpu":
+        return Environment(release, device, build.interpreter(source), variables, runner)
     lock = source
     folder = folder_of(release, device, runner)
     if not _current(folder, release, lock, runner):
@@ -64,20 +68,32 @@ def ensure(release: str, device: str, python: Path | None = None, runner: ModelR
 
 
 def obtainable(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Path:
-    """What the environment comes from: ``python``, checked, or else the release's lock. Builds and downloads nothing.
+    """What the environment comes from, without building or downloading anything.
+
+    Returns:
+        ``python``, checked; or else the release's lock; or, with CUDA, the folder of the environment that was built.
 
     Raises:
-        PatchkitError: unknown release, one without that ``runner``, a device that needs ``python``, or ``python`` has
+        PatchkitError: unknown release, one without that ``runner``, no environment with CUDA, or ``python`` has
             another vLLM.
     """
     check_runner(release, device, runner)
     if python is not None:
         return borrowed.check(python, release_name(release))
     if device != "cpu":
-        raise PatchkitError(
-            f"patchkit builds no {device} environments", f"use --python with an interpreter that has vLLM {release}"
-        )
+        return _built(release_name(release), device)
     return find_lock(release, device)
+
+
+def _built(release: str, device: str) -> Path:
+    folder = home() / f"{release}-{device}"
+    if build.finished(folder) is None:
+        raise PatchkitError(
+            f"no environment for vLLM {release} on {device} was built",
+            f"`patchkit env --vllm {release} --device {device}` builds one, and says first what it downloads; "
+            f"or use --python with an interpreter that has vLLM {release}",
+        )
+    return folder
 
 
 def _current(folder: Path, release: str, lock: Path, runner: ModelRunner) -> bool:

@@ -104,6 +104,11 @@ class Runner:
                 verdict.passed, verdict.reason = False, verdict.reason or f"{part.name}: {part.broken[0]}"
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
+        settings = self.workspace.settings
+        if why := part.why_not_run(settings.release, settings.runner):
+            left_out: Future[Run] = Future()
+            left_out.set_result(Run(part, tree.runtime, unfit=f"not run, because {why}"))
+            return left_out
         return self.workspace.worker_client.submit(
             part,
             scenario=scenario.name,
@@ -111,6 +116,6 @@ class Runner:
             tree=tree.path,
             runtime=tree.runtime,
             device=self.workspace.settings.device,
-            limit=scenario.timeout,
+            limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
         )

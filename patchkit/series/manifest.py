@@ -136,6 +136,23 @@ class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
+class Served(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a request to a server of the runtime says what it wants of it, in flat keys of ``vllm_xargs``.
+
+    Attributes:
+        on: what switches it on for a request.
+        off: what switches it off.
+        settings: setting of the start function -> the key of a request that sets it.
+        counters: the method of ``collective_rpc`` that tells a worker's counters, or a path if it begins with a slash;
+            "" if there is none.
+    """
+
+    on: dict[str, Any]
+    off: dict[str, Any]
+    settings: dict[str, str] = {}
+    counters: str = ""
+
+
 class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The fields of ``runtime.yaml``.
 
@@ -144,6 +161,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         off: settings with which the runtime must change nothing; None if it does not say.
         counters: what ``counters()`` returns, by name.
         figures: minimums for figures of ``bench accuracy``.
+        served: how a request to a server chooses the runtime and its settings; None if it cannot.
     """
 
     name: str
@@ -155,6 +173,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     off: dict[str, Any] | None = None
     counters: dict[str, Counter] = {}
     figures: list[FigureMinimum] = []
+    served: Served | None = None
     surface: Surface = Surface()
 
 

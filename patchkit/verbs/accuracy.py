@@ -6,8 +6,8 @@ import gzip
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
 from patchkit.bench.shards import DrawError, local_shards
+from patchkit.bench.workspace_source import WorkspaceSource
 from patchkit.console import err, out, working
 from patchkit.environments import ensure_model
 from patchkit.errors import PatchkitError
@@ -29,7 +30,7 @@ from patchkit.gates.evidence import default_path, to_json, write_evidence
 from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
-from patchkit.project import find_project
+from patchkit.project import Project, find_project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.text import show_text
 from patchkit.series.manifest import load_manifest
@@ -49,49 +50,101 @@ class RunOptions:
     as_json: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """One model on one task; see ``patchkit bench accuracy --help``."""
+
+    task: str
+    first: int | None
+    data: str | None
+    grader: str | None
+    n: int
+    modes: str | None
+    trials: int
+    max_tokens: int | None
+    seed: int
+    settings: tuple[str, ...]
+    runtime: str
+
+    def plan(self, **more: Any) -> Plan:
+        """The plan of this cell, with what is known of model, release and engine."""
+        shared, named = by_mode(self.settings)
+        task = {name: getattr(self, name) for name in ("task", "first", "max_tokens", "grader", "data")}
+        asked = [mode.strip() for mode in self.modes.split(",")] if self.modes else []
+        return make_plan(
+            {
+                "tasks": [task],
+                "runtime": self.runtime,
+                "modes": chosen(asked, named),
+                "n": self.n,
+                "trials": self.trials,
+                "seed": self.seed,
+                "settings": shared,
+                **more,
+            },
+            "bench accuracy",
+        )
+
+    def name(self, model: str) -> str:
+        """Under which its evidence is filed."""
+        size = f"{self.first}-" if self.first else ""
+        return f"accuracy-{Path(model).name}-{Path(self.task).stem}-{size}n{self.n}-trials{self.trials}-seed{self.seed}"
+
+
 def accuracy(
     *,
-    release: str,
-    model: str,
-    task: str,
-    first: int | None,
-    data: str | None,
-    grader: str | None,
-    n: int,
-    modes: str | None,
-    trials: int,
-    max_tokens: int | None,
-    seed: int,
+    release: str | None,
+    model: str | None,
     engine: tuple[str, ...],
-    settings: tuple[str, ...],
-    device: str,
-    runtime: str,
-    **options: Any,
+    device: str | None,
+    url: str | None,
+    served: Mapping[str, Any],
+    cell: CellOptions,
+    options: RunOptions,
 ) -> int:
-    """One model on one task; the options of ``patchkit bench accuracy``."""
-    shared, named = by_mode(settings)
+    """One model on one task, drawn by workers, or through a server; the options of ``patchkit bench accuracy``."""
+    if url is not None:
+        from patchkit.verbs.served_accuracy import served_accuracy
+
+        refuse_given("--url", {**given_to_workers(options), "--engine": engine, "--device": device})
+        return served_accuracy(url, model or "", release, cell, options, **served)
+    refuse_without("--url", {f"--{name.replace('_', '-')}": value for name, value in served.items()})
+    if release is None or model is None:
+        missing = "--vllm" if release is None else "--model"
+        raise PatchkitError(f"{missing} is not given", "give it, or --url of a server that runs")
     if release == LATEST:
-        release = chosen_release(release, load_manifest(find_project(), runtime), "v1", device)
-    asked = {"task": task, "first": first, "max_tokens": max_tokens, "grader": grader, "data": data}
-    plan = make_plan(
-        {
-            "vllm": release,
-            "models": [model],
-            "tasks": [asked],
-            "device": device,
-            "runtime": runtime,
-            "modes": chosen([mode.strip() for mode in modes.split(",")] if modes else [], named),
-            "n": n,
-            "trials": trials,
-            "seed": seed,
-            "engine": pairs(engine, "--engine"),
-            "settings": shared,
-        },
-        "bench accuracy",
-    )
-    size = f"{first}-" if first else ""
-    name = f"accuracy-{Path(model).name}-{Path(task).stem}-{size}n{n}-trials{trials}-seed{seed}"
-    return run_plan(plan, RunOptions(**options), name)
+        release = chosen_release(release, load_manifest(find_project(), cell.runtime), "v1", device or "cpu")
+    plan = cell.plan(vllm=release, models=[model], device=device or "cpu", engine=pairs(engine, "--engine"))
+    return run_plan(plan, options, cell.name(model))
+
+
+def grouped(options: dict[str, Any]) -> dict[str, Any]:
+    """The words of the command line as :func:`accuracy` takes them."""
+    groups: dict[str, Any] = {"cell": CellOptions, "options": RunOptions}
+    found = {
+        group: kind(**{field.name: options.pop(field.name) for field in fields(kind)}) for group, kind in groups.items()
+    }
+    served = {name: options.pop(name) for name in ("concurrency", "timeout", "retries", "per_minute", "counters")}
+    return {**options, **found, "served": served}
+
+
+def given_to_workers(options: RunOptions) -> dict[str, Any]:
+    """Options that only workers understand, those that were not given empty."""
+    return {"--python": options.python, "--shards": options.shards > 1, "--ray": options.ray}
+
+
+def refuse_given(option: str, others: Mapping[str, Any]) -> None:
+    """Refuse options that mean nothing together with another."""
+    for name, value in others.items():
+        if value:
+            raise PatchkitError(f"{name} is for workers, and {option} draws through a server", f"leave {name} out")
+
+
+def refuse_without(option: str, others: Mapping[str, Any]) -> None:
+    """Refuse options that mean nothing without another."""
+    for name, value in others.items():
+        if value is not None:
+            raise PatchkitError(f"{name} is for a server, and there is no {option}", f"leave {name} out")
 
 
 def matrix(*, plan: Path, **options: Any) -> int:
@@ -146,11 +199,7 @@ def run_plan(plan: Plan, options: RunOptions, name: str) -> int:
     began = time.monotonic()
     tasks = load_tasks(plan)
     settings = settings_for(plan, options)
-    where = options.evidence or default_path(settings.project.state, slug(name), plan.vllm, plan.device)
-    if where.suffix != ".json":
-        what = f"--evidence {where}: it is JSON, with .html and .samples.jsonl.gz beside it"
-        raise PatchkitError(what, "give it a name that ends in .json")
-    check_place(where)
+    where = place_of(options, settings.project.state, name, plan.vllm, plan.device)
     with Workspace(settings) as workspace:
         unproven = missing_proof(workspace, options.unproven)
         workspace.check()
@@ -164,20 +213,36 @@ def run_plan(plan: Plan, options: RunOptions, name: str) -> int:
             else local_shards(workspace, options.shards) as shards
         ):
             try:
-                measured = Campaign(plan, workspace, shards, options.fresh).measure(tasks)
+                source = WorkspaceSource(plan, workspace, shards)
+                measured = Campaign(plan, source, journals(settings.project), options.fresh).measure(tasks)
             except DrawError as error:
                 err.print(f"[red]✗[/red] {escape(workspace.without_folders(str(error), workspace.tree))}")
                 return 1
+    finish(evidence, measured, where, began, options.as_json)
+    return 0
+
+
+def finish(evidence: AccuracyEvidence, measured: Measured, where: Path, began: float, as_json: bool) -> None:
+    """Write what was measured, and show it."""
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
     save(evidence, measured, where)
     for line in ungraded_warnings(measured.cells):
         err.print(f"[yellow]![/yellow] {escape(line)}")
-    if options.as_json:
+    if as_json:
         print(to_json(evidence), end="")
     else:
         show_text(evidence, out)
         out.print(f"[dim]{shortest(where)}, and beside it .html, .samples.jsonl.gz[/dim]")
-    return 0
+
+
+def place_of(options: RunOptions, state: Path, name: str, release: str, device: str) -> Path:
+    """Where the evidence goes; refused now if it cannot be written, not after the run."""
+    where = options.evidence or default_path(state, slug(name), release, device)
+    if where.suffix != ".json":
+        what = f"--evidence {where}: it is JSON, with .html and .samples.jsonl.gz beside it"
+        raise PatchkitError(what, "give it a name that ends in .json")
+    check_place(where)
+    return where
 
 
 def settings_for(plan: Plan, options: RunOptions) -> Settings:
@@ -200,6 +265,11 @@ def missing_proof(workspace: Workspace, unproven: bool) -> str:
             raise PatchkitError(error.what, f"{error.fix}, or say --unproven") from None
         return error.what
     return ""
+
+
+def journals(project: Project) -> Path:
+    """The folder of what was drawn."""
+    return project.state / "accuracy"
 
 
 def begin(workspace: Workspace, plan: Plan, unproven: str) -> AccuracyEvidence:

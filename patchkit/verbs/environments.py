@@ -13,6 +13,7 @@ from rich.table import Table
 
 from patchkit import console
 from patchkit.environments import build
+from patchkit.environments.cuda import AUTO, announce, ensure_cuda, plan_cuda
 from patchkit.environments.environment import ensure, exclusive, folder_of, home
 from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
@@ -24,8 +25,20 @@ from patchkit.series.manifest import load_manifest
 from patchkit.verbs.latest import LATEST, chosen_release, newest_in_index
 
 
-def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_json: bool) -> int:
-    """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be."""
+def env(
+    release: str | None,
+    device: str,
+    remove: bool,
+    as_json: bool,
+    torch: str | None = None,
+    dry_run: bool = False,
+    runner: ModelRunner = "v1",
+) -> int:
+    """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be.
+
+    ``torch`` is of environments with CUDA, see :func:`patchkit.environments.cuda.ensure_cuda`; with ``dry_run`` what
+    one would download is shown, and nothing is built.
+    """
     if release is None:
         if remove:
             raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
@@ -35,6 +48,10 @@ def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_
         release = chosen_release(release, load_manifest(project, project.only_runtime()), runner, device)
     if remove:
         return _remove(release, device, runner, as_json)
+    if dry_run:
+        return _plan(release_name(release), torch or AUTO, as_json)
+    if device == "cuda":
+        ensure_cuda(release_name(release), torch or AUTO)
     environment = ensure(release, device, runner=runner)
     release = environment.release
     if as_json:
@@ -47,6 +64,25 @@ def env(release: str | None, device: str, runner: ModelRunner, remove: bool, as_
 def named(device: str, runner: str) -> str:
     """A device, and the model runner if it is not the first."""
     return f"{device}, second runner" if runner == "v2" else device
+
+
+def _plan(release: str, torch: str, as_json: bool) -> int:
+    found = plan_cuda(release, torch)
+    if as_json:
+        packages = [{"name": one.name, "version": one.version, "bytes": one.bytes} for one in found.downloads]
+        named = {"release": release, "python": found.python, "torch": found.version("torch"), "bytes": found.bytes}
+        console.out.print_json(json.dumps({**named, "packages": packages}))
+    else:
+        announce(release, found)
+    return 0
+
+
+def check_cuda_options(release: str | None, device: str, remove: bool) -> None:
+    """Refuse ``--torch`` and ``--dry-run`` where they mean nothing."""
+    if release is None or remove or device != "cuda":
+        raise PatchkitError(
+            "--torch and --dry-run are for building an environment with CUDA", "give --vllm and --device cuda with them"
+        )
 
 
 def lock(releases: Sequence[str]) -> int:

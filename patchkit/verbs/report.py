@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from rich.markup import escape
 
 from patchkit.console import out
@@ -15,11 +14,7 @@ from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
 from patchkit.report import github, junit, markdown, text
 
-
-class Kind(msgspec.Struct):
-    """The one field that every evidence has."""
-
-    kind: str = ""
+OTHERS = {"watch": "the report of a watch", "published": "a published table"}
 
 
 def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
@@ -29,7 +24,7 @@ def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
         page: a file that ends in .html, or the folder of a site.
 
     Of gates, 0 only if they are all green, and every patch left out was caught; of mutants, only if each was killed
-    as its header says; of pass@k, 0.
+    as its header says; of a drift, only if every break is patched; of pass@k, 0.
 
     Raises:
         PatchkitError: no such file, it is not evidence, or this kind has no such form.
@@ -42,10 +37,17 @@ def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
     kind = kind_of(evidence)
     if kind == "accuracy":
         return of_accuracy(evidence, form, page)
-    if kind == "mutants" and page is None:
-        return of_mutants(evidence, form)
     if page is not None:
         raise PatchkitError(f"{evidence} has no page of its own, only pass@k does", "for a site say --html DIR")
+    if kind == "mutants":
+        return of_mutants(evidence, form)
+    if kind == "drift":
+        return of_drift(evidence, form)
+    if kind in ("watch", "published"):
+        raise PatchkitError(
+            f"{evidence} is {OTHERS[kind]}, which is shown only as part of a site",
+            f"say `patchkit report {evidence} --html site`",
+        )
     return of_gates(evidence, form)
 
 
@@ -59,10 +61,12 @@ def of_all(paths: Sequence[Path], folder: Path) -> int:
 
 
 def kind_of(path: Path) -> str:
-    """The kind of evidence in a file; "" if it does not say, or is none."""
+    """The kind of evidence in a file; "" if it does not say, is none, or cannot be read."""
+    from patchkit.report.site.sources import kind_of
+
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kind).kind
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return kind_of(path)
+    except PatchkitError:
         return ""  # whoever reads it as evidence says what is wrong with it
 
 
@@ -91,6 +95,24 @@ def of_mutants(path: Path, form: str) -> int:
         forms = {"markdown": mutants.render_markdown, "junit": mutants.render_junit, "github": mutants.render_github}
         print(forms[form](record), end="")
     return 0 if record.passed else 1
+
+
+def of_drift(path: Path, form: str) -> int:
+    """What ``drift --json`` said: of a pair of releases, or with ``--since`` of a timeline."""
+    from patchkit.drift.drift import read_drifts
+    from patchkit.report.drift import markdown as drift_markdown
+    from patchkit.report.drift import text as drift_text
+
+    if form not in ("text", "markdown"):
+        raise PatchkitError(f"{path} has no form {form}: a drift is no test", "choose text or markdown")
+    drifts = read_drifts(path)
+    if form == "markdown":
+        print(drift_markdown.render(drifts), end="")
+    elif len(drifts) == 1:
+        drift_text.show(drifts[0])
+    else:
+        drift_text.show_timeline(drifts)
+    return int(any(one.unpatched for one in drifts))
 
 
 def of_accuracy(path: Path, form: str, page: Path | None) -> int:

@@ -68,7 +68,7 @@ class GateTarget:
             fits = self.has == release.text or self.has.startswith(f"{release.text}.post")
             return "" if fits else f"not gated: the interpreter has vLLM {self.has or 'of unknown version'}"
         if self.device != "cpu":
-            return f"not gated: patchkit builds no {self.device} environments; give --python one that has this vLLM"
+            return f"not gated: patchkit builds no {self.device} environments by itself; give --python"
         if self.locked(release):
             return ""
         wheels = [file for file in release.files if file.distribution == DISTRIBUTIONS[1] and file.yanked is None]

@@ -15,6 +15,7 @@ from patchkit_worker.probe import PACKAGE, load_package
 from patchkit_worker.prompts import FIRST_ORDINARY_TOKEN
 from patchkit_worker.runners import seen
 from patchkit_worker.runtime import describe, install
+from patchkit_worker.wanted import WANTED
 from vllm import LLM
 
 
@@ -28,6 +29,7 @@ class CheckContext:
     Attributes:
         model: folder or hub id of the part's model.
         device: ``cpu`` or ``cuda``.
+        runner: ``v1`` or ``v2``, vLLM's model runner.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -36,6 +38,7 @@ class CheckContext:
         self._installed: list[Any] = []
         self.model: str = request["model"]
         self.device: str = request["device"]
+        self.runner = WANTED
 
     @property
     def engine_settings(self) -> dict[str, Any]:

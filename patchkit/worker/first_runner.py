@@ -45,6 +45,7 @@ class FirstSamplerHooks(SamplerHooks):
                 drawn=self._drawn,
                 draws=self._calls,
                 same_generators=self._generators == metadata.generators,
+                strange=None,
                 hidden=hidden,
                 metadata=metadata,
             )

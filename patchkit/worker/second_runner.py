@@ -56,11 +56,18 @@ class SecondSamplerHooks(SamplerHooks):
                 drawn=self._drawn,
                 draws=self._calls,
                 same_generators=self._same,
+                strange=self._strange(logits, before, result) if named.get("return_logprobs") else None,
                 hidden=hidden,
                 metadata=None,
             )
         )
         return result
+
+    def _strange(self, logits: torch.Tensor, before: torch.Tensor, result: Any) -> torch.Tensor | None:
+        """Which rows' log-probabilities are made of other logits than they should: vLLM makes them after drawing."""
+        processed = str(self._sampler.logprobs_mode).startswith("processed")
+        found, wanted = (result[1], self._after) if processed else (logits, before)
+        return None if wanted is None else (found != wanted).any(dim=1)
 
     def _begin_draw(
         self,

@@ -193,7 +193,7 @@ def import_vllm() -> dict[str, Any]:
         try_import(name)
     replaced = []
     if second and on_cpu:
-        replaced = importlib.import_module("patchkit_worker.interpreter_kernels").replace_kernels()
+        replaced = importlib.import_module("patchkit_worker.interpreter").prepare()
     for name in ("part", "sample_problems", "checks"):
         importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():

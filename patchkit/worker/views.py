@@ -76,6 +76,8 @@ class Sampling:
         draws: how often it was called.
         same_generators: whether it was given the generators (in the second runner the seeds, temperatures and states)
             of the batch.
+        strange: ``[requests]`` bool, which rows' log-probabilities vLLM will make of other logits than of those before
+            the filters or, in a processed mode, those drawn from; None if it makes none, or made them before.
         hidden: ``[requests, hidden]`` what vLLM handed to ``compute_logits``, a copy; None if it is not observed.
         metadata: vLLM's ``SamplingMetadata``; None in the second runner, which has none.
     """
@@ -89,5 +91,6 @@ class Sampling:
     drawn: torch.Tensor | None
     draws: int
     same_generators: bool
+    strange: torch.Tensor | None
     hidden: torch.Tensor | None
     metadata: Any

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from patchkit.bench.accuracy import required_counters
 from patchkit.bench.liveness import RequiredCounters, check_liveness, merge_counters
 from patchkit.bench.shards import DrawError
+from patchkit.bench.workspace_source import required_counters
 from patchkit.errors import PatchkitError
 from patchkit.gates.events import Drawn, Progress
 from patchkit.series.manifest import Counter, Manifest, Upstream

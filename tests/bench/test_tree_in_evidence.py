@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from patchkit.bench.accuracy import Campaign, LoadedTask
+from patchkit.bench.accuracy import LoadedTask
+from patchkit.bench.workspace_source import WorkspaceSource
 from patchkit.evals.tasks import load_task
 from patchkit.gates.evidence import Circumstances, Evidence, Hardware
 from patchkit.gates.settings import Settings
@@ -49,8 +50,8 @@ def test_accuracy_evidence_has_the_tree_that_gate_evidence_has(workspace: Worksp
 def test_a_draw_depends_on_the_files_of_the_tree_and_not_on_its_commits(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("patchkit.bench.accuracy.model_digest", lambda path: "m")
-    campaign = Campaign(plan(), workspace, [], fresh=False)
+    monkeypatch.setattr("patchkit.bench.workspace_source.model_digest", lambda path: "m")
+    source = WorkspaceSource(plan(), workspace, [])
     asked = LoadedTask(load_task("arithmetic-1"), 8)
-    assert campaign._draw_plan("m", asked, "toy", 0).tree == FILES
-    assert campaign._draw_plan("m", asked, "baseline", 0).tree == ""
+    assert source.draw_plan("m", asked, "toy", 0).tree == FILES
+    assert source.draw_plan("m", asked, "baseline", 0).tree == ""

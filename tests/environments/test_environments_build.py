@@ -14,7 +14,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from patchkit import console
-from patchkit.environments import build, ensure, listing, quirks
+from patchkit.environments import build, ensure, listing, quirks, second_runner
 from patchkit.environments.build import MARKER
 from patchkit.environments.running import variables_for
 from patchkit.errors import PatchkitError
@@ -130,11 +130,6 @@ def test_a_cache_that_cannot_be_written_is_one_line(
         ensure(RELEASE, "cpu")
 
 
-def test_cuda_needs_an_interpreter(cache: Path) -> None:
-    with pytest.raises(PatchkitError, match="--python"):
-        ensure("0.20.0", "cuda")
-
-
 def test_the_variables_keep_vllm_in_one_process_and_unbound(cache: Path, locks: Path) -> None:
     variables = ensure(RELEASE, "cpu").variables
     assert variables["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
@@ -222,4 +217,38 @@ def test_a_release_that_needs_another_python_says_which(
 def test_the_variables_say_which_model_runner_is_taken(cache: Path, locks: Path) -> None:
     assert ensure(RELEASE, "cpu").variables["VLLM_USE_V2_MODEL_RUNNER"] == "0"
     assert ensure(RELEASE, "cpu", runner="v2").variables["VLLM_USE_V2_MODEL_RUNNER"] == "1"
-    assert "VLLM_USE_V2_MODEL_RUNNER" not in variables_for("0.20.0", "cpu"), "unset is the first there"
+    assert variables_for("0.20.0", "cpu")["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    assert "VLLM_USE_V2_MODEL_RUNNER" not in variables_for("0.11.2", "cpu"), "there is one runner only"
+
+
+def test_the_second_runner_has_an_environment_of_its_own(cache: Path, locks: Path) -> None:
+    first, second = ensure(RELEASE, "cpu"), ensure(RELEASE, "cpu", runner="v2")
+    assert first.python != second.python and "TRITON_INTERPRET" not in first.variables
+    assert second.variables["TRITON_INTERPRET"] == "1" and ensure(RELEASE, "cpu", runner="v2") == second
+    named = [(record["release"], record["device"], record["runner"]) for record in listing.listed()]
+    assert named == [(RELEASE, "cpu", "v1"), (RELEASE, "cpu", "v2")]
+    asked = (
+        "import importlib.metadata as m; print(m.version('triton'), m.version('vllm'),"
+        " [one.value for one in m.entry_points(group='triton.backends') if one.name == 'cpu'])"
+    )
+    said = subprocess.check_output([second.python, "-c", asked], text=True).strip()
+    triton = str(second_runner.TRITON.specifier).removeprefix("==")
+    assert said == f"{triton} {RELEASE}+cpu ['triton_interpreter.cpu']"
+
+
+def test_another_stub_builds_the_second_runner_again_and_not_the_first(
+    cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks / f"{RELEASE}-cpu.txt"
+    before = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
+    monkeypatch.setitem(second_runner.FILES, "triton_interpreter/__init__.py", "# more\n")
+    after = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
+    assert after[0] == before[0] and after[1] != before[1] and before[0] != before[1]
+
+
+@pytest.mark.parametrize(("release", "device"), [("0.22.1", "cpu"), ("0.11.2", "cuda")])
+def test_a_release_without_a_second_runner_is_one_line(release: str, device: str) -> None:
+    with pytest.raises(
+        PatchkitError, match=rf"vLLM {release} has no second model runner on {device} \(there is one since"
+    ):
+        ensure(release, device, Path(sys.executable), "v2")

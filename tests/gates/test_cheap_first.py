@@ -64,7 +64,10 @@ def test_a_missing_model_comes_first(workspace: Workspace, monkeypatch: pytest.M
             {"release": "9.9.9"},
             r"^no lock for vLLM 9\.9\.9 on cpu .*; make one with `patchkit lock 9\.9\.9`, or use --python",
         ),
-        ({"device": "cuda"}, "^patchkit builds no cuda environments; use --python"),
+        (
+            {"device": "cuda"},
+            r"^no environment .* on cuda was built; `patchkit env --vllm 0\.20\.0 --device cuda` builds",
+        ),
         ({"python": Path("/nowhere")}, "^--python /nowhere: there is no such file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -108,3 +109,46 @@ def test_any_number_of_files_is_a_site(
     assert said.err.count("\n") == 1 and "say --html DIR" in said.err
     assert said.out == f"2 evidence files as a site: {tmp_path / 'site' / 'index.html'}\n"
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def drift_json(*findings: dict[str, object]) -> dict[str, object]:
+    sides = [{"release": release, "origin": "index", "proven": False} for release in ("0.20.0", "0.20.2")]
+    return {
+        "runtime": "r",
+        "pin": "0" * 40,
+        "old": sides[0],
+        "new": sides[1],
+        "patches": [],
+        "left": [],
+        "findings": list(findings),
+        "unpatched": len(findings),  # what `drift --json` adds
+    }
+
+
+GONE = {"kind": "gone", "severity": "loud", "symbol": "vllm.v1.a.B.c", "sentence": "is gone"}
+
+
+def test_a_drift_is_rendered_as_drift_does(tmp_path: Path, report: Report) -> None:
+    printed = report(written(tmp_path, json.dumps(drift_json(GONE))))
+    assert (printed.returncode, printed.stderr) == (1, "") and "is gone" in printed.stdout
+    printed = report(written(tmp_path, json.dumps([drift_json(GONE), drift_json()])), "markdown")
+    assert printed.returncode == 1 and printed.stdout.count("### ") == 2
+    printed = report(written(tmp_path, json.dumps([drift_json(), drift_json()])))
+    assert printed.returncode == 0 and "2 releases" in printed.stdout
+
+
+@pytest.mark.parametrize("form", ["junit", "github", "table"])
+def test_a_drift_has_no_form_of_tests(tmp_path: Path, report: Report, form: str) -> None:
+    printed = report(written(tmp_path, json.dumps(drift_json())), form)
+    assert printed.returncode == 2 and "choose text or markdown" in printed.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", '{"findings": []}'])
+def test_a_drift_that_is_none_is_one_line(tmp_path: Path, report: Report, content: str) -> None:
+    printed = report(written(tmp_path, content))
+    assert printed.returncode == 2 and printed.stderr.count("\n") == 1 and "drift" in printed.stderr
+
+
+def test_the_report_of_a_watch_says_how_it_is_shown(tmp_path: Path, report: Report) -> None:
+    printed = report(written(tmp_path, '{"state": "green", "runtime": "r"}'))
+    assert printed.returncode == 2 and "--html site" in printed.stderr

@@ -10,7 +10,7 @@ from patchkit.evals.records import BASELINE
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, folded, table
-from patchkit.report.wording import number, subject
+from patchkit.report.wording import number
 
 
 def render_markdown(evidence: AccuracyEvidence) -> str:
@@ -29,7 +29,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
         yield ""
     yield f"## {escaped(verdict.verdict(evidence))}"
     yield ""
-    yield escaped(f"pass@k: {subject(evidence)}")
+    yield escaped(f"pass@k: {wording.subject(evidence)}")
     for line in (*verdict.advice(evidence), verdict.resolution(evidence)):
         if line:
             yield f"- {escaped(line)}"

@@ -12,7 +12,7 @@ from patchkit.evals.records import BASELINE, Rate
 from patchkit.plural import counted
 from patchkit.report.accuracy import charts, numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison, ProblemChange
-from patchkit.report.wording import number, subject
+from patchkit.report.wording import number
 
 HERE = Path(__file__).parent
 ROWS, MOST_ROWS = 24, 60  # problems shown at once: those that changed most, then others gained or lost
@@ -46,7 +46,6 @@ def _page() -> Template:
         view=view,
         charts=charts,
         counted=counted,
-        subject=subject,
         number=number,
         curves=curves,
         domain_of=domain,

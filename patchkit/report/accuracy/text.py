@@ -13,7 +13,6 @@ from patchkit.evals.probe_figures import shown
 from patchkit.evals.records import Outcome
 from patchkit.report.accuracy import numbers, verdict, view, wording
 from patchkit.report.accuracy.view import Comparison
-from patchkit.report.wording import subject
 
 STYLES: dict[Outcome, str] = {
     "token and trajectory headroom": "green",
@@ -36,7 +35,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
     if ungraded := wording.ungraded(evidence):
         yield Text(f"! {ungraded}", "bold red")
     yield Text(verdict.verdict(evidence), "bold")
-    yield Text(f"pass@k: {subject(evidence)}", "dim")
+    yield Text(f"pass@k: {wording.subject(evidence)}", "dim")
     rows = view.comparisons(evidence)
     width = max((len(wording.title(evidence, row)) for row in rows), default=0)
     for row in rows:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from patchkit.bench.accuracy_evidence import AccuracyEvidence
+from patchkit.bench.accuracy_evidence import AccuracyEvidence, unobserved
 from patchkit.evals.records import FigureSeen
 from patchkit.plural import counted
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
 EFFECTS = ("better", "worse", "no difference shown")
+NOT_OBSERVED = (
+    "the server did not tell the runtime's counters over the whole draw, so the runtime was not observed. "
+    "This compares what was asked for, and does not show that the runtime acted."
+)
 MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
@@ -20,7 +24,10 @@ def verdict(evidence: AccuracyEvidence) -> str:
     if not evidence.cells:
         return "Nothing was measured."
     sentences = [_sentence(mode, rows, short_models(evidence)) for mode, rows in _by_mode(evidence)]
-    return " ".join(sentences) or "Nothing was compared: the baseline alone was measured."
+    if not sentences:
+        return "Nothing was compared: the baseline alone was measured."
+    unseen = unobserved(evidence)
+    return " ".join([*sentences, f"The runtime was not observed in {joined(unseen)}."] if unseen else sentences)
 
 
 def headline(evidence: AccuracyEvidence) -> str:
@@ -66,8 +73,11 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
 
 
 def doubts(evidence: AccuracyEvidence) -> list[str]:
-    """Figures of the runtime's probe that are not as a verdict requires, a line for each mode and each sentence."""
-    sentences = []
+    """What a verdict would need and was not seen, a line for each mode and each sentence.
+
+    A runtime that a server runs without telling its counters, and figures of the runtime's probe.
+    """
+    sentences = [f"{mode}: {NOT_OBSERVED}" for mode in unobserved(evidence)]
     for mode, rows in _by_mode(evidence):
         found: dict[str, list[Comparison]] = {}
         for row in rows:

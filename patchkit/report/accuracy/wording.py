@@ -8,6 +8,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.probe_figures import points, shown
 from patchkit.evals.records import BASELINE, Change, Needed, Outcome
 from patchkit.plural import counted
+from patchkit.report import wording
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
 from patchkit.report.accuracy.verdict import multiple_comparisons
@@ -45,6 +46,17 @@ def legend() -> Iterator[tuple[str, str]]:
     """Name and meaning of every outcome."""
     for name, (_, meaning) in OUTCOMES.items():
         yield name, meaning
+
+
+def subject(evidence: AccuracyEvidence) -> str:
+    """What was measured: the runtime, release and device; or the server, as far as it said."""
+    server = evidence.server
+    if server is None:
+        return wording.subject(evidence)
+    version = f"vLLM {server.version}" if server.version else "an unknown vLLM"
+    name = evidence.runtime.name
+    runtime = f"; {name}, of which the server does not say the patches" if name else ""
+    return f"{server.model} through {server.url}, {version}, on unknown hardware{runtime}"
 
 
 def unproven(evidence: AccuracyEvidence) -> str:
@@ -178,6 +190,19 @@ def trust(evidence: AccuracyEvidence) -> dict[str, list[str]]:
     return {name: lines for name, lines in rows.items() if any(lines)}
 
 
+def served(evidence: AccuracyEvidence) -> dict[str, str]:
+    """The server, what each mode asked of its runtime, and the client's limits; nothing without a server."""
+    server = evidence.server
+    if server is None:
+        return {}
+    asked = {f"requests of {mode} carried": settings(given) or "nothing" for mode, given in server.requests.items()}
+    pace = f", at most {server.per_minute} a minute" if server.per_minute else ""
+    limits = f"{counted(server.concurrency, 'request')} at once{pace}, {server.timeout:g} s for each"
+    again = f", {counted(server.repeated, 'request')} sent again" if server.repeated else ""
+    unknown = "the hardware, and the settings that the server was started with"
+    return {"server": server.url, **asked, "client": f"{limits}{again}", "unknown": unknown}
+
+
 def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
     """How it came about; what is not known is left out."""
     runtime = evidence.runtime
@@ -186,6 +211,7 @@ def circumstances(evidence: AccuracyEvidence) -> dict[str, str]:
         **_durations(evidence),
         "versions": versions(evidence.versions),
         "hardware": hardware(evidence.hardware),
+        **served(evidence),
         "runtime": " ".join(filter(None, (runtime.name, runtime.pin, f"({runtime.commit})" if runtime.commit else ""))),
         "patches": ", ".join(runtime.patches),
         "left out": ", ".join(runtime.without),

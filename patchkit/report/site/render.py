@@ -11,6 +11,7 @@ from markupsafe import Markup
 from patchkit.report import patches_needed, wording
 from patchkit.report.accuracy import numbers, view
 from patchkit.report.accuracy import verdict as accuracy_verdict
+from patchkit.report.accuracy import wording as accuracy_wording
 from patchkit.report.mutants import wording as mutants_wording
 from patchkit.report.site import drifts, matrix, throughput
 from patchkit.report.site.front import NOTHING, SIGNS
@@ -41,6 +42,7 @@ class Renderer:
             say=wording,
             say_mutants=mutants_wording,
             accuracy_verdict=accuracy_verdict,
+            say_accuracy=accuracy_wording,
             patches_needed=patches_needed,
             matrix=matrix,
             numbers=numbers,

@@ -43,6 +43,8 @@ class Trees:
         used = evidence.runtime
         if used.without:
             return "another tree"  # the project's own is the whole series
+        if not used.pin:
+            return "unknown tree"  # a server does not say what it runs
         tree = self._tree(used.name, evidence.release)
         if tree is None:
             return "unknown tree"

@@ -1,6 +1,7 @@
-"""Two kernels of the second model runner that Triton's interpreter cannot run, replaced on the CPU.
+"""The second model runner's kernels in Triton's interpreter, on the CPU.
 
-Everything else is vLLM's own. A verdict says of these that they were replaced and not tested.
+Two that it cannot run are replaced; a verdict says of these that they were replaced and not tested. All others are
+vLLM's own, for one of which the interpreter itself is corrected.
 """
 
 from typing import Any
@@ -11,8 +12,28 @@ REPLACED = ("top-k/top-p kernel", "Gumbel draw")
 """What is not vLLM's own, as evidence names it."""
 
 
+def prepare() -> list[str]:
+    """Get the interpreter ready, before anything else has imported the kernels by name; returns what was replaced."""
+    store_with_any_mask()
+    return replace_kernels()
+
+
+def store_with_any_mask() -> None:
+    """Let a kernel store behind a mask that was computed from numbers: what is not 0 is true, as when compiled."""
+    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+    store = InterpreterBuilder.create_masked_store
+
+    def create_masked_store(builder: Any, pointers: Any, value: Any, mask: Any, *given: Any) -> Any:
+        if mask.data.dtype != bool:
+            mask = TensorHandle(mask.data.astype(bool), mask.dtype)
+        return store(builder, pointers, value, mask, *given)
+
+    InterpreterBuilder.create_masked_store = create_masked_store
+
+
 def replace_kernels() -> list[str]:
-    """Replace both, before anything has imported them by name elsewhere; returns what was replaced."""
+    """Replace two kernels."""
     import vllm.v1.sample.ops.topk_topp_sampler as filters
     import vllm.v1.worker.gpu.sample.gumbel as gumbel
     import vllm.v1.worker.gpu.sample.sampler as sampler
