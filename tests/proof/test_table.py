@@ -13,7 +13,7 @@ from patchkit.project import Project
 from patchkit.proof.standing import Place, elsewhere, standing
 from patchkit.proof.table import joined, make_table
 from patchkit.report.standing import standing_line
-from patchkit.report.support_table import BEGIN, END, matrix, support_table, with_table
+from patchkit.report.support_table import BEGIN, END, matrix, summary, support_table, with_table
 from patchkit.series.manifest import load_manifest
 from patchkit.series.proven import NAME, Proof, ProvenTable, Unhooked, read_proven, to_yaml
 
@@ -189,7 +189,11 @@ def test_the_support_table_and_the_matrix() -> None:
         "| any other | | unknown | unknown | unknown | unknown |",
     ]
     assert matrix(TABLE) == [{"release": "0.10.1", "runner": "v2"}, {"release": "0.10.2", "runner": "v1"}]
+    assert summary(TABLE) == (
+        "Releases with every gate green: CPU: 3, the newest 0.10.2; CPU, second runner: 1, the newest 0.10.1; "
+        "CUDA: 1, the newest 0.10.1."
+    )
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert with_table(page, TABLE) == f"before\n{BEGIN}\n\n{support_table(TABLE)}\n\n{END}\nafter\n"
+    assert with_table(page, TABLE) == f"before\n{BEGIN}\n\n{summary(TABLE)}\n\n{support_table(TABLE)}\n\n{END}\nafter\n"
     assert with_table(with_table(page, TABLE), TABLE) == with_table(page, TABLE)
     assert with_table("no marks\n", TABLE) == "no marks\n"
