@@ -7,7 +7,7 @@ from typing import Literal
 
 from packaging.version import Version
 
-from patchkit.model_runner import NAMES, RUNNERS, VARIABLE, ModelRunner, usual_runner
+from patchkit.model_runner import NAMES, VARIABLE, ModelRunner, usual_runner
 from patchkit.series.proven import Proof, ProvenTable
 
 State = Literal["proven", "unknown", "broken"]
@@ -73,14 +73,6 @@ def elsewhere(table: ProvenTable, place: Place, tree: str, named: str = "") -> l
     usual = [Place(place.release, usual_runner(place.release, device), device) for device in ("cpu", "cuda")]
     found = [standing(table, one, tree, named) for one in usual if one != place]
     return [one for one in found if one.state == "broken"]
-
-
-def newest_proven(table: ProvenTable, runner: ModelRunner, device: str) -> str:
-    """The newest release that is proven with a model runner on a device, else on any; empty if none is."""
-    for releases in (table.releases(runner, device), *(table.releases(one) for one in RUNNERS)):
-        if releases:
-            return max(releases, key=Version)
-    return ""
 
 
 def _when(proof: Proof) -> str:
