@@ -48,10 +48,12 @@ class Selected(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         by: device -> the function that instantiates it there.
         architectures: the models for which it must be chosen.
+        also: another class -> the releases in which a patch hooks that one too.
     """
 
     by: dict[str, str]
     architectures: list[str]
+    also: dict[str, str] = {}
 
 
 class Surface(Struct, frozen=True, forbid_unknown_fields=True):
@@ -276,13 +278,15 @@ def _check(declared: ManifestFields, path: Path) -> None:
         Version(release)
     except InvalidVersion as error:
         raise PatchkitError(f"{path}: developed_on: `{release}` is no release", 'write it as "0.20.0"') from error
-    for symbol, releases in declared.surface.only_in.items():
+    also = [("selected", pair) for one in declared.surface.selected.values() for pair in one.also.items()]
+    for key, (symbol, releases) in [*(("only_in", pair) for pair in declared.surface.only_in.items()), *also]:
         try:
             SpecifierSet(releases)
         except InvalidSpecifier as error:
             raise PatchkitError(
-                f"{path}: surface.only_in: {symbol}: `{releases}` names no releases", 'write them as ">=0.13,<0.20"'
+                f"{path}: surface.{key}: {symbol}: `{releases}` names no releases", 'write them as ">=0.13,<0.20"'
             ) from error
+    for symbol in declared.surface.only_in:
         behind = {other for others in declared.surface.behind.values() for other in others}
         if symbol not in {*declared.surface.manners(), *behind}:
             raise PatchkitError(
@@ -305,6 +309,6 @@ def _symbols(surface: Surface) -> Iterator[tuple[str, str]]:
     for key in (*MANNERS, "called_from", "keeps", "only_in"):
         yield from ((key, symbol) for symbol in getattr(surface, key))
     for symbol, selected in surface.selected.items():
-        yield from (("selected", one) for one in (symbol, *selected.by.values()))
+        yield from (("selected", one) for one in (symbol, *selected.by.values(), *selected.also))
     for symbol, others in surface.behind.items():
         yield from (("behind", one) for one in (symbol, *others))

@@ -20,7 +20,6 @@ name: toy
 package: toy
 upstream: {url: "https://host/toy", commit: "%s"}
 developed_on: "0.20.0"
-proven: []
 start: toy:install
 defaults: {force: 0.5}
 "off": {force: 0.0}
