@@ -160,6 +160,7 @@ def test_the_newest_release_is_that_of_the_model_runner_and_device_or_of_any() -
         ("0.10.2", "v2", "cuda", "t", "✗ known not to work on cuda with vLLM's second model runner: no hook fires"),
         ("0.10.2", "v2", "cuda", "t", "runs LlamaForCausalLM there with classes that the runtime does not hook"),
         ("0.10.2", "v2", "cuda", "t", "set VLLM_USE_V2_MODEL_RUNNER=0"),
+        ("0.10.1", "v2", "cuda", "t", "? not proven on cuda with vLLM's second model runner: no gate was run; run"),
         ("0.11.0", "v2", "cuda", "t", "? not proven on cuda with vLLM's second model runner: no gate was run; run"),
         ("0.12.0", "v1", "cpu", "t", "changed since 0.11.0 was not read: `patchkit drift --vllm 0.12.0`"),
     ],
