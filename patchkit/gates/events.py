@@ -33,7 +33,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="event", tag=str.lower):
 
 
 class Ready(Event, frozen=True):
-    """vLLM is imported."""
+    """vLLM is imported; ``runner``: which model runner is asked for, ``replaced``: what of it is not vLLM's own."""
 
     vllm: str
     torch: str
@@ -43,6 +43,8 @@ class Ready(Event, frozen=True):
     gpu: str | None = None
     cuda: str | None = None
     seconds: float = 0.0
+    runner: str = "v1"
+    replaced: list[str] = []
 
 
 class Started(Event, frozen=True):
@@ -150,13 +152,14 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Result(Event, frozen=True):
-    """The result of a run."""
+    """The result of a run; ``runners``: classes of the model runners that its engines had."""
 
     run: str
     passes: list[Pass]
     load_seconds: float = 0.0
     independence: list[Independence] | None = None
     checks: list[Checked] = []
+    runners: list[str] = []
 
 
 class Loaded(Event, frozen=True):

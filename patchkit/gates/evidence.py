@@ -14,6 +14,7 @@ import msgspec
 from patchkit import __version__
 from patchkit.files import read_as, write_atomically
 from patchkit.gates.events import Shape
+from patchkit.model_runner import ModelRunner
 
 Figure = float | int | str | None
 
@@ -119,7 +120,13 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Circumstances(msgspec.Struct, kw_only=True):
-    """How evidence was made."""
+    """How evidence was made.
+
+    Attributes:
+        runner: with which of vLLM's model runners; the first in evidence that is older, unknown through a server.
+        runners_seen: the classes of those that ran, as the worker saw them; empty in evidence that is older.
+        replaced: what of them was not vLLM's own, and so was not tested.
+    """
 
     patchkit: str = __version__
     command: str = ""
@@ -127,6 +134,9 @@ class Circumstances(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     release: str
     device: str
+    runner: ModelRunner | Literal["unknown"] = "v1"
+    runners_seen: list[str] = msgspec.field(default_factory=list)
+    replaced: list[str] = msgspec.field(default_factory=list)
     runtime: RuntimeUsed
     versions: Versions = msgspec.field(default_factory=Versions)
     hardware: Hardware = msgspec.field(default_factory=Hardware)
@@ -147,9 +157,14 @@ class Evidence(Circumstances, kw_only=True):
         return judged and all(v.passed for v in self.verdicts) and all(k.caught for k in self.knockouts)
 
 
-def default_path(state: Path, name: str, release: str, device: str) -> Path:
+def default_path(state: Path, name: str, release: str, device: str, runner: ModelRunner = "v1") -> Path:
     """Where a run's evidence goes unless the user says otherwise."""
-    return state / "evidence" / f"{name}-{release}-{device}.json"
+    return state / "evidence" / f"{name}-{placed(release, device, runner)}.json"
+
+
+def placed(release: str, device: str, runner: ModelRunner) -> str:
+    """Release, device and model runner in the name of a file; the first runner goes without saying."""
+    return f"{release}-{device}" + ("" if runner == "v1" else f"-{runner}")
 
 
 def to_json(evidence: Circumstances) -> str:

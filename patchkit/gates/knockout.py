@@ -13,6 +13,7 @@ from patchkit.gates.evidence import Brief, Knockout, Verdict
 from patchkit.gates.patch_needed import UNKNOWN, Need, need_of
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
+from patchkit.model_runner import NAMES, runner_of
 
 if TYPE_CHECKING:
     from patchkit.series import Patch
@@ -35,7 +36,7 @@ class KnockoutRun:
         self.gates = list(gates)
         self._runner, self._not_selected = runner, not_selected
         workspace = runner.workspace
-        self.patches = choose(list(workspace.tree.taken), chosen)
+        self.patches = choose(self._of_this_runner(list(workspace.tree.taken)), chosen)
         self.left_with = {patch.name: dependents(patch.name, workspace.tree.taken) for patch in self.patches}
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         self._unlaid: dict[str, str] = {}
@@ -45,6 +46,17 @@ class KnockoutRun:
                 self._trees[patch.name] = workspace.tree_without([patch.name, *self.left_with[patch.name]])
             except PatchkitError as error:
                 self._unlaid[patch.name] = f"it cannot be left out: {error.what}"
+
+    def _of_this_runner(self, patches: list[Patch]) -> list[Patch]:
+        """Those that can be missed here: what is of the other model runner alone is never reached."""
+        settings = self._runner.workspace.settings
+        other = {patch.name: runner_of(patch.symbols) for patch in patches}
+        self.other_runners = {
+            name: f"of the {NAMES[runner]} alone: see it with --runner {runner}"
+            for name, runner in other.items()
+            if runner not in (None, settings.runner)
+        }
+        return [patch for patch in patches if patch.name not in self.other_runners]
 
     def run(self) -> Iterator[tuple[str, Verdict]]:
         """Judge every cell of the matrix, some at once; the whole series first, since all else is compared with it.

@@ -17,6 +17,7 @@ def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> 
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
+    command += "" if settings.runner == "v1" else f" --runner {settings.runner}"
     wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
@@ -33,7 +34,7 @@ def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> 
 def of_evidence(workspace: Workspace, command: str) -> dict[str, Verdict]:
     """The verdicts that ``patchkit gate`` left for this release, device and tree."""
     settings = workspace.settings
-    path = default_path(settings.project.state, "gate", settings.release, settings.device)
+    path = default_path(settings.project.state, "gate", settings.release, settings.device, settings.runner)
     if not path.exists():
         raise PatchkitError(
             f"no benchmark yet: no gate was run for vLLM {settings.release} on {settings.device}", f"run `{command}`"
@@ -48,7 +49,6 @@ def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
     """Whether evidence is of the tree that would be measured."""
     ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
-    return alike[0] == alike[1] and (evidence.release, evidence.device) == (
-        workspace.settings.release,
-        workspace.settings.device,
-    )
+    settings = workspace.settings
+    ran = (evidence.release, evidence.device, evidence.runner)
+    return alike[0] == alike[1] and ran == (settings.release, settings.device, settings.runner)

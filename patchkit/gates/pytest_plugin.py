@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="vLLM release (default: $PATCHKIT_VLLM, else the newest proven one, if possible one that is built).",
     )
     add("device", choices=["cpu", "cuda"], default="cpu", help="Where vLLM runs (default: cpu).")
+    add("runner", choices=["v1", "v2"], default="v1", help="Which of vLLM's model runners (default: v1, the first).")
     add("runtime", metavar="NAME", help="Runtime under patches/ (default: the only one).")
     add("python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")
     add("model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")

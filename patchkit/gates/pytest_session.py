@@ -110,6 +110,7 @@ def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
         model=option("model"),
         without=tuple(option("without")),
         workers=1 if spread else option("workers"),
+        runner=option("runner"),
     )
 
 
@@ -126,6 +127,6 @@ def default_release(project: Project, runtime: str) -> str:
     from patchkit.series.manifest import load_manifest
 
     manifest = load_manifest(project, runtime)
-    built = {record["release"] for record in listed() if record["whole"]}
+    built = {record["release"] for record in listed() if record["whole"] and record["runner"] == "v1"}
     able = [release for release in manifest.proven if release in built] or manifest.proven
     return max(able, key=Version, default=manifest.developed_on)

@@ -87,13 +87,28 @@ class Runner:
     def judge(self, scenario: Scenario, runs: Sequence[Run], tree: Tree) -> Verdict:
         """The verdict, with this machine's folders replaced by names."""
         verdict = judge(scenario, runs, series_of(tree))
+        self._see_runner(verdict, runs)
         verdict.reason = self.workspace.without_folders(verdict.reason, tree)
         for part in verdict.parts:
             part.broken = [self.workspace.without_folders(reason, tree) for reason in part.broken]
             part.last_words = self.workspace.without_folders(part.last_words, tree)
         return verdict
 
+    def _see_runner(self, verdict: Verdict, runs: Sequence[Run]) -> None:
+        """Which model runners ran; a part of the second in which it was not seen is not green."""
+        for part, run in zip(verdict.parts, runs, strict=True):
+            seen = run.result.runners if run.result else []
+            self.workspace.runners_seen.update(seen)
+            if part.passed and run.result and not seen and self.workspace.settings.runner != "v1":
+                part.passed, part.broken = False, ["the worker did not say which model runner ran"]
+                verdict.passed, verdict.reason = False, verdict.reason or f"{part.name}: {part.broken[0]}"
+
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
+        settings = self.workspace.settings
+        if why := part.why_not_run(settings.release, settings.runner):
+            left_out: Future[Run] = Future()
+            left_out.set_result(Run(part, tree.runtime, unfit=f"not run, because {why}"))
+            return left_out
         return self.workspace.worker_client.submit(
             part,
             scenario=scenario.name,
@@ -101,6 +116,6 @@ class Runner:
             tree=tree.path,
             runtime=tree.runtime,
             device=self.workspace.settings.device,
-            limit=scenario.timeout,
+            limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
         )

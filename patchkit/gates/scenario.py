@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
 from patchkit.gates.invariants.base import Params, Table, knowing
+from patchkit.model_runner import ModelRunner
 
 
 class Prompts(Declared, frozen=True):
@@ -92,6 +94,29 @@ class Injection(Declared, frozen=True):
         self.at_least(1, "step")
 
 
+class NotRun(Declared, frozen=True):
+    """Where a part cannot be run, for it is about something that vLLM has not there; it then counts as unknown."""
+
+    runner: ModelRunner
+    vllm: str
+    because: str
+
+    def __post_init__(self) -> None:
+        self.not_empty("because")
+        _ = self._releases
+
+    @property
+    def _releases(self) -> SpecifierSet:
+        try:
+            return SpecifierSet(self.vllm)
+        except InvalidSpecifier as error:
+            raise ValueError(f"vllm: {self.vllm!r} is not like <0.26.0") from error
+
+    def holds(self, release: str, runner: ModelRunner) -> bool:
+        """Whether it is for this release and model runner."""
+        return runner == self.runner and self._releases.contains(release)
+
+
 Settings = dict[str, Any]
 
 
@@ -111,6 +136,7 @@ class Part(Declared, frozen=True, dict=True):
     repeat: int = 1
     watch: tuple[Literal["poison", "distributions", "timing"], ...] = ()
     off: bool = False
+    not_run: tuple[NotRun, ...] = ()
 
     def __post_init__(self) -> None:
         self.named()
@@ -150,7 +176,12 @@ class Part(Declared, frozen=True, dict=True):
         """The part as the worker receives it: everything but its invariants."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         fields.pop("invariants", None)
+        fields.pop("not_run", None)
         return fields | {"runtime": self.installs()}
+
+    def why_not_run(self, release: str, runner: ModelRunner) -> str:
+        """Why this part cannot be run there; empty if it can."""
+        return next((one.because for one in self.not_run if one.holds(release, runner)), "")
 
     def installs(self) -> list[Settings]:
         """The settings of each install of the runtime; most parts have one."""

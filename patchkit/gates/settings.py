@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from patchkit.model_runner import ModelRunner
 from patchkit.project import Project
 from patchkit.release import release_name
 
@@ -17,6 +18,7 @@ class Settings:
         without: patches to leave out, by number or name.
         workers: parts of scenarios that run at once; None: as many as the device allows.
         variables: added to the worker's environment.
+        runner: which of vLLM's model runners is taken.
     """
 
     project: Project
@@ -28,6 +30,7 @@ class Settings:
     without: tuple[str, ...] = ()
     workers: int | None = None
     variables: tuple[tuple[str, str], ...] = ()
+    runner: ModelRunner = "v1"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it

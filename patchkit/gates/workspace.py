@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from patchkit.environments import Environment
     from patchkit.series import Patch, Tree
 
+INTERPRETED = 6
+"""A row takes Triton's interpreter 9 ms beyond what the model takes, which the same kernels do in microseconds."""
+
 
 class Workspace:
     """Everything is made when it is first needed, once; ``close`` ends the worker."""
@@ -30,6 +33,7 @@ class Workspace:
         self.settings = settings
         self.made = time.monotonic()
         self.workers = how_many_workers(settings.workers, settings.device)
+        self.runners_seen: set[str] = set()
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
         self._worker_client: WorkerClient | None = None
@@ -42,7 +46,8 @@ class Workspace:
         self.check()
         if self.settings.model:
             self.model(self.settings.model)
-        return ensure(self.settings.release, self.settings.device, self.settings.python)
+        settings = self.settings
+        return ensure(settings.release, settings.device, settings.python, settings.runner)
 
     @property
     def worker_client(self) -> WorkerClient:
@@ -56,6 +61,11 @@ class Workspace:
             )
             self._worker_client.start()
         return self._worker_client
+
+    @property
+    def slowness(self) -> int:
+        """How many times as long a part may take before it is stopped: on a CPU the second runner is interpreted."""
+        return INTERPRETED if (self.settings.device, self.settings.runner) == ("cpu", "v2") else 1
 
     @property
     def variables(self) -> dict[str, str]:
@@ -105,7 +115,7 @@ class Workspace:
         from patchkit.environments import obtainable
 
         _ = self.tree
-        obtainable(self.settings.release, self.settings.device, self.settings.python)
+        obtainable(self.settings.release, self.settings.device, self.settings.python, self.settings.runner)
 
     def without_folders(self, text: str, tree: Tree) -> str:
         """A text with this machine's folders replaced by names."""
@@ -130,6 +140,8 @@ class Workspace:
             began=now(),
             release=self.settings.release,
             device=self.settings.device,
+            runner=self.settings.runner,
+            replaced=list(ready.replaced),
             runtime=runtime_used(tree, self.settings.without),
             versions=versions,
             hardware=hardware(ready.gpu),

@@ -15,7 +15,7 @@ def render(evidence: Evidence) -> str:
 
 def lines(evidence: Evidence) -> Iterator[str]:
     """Errors first."""
-    on = f"on vLLM {evidence.release}, {evidence.device}"
+    on = f"on vLLM {evidence.release}, {evidence.device}{wording.second(evidence)}"
     for verdict in evidence.verdicts:
         if not verdict.passed:
             yield command("error", f"{verdict.scenario} {on}", wording.explained(verdict))

@@ -11,10 +11,16 @@ from patchkit.report import patches_needed, wording
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def class_name(evidence: Circumstances) -> str:
+    """``RUNTIME.vllm-0.20.0.cpu``, and ``.v2`` behind it for the second model runner."""
+    runner = "" if evidence.runner == "v1" else f".{evidence.runner}"
+    return f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}{runner}"
+
+
 def render(evidence: Evidence) -> str:
     """A suite for the scenarios, one for the knock-outs."""
     root = element(None, "testsuites", name=wording.headline(evidence), time=f"{evidence.seconds:.3f}")
-    place = f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}"
+    place = class_name(evidence)
     if evidence.verdicts:
         found = [one.passed for one in evidence.verdicts]
         suite = new_suite(root, f"{evidence.kind} on {place}", found, evidence)

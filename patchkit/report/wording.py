@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from patchkit import model_runner
 from patchkit.gates.evidence import Circumstances, Evidence, Figure, Hardware, Knockout, Verdict, Versions
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.plural import counted
@@ -18,11 +19,25 @@ def headline(evidence: Evidence | MutantsEvidence) -> str:
 
 
 def subject(evidence: Circumstances) -> str:
-    """The runtime, release and device: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
-    runtime, gpu = evidence.runtime, evidence.hardware.gpu
+    """What was judged, and on what: ``RUNTIME 07530337 with 7 patches on vLLM 0.20.0, cuda (NVIDIA H200)``."""
+    runtime = evidence.runtime
     without = f" without {', '.join(runtime.without)}" if runtime.without else ""
     whole = series(runtime.name, runtime.pin, len(runtime.patches))
-    return f"{whole}{without} on vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+    return f"{whole}{without} on {place(evidence)}"
+
+
+def place(evidence: Circumstances) -> str:
+    """``vLLM 0.20.0, cuda (NVIDIA H200)``; the first model runner goes without saying."""
+    gpu = evidence.hardware.gpu
+    return f"vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}{second(evidence)}"
+
+
+def second(evidence: Circumstances) -> str:
+    """A clause for a run on the second model runner, and what of it was not vLLM's own; empty for the first."""
+    if evidence.runner == "unknown":
+        return ", unknown model runner"
+    replaced = f" (replaced, not tested: {', '.join(evidence.replaced)})" if evidence.replaced else ""
+    return "" if evidence.runner == "v1" else f", {model_runner.NAMES[evidence.runner]}{replaced}"
 
 
 def series(runtime: str, pin: str, patches: int) -> str:

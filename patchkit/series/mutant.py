@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 from unidiff.patch import PatchSet
 
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import RUNNERS, ModelRunner
 from patchkit.series.header_fields import applies_to, catch, depends
 from patchkit.series.mail import Form, Mail, read_mail
 from patchkit.series.patch import Catch
@@ -32,7 +33,7 @@ FAMILIES = {
 FILE_NAME = re.compile(r"\d{3}-[A-Za-z0-9][A-Za-z0-9._-]*\.patch", re.ASCII)
 FORM = Form(
     required=("Family",),
-    optional=("Caught-By", "Equivalent", "Applies-To", "Depends"),
+    optional=("Caught-By", "Equivalent", "Applies-To", "Runner", "Depends"),
     repeated=("Caught-By",),
     rewrite="see `A mutant` in CONTRIBUTING.md; `git diff --src-prefix=a/ --dst-prefix=b/` writes the diff",
     whole=False,
@@ -44,6 +45,7 @@ class Mutant:
     """A wrong patch on top of a whole series: what is wrong, its family, which gate must catch it, and the diff.
 
     ``equivalent`` says why no gate can distinguish it from the unchanged runtime; then it has no ``caught_by``.
+    ``runner`` is the model runner under which it is wrong, the first unless it says.
     ``depends`` are patches of the series whose code it changes: a release that does not take them does not take it.
     """
 
@@ -54,6 +56,7 @@ class Mutant:
     caught_by: tuple[Catch, ...]
     equivalent: str
     applies_to: SpecifierSet
+    runner: ModelRunner
     depends: tuple[str, ...]
     diff: str
     patch_set: PatchSet = field(compare=False, repr=False)
@@ -110,6 +113,7 @@ def parse_mutant(content: bytes, path: Path) -> Mutant:
         caught_by=_caught_by(mail),
         equivalent=fields.get("Equivalent", [""])[0],
         applies_to=applies_to(fields.get("Applies-To", ["vllm"])[0], path),
+        runner=_runner(mail),
         depends=depends(fields.get("Depends", ()), path),
         diff=mail.diff,
         patch_set=mail.patch_set,
@@ -124,6 +128,15 @@ def _family(mail: Mail) -> str:
     if folder in FAMILIES and folder != family:
         raise mail.bad("Family", f"`{family}`, but the mutant is in {folder}/", "move the file, or name its folder")
     return family
+
+
+def _runner(mail: Mail) -> ModelRunner:
+    """The model runner that it is for."""
+    named = mail.fields.get("Runner", [RUNNERS[0]])[0]
+    for runner in RUNNERS:
+        if named == runner:
+            return runner
+    raise mail.bad("Runner", f"`{named}` is none", f"there are {', '.join(RUNNERS)}")
 
 
 def _caught_by(mail: Mail) -> tuple[Catch, ...]:

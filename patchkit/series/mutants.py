@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import NAMES, ModelRunner
 from patchkit.release import parse_release
 from patchkit.series.mutant import FAMILIES, Mutant, read_mutant
 from patchkit.series.patch import holds_for
@@ -65,8 +66,8 @@ def load_mutants(folder: Path) -> list[Mutant]:
     return mutants
 
 
-def meant_for(mutants: Iterable[Mutant], tree: Tree) -> list[Mutant]:
-    """The mutants of the runtime as it is for the tree's release.
+def meant_for(mutants: Iterable[Mutant], tree: Tree, runner: ModelRunner = "v1") -> list[Mutant]:
+    """The mutants of the runtime as it is for the tree's release, under a model runner.
 
     Raises:
         PatchkitError: one depends on a patch that the series does not have, or none is left.
@@ -78,10 +79,12 @@ def meant_for(mutants: Iterable[Mutant], tree: Tree) -> list[Mutant]:
     for mutant in mutants:
         if strange := [name for name in mutant.depends if name not in known]:
             raise PatchkitError(f"{mutant.path}: Depends: the series has no {strange[0]}", "correct or drop the field")
-        if holds_for(mutant.applies_to, release) and taken.issuperset(mutant.depends):
+        fits = holds_for(mutant.applies_to, release) and mutant.runner == runner
+        if fits and taken.issuperset(mutant.depends):
             found.append(mutant)
     if not found:
-        raise PatchkitError(f"no mutant is meant for vLLM {tree.release}", "see their Applies-To and Depends")
+        what = f"no mutant is meant for vLLM {tree.release} with its {NAMES[runner]}"
+        raise PatchkitError(what, "see their Applies-To, Runner and Depends")
     return found
 
 

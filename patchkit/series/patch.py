@@ -65,6 +65,11 @@ class Patch:
         return int(self.name[:4])
 
     @property
+    def symbols(self) -> list[str]:
+        """The symbols that its header names."""
+        return [symbol.strip() for symbol in self.symbol.split(",")]
+
+    @property
     def prose(self) -> str:
         """The body without the fields at its end."""
         lines = self.body.split("\n")

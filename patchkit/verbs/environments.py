@@ -14,15 +14,22 @@ from rich.table import Table
 from patchkit import console
 from patchkit.environments import build
 from patchkit.environments.cuda import AUTO, announce, ensure_cuda, plan_cuda
-from patchkit.environments.environment import ensure, exclusive, home
+from patchkit.environments.environment import ensure, exclusive, folder_of, home
 from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
 from patchkit.release import release_name
 
 
 def env(
-    release: str | None, device: str, remove: bool, as_json: bool, torch: str | None = None, dry_run: bool = False
+    release: str | None,
+    device: str,
+    remove: bool,
+    as_json: bool,
+    runner: ModelRunner = "v1",
+    torch: str | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be.
 
@@ -34,17 +41,17 @@ def env(
             raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
         return _list(as_json)
     if remove:
-        return _remove(release, device, as_json)
+        return _remove(release, device, runner, as_json)
     if dry_run:
         return _plan(release_name(release), torch or AUTO, as_json)
     if device == "cuda":
         ensure_cuda(release_name(release), torch or AUTO)
-    environment = ensure(release, device)
+    environment = ensure(release, device, runner=runner)
     release = environment.release
     if as_json:
         console.out.print_json(json.dumps({**asdict(environment), "python": str(environment.python)}))
     else:
-        console.out.print(f"vLLM {release} on {device}: {environment.python}", markup=False)
+        console.out.print(f"vLLM {release} on {named(device, runner)}: {environment.python}", markup=False)
     return 0
 
 
@@ -67,6 +74,11 @@ def check_cuda_options(release: str | None, device: str, remove: bool) -> None:
         )
 
 
+def named(device: str, runner: str) -> str:
+    """A device, and the model runner if it is not the first."""
+    return f"{device}, second runner" if runner == "v2" else device
+
+
 def lock(releases: Sequence[str]) -> int:
     """Make the locks of releases, all of whose names are looked at before the index is asked."""
     names = [release_name(release) for release in releases]
@@ -77,12 +89,13 @@ def lock(releases: Sequence[str]) -> int:
     return 0
 
 
-def _remove(release: str, device: str, as_json: bool) -> int:
+def _remove(release: str, device: str, runner: ModelRunner, as_json: bool) -> int:
     release = release_name(release) if is_version(release) else release
-    folder = home() / f"{release}-{device}"
+    folder = folder_of(release, device, runner)
     if folder.parent != home() or not folder.is_dir():
         raise PatchkitError(
-            f"there is no environment for vLLM {release} on {device}", "see `patchkit env` for those there are"
+            f"there is no environment for vLLM {release} on {named(device, runner)}",
+            "see `patchkit env` for those there are",
         )
     with exclusive(folder):
         build.remove(folder)
@@ -96,7 +109,7 @@ def _remove(release: str, device: str, as_json: bool) -> int:
 
 def _list(as_json: bool) -> int:
     records = listed()
-    built = {record["release"] for record in records if record["whole"]}
+    built = {record["release"] for record in records if record["whole"] and record["runner"] == "v1"}
     available = [release for release in locked_releases("cpu") if release not in built]
     if as_json:
         console.out.print_json(json.dumps({"home": str(home()), "environments": records, "available": available}))
@@ -112,7 +125,7 @@ def _list(as_json: bool) -> int:
         ):
             table.add_column(heading, justify="right" if side == "right" else "left")
         for record in records:
-            table.add_row(record["release"], record["device"], *_columns(record))
+            table.add_row(record["release"], named(record["device"], record["runner"]), *_columns(record))
         console.out.print(table)
     console.out.print(f"[dim]in {escape(str(home()))}[/dim]")
     if available:

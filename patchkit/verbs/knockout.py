@@ -27,7 +27,7 @@ def knockout(request: Request, patches: tuple[str, ...]) -> int:
             for left_out, verdict in campaign.run():
                 progress.note(cell_line(left_out, verdict))
         record.verdicts, record.knockouts = campaign.control(), campaign.knockouts()
-        record.not_taken = {patch.name: why for patch, why in workspace.tree.left}
+        record.not_taken = {patch.name: why for patch, why in workspace.tree.left} | campaign.other_runners
         check_applies_to(record, request.settings.project, workspace.tree.runtime.developed_on)
     request.save(record, workspace, "knockout", lambda where: show_run(record, where))
     return 0 if record.passed else 1

@@ -57,4 +57,4 @@ def runnable_mutants(workspace: Workspace, gates: Sequence[Scenario]) -> list[Mu
     """Every mutant of the runtime for this release."""
     every = load_mutants(workspace.settings.project.patches / workspace.settings.runtime / "mutants")
     check_gates(every, [gate.name for gate in gates])
-    return meant_for(every, workspace.tree)
+    return meant_for(every, workspace.tree, workspace.settings.runner)

@@ -79,7 +79,10 @@ class Request:
             keep: have it under ``name`` too if the user chose another place, for whoever looks for it there.
         """
         record.seconds = round(time.monotonic() - workspace.made, 1)
-        usual = default_path(workspace.settings.project.state, name, record.release, record.device)
+        record.runners_seen = sorted(workspace.runners_seen)
+        usual = default_path(
+            workspace.settings.project.state, name, record.release, record.device, workspace.settings.runner
+        )
         path = self.evidence or usual
         for place in {path, usual} if keep else {path}:
             write_evidence(place, record)

@@ -99,6 +99,7 @@ def begin(url: str, plan: Plan, version: str, unproven: str) -> AccuracyEvidence
         began=now(),
         release=version or UNKNOWN,
         device=UNKNOWN,
+        runner="unknown",
         runtime=RuntimeUsed(name=plan.runtime if compared else "", pin=""),
         versions=Versions(vllm=version),
         hardware=Hardware(),

@@ -13,7 +13,9 @@ from patchkit_worker.channel import Channel
 from patchkit_worker.engine import make_engine
 from patchkit_worker.probe import PACKAGE, load_package
 from patchkit_worker.prompts import FIRST_ORDINARY_TOKEN
+from patchkit_worker.runners import seen
 from patchkit_worker.runtime import describe, install
+from patchkit_worker.wanted import WANTED
 from vllm import LLM
 
 
@@ -27,6 +29,7 @@ class CheckContext:
     Attributes:
         model: folder or hub id of the part's model.
         device: ``cpu`` or ``cuda``.
+        runner: ``v1`` or ``v2``, vLLM's model runner.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -35,6 +38,7 @@ class CheckContext:
         self._installed: list[Any] = []
         self.model: str = request["model"]
         self.device: str = request["device"]
+        self.runner = WANTED
 
     @property
     def engine_settings(self) -> dict[str, Any]:
@@ -93,7 +97,7 @@ def run_checks(request: dict[str, Any], channel: Channel) -> int:
     except Exception as error:  # the runtime's code; the caller learns how it died
         channel.send("error", run=request["run"], **describe(error, request.get("gates")))
         return 1
-    channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded)
+    channel.send("result", run=request["run"], passes=[], checks=done, load_seconds=loaded, runners=seen())
     return 0
 
 

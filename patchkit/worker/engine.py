@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from patchkit_worker.runners import running
 from vllm import LLM
 
 DEFAULTS: dict[str, Any] = {
@@ -20,12 +21,18 @@ DEVICE_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def make_engine(model: str, device: str, settings: dict[str, Any]) -> LLM:
-    """Make the engine; ``settings`` are keyword arguments of ``vllm.LLM`` on top of the defaults."""
-    return LLM(
+    """Make the engine; ``settings`` are keyword arguments of ``vllm.LLM`` on top of the defaults.
+
+    Raises:
+        RuntimeError: its model runner is not the one that was asked for.
+    """
+    llm = LLM(
         model=model,
         distributed_executor_backend=in_process_executor(),
         **{**DEFAULTS, **DEVICE_DEFAULTS[device], **settings},
     )
+    llm.collective_rpc(lambda worker: running(worker.model_runner))
+    return llm
 
 
 def in_process_executor() -> type:

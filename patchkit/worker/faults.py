@@ -10,12 +10,10 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-import torch
+from patchkit_worker.runners import Adapter
 from patchkit_worker.views import Engine
 from vllm.model_executor.layers.layernorm import RMSNorm
 from vllm.v1.engine.core_client import InprocClient
-from vllm.v1.sample.sampler import Sampler
-from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 LATER_ID = "-later"
 
@@ -67,10 +65,10 @@ class Fault:
 
 
 class RunnerReplaced(Fault):
-    """The model runner's methods are another class's, as where a second model runner takes over."""
+    """The model runner's methods are another class's, as where another model runner takes over."""
 
-    names = ("execute_model", "_prepare_inputs")
-    owner: type = GPUModelRunner
+    names: tuple[str, ...] = ("execute_model", Adapter.prepare)
+    owner: type = Adapter.owner
 
     def arm(self) -> None:
         self.remember()
@@ -91,47 +89,43 @@ class RunnerReplaced(Fault):
 
 
 class PrepareInputsBypassed(RunnerReplaced):
-    """The runner that is used overrides ``_prepare_inputs``."""
+    """The runner that is used overrides the method that makes a step's inputs."""
 
-    names = ("_prepare_inputs",)
+    names = (Adapter.prepare,)
 
 
 class SamplerBypassed(RunnerReplaced):
     """The sampler that is used overrides ``sample``."""
 
     names = ("sample",)
-    owner = Sampler
+    owner = Adapter.sampler
 
     def live(self, engine: Engine) -> Any:
         return engine.runner.sampler
 
 
 class PrepareInputsReordered(Fault):
-    """``_prepare_inputs`` returns the requests' numbers of tokens right before the logits indices; its caller knows."""
+    """The requests' numbers of tokens are where the logits indices were, in a step's inputs; vLLM's caller knows."""
 
     def arm(self) -> None:
-        original = GPUModelRunner._prepare_inputs
+        original = getattr(Adapter.owner, Adapter.prepare)
 
-        def _prepare_inputs(runner: Any, *given: Any, **named: Any) -> Any:
+        def prepare(runner: Any, *given: Any, **named: Any) -> Any:
             prepared = original(runner, *given, **named)
-            if not self.on:
-                return prepared
-            at = position_of_indices(prepared)
-            tokens = prepared[at].diff(prepend=prepared[at].new_full((1,), -1))
-            return (*prepared[:at], tokens, *prepared[at:])
+            return Adapter.misplace(prepared) if self.on else prepared
 
-        GPUModelRunner._prepare_inputs = _prepare_inputs
+        prepare.__name__ = Adapter.prepare
+        setattr(Adapter.owner, Adapter.prepare, prepare)
 
     def switch_on(self, engine: Engine | None) -> None:
         super().switch_on(engine)
 
         def for_the_caller(runner: Any, *given: Any, **named: Any) -> Any:
-            prepared = GPUModelRunner._prepare_inputs(runner, *given, **named)  # the runtime's, where it has hooked it
-            at = position_of_indices(prepared)
-            return (*prepared[:at], *prepared[at + 1 :])
+            hooked = getattr(Adapter.owner, Adapter.prepare)  # the runtime's, where it has hooked it
+            return Adapter.put_back(hooked(runner, *given, **named))
 
-        change = partial(override, GPUModelRunner) if engine is None else partial(change_class, engine.runner)
-        change(_prepare_inputs=for_the_caller)
+        change = partial(override, Adapter.owner) if engine is None else partial(change_class, engine.runner)
+        change(**{Adapter.prepare: for_the_caller})
 
 
 class RequestIdsChanged(Fault):
@@ -200,12 +194,3 @@ def override(owner: type, **methods: Any) -> None:
 def change_class(instance: Any, **methods: Any) -> None:
     """Make an object one of a subclass that has these methods."""
     instance.__class__ = type(f"Later{type(instance).__name__}", (type(instance),), methods)
-
-
-def position_of_indices(prepared: tuple[Any, ...]) -> int:
-    """Index of the first tensor of row numbers."""
-    return next(
-        at
-        for at, value in enumerate(prepared)
-        if isinstance(value, torch.Tensor) and value.dim() == 1 and value.dtype in (torch.int32, torch.int64)
-    )

@@ -85,11 +85,11 @@ class Snapshot:
 
 
 def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
-    """The live engine's objects by name, and every module of its model and its sampler."""
+    """The live engine's objects by name, every module of its model and every part of its sampler."""
     yield from {"LLM": llm, "LLM.llm_engine": llm.llm_engine, "runner": engine.runner}.items()
-    for of, module in (("model", engine.model), ("sampler", engine.runner.sampler)):
-        for name, one in module.named_modules():
-            yield f"{of}.{name}" if name else of, one
+    for name, one in engine.model.named_modules():
+        yield f"model.{name}" if name else "model", one
+    yield from engine.adapter.sampler_parts()
 
 
 def callables_on(one: Any) -> dict[str, Any]:
@@ -104,14 +104,25 @@ def callables_on(one: Any) -> dict[str, Any]:
 def functions_of_vllm() -> Table:
     """Every function of every class and module of vLLM that is imported now."""
     found: Table = {}
+    interpreters = names_of_interpreter()
     for name, module in list(sys.modules.items()):
         if name.startswith("vllm.") and isinstance(module, types.ModuleType):
             values = list(vars(module).items())
-            found[module] = {key: value for key, value in values if isinstance(value, types.FunctionType)}
+            found[module] = {
+                key: value
+                for key, value in values
+                if isinstance(value, types.FunctionType) and value is not interpreters.get(key)
+            }
             for _, value in values:
                 if isinstance(value, type) and value not in found and value.__module__.startswith("vllm."):
                     found[value] = {key: one for key, one in vars(value).items() if isinstance(one, OF_CLASSES)}
     return found
+
+
+def names_of_interpreter() -> dict[str, Any]:
+    """What Triton's interpreter, where it is used, puts into every module of which it runs a kernel: its own names."""
+    module = sys.modules.get("triton.runtime.interpreter")
+    return vars(module) if module else {}
 
 
 def hooks_of(module: Any) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from patchkit_worker.left_behind import Randomness
 from patchkit_worker.probe import Guarded
+from patchkit_worker.runners import Adapter
 from patchkit_worker.steps import Shape, Span, StepTracker
-from patchkit_worker.token_checks import check_sampling, filters, undo_greedy_sign
+from patchkit_worker.token_checks import check_sampling
 from patchkit_worker.views import Engine, Row, Sampling, StepView
 from vllm import LLM
-from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
-from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 Owners = dict[tuple[tuple[int, ...], Any], tuple[int | None, int | None]]
 NO_PROBE = Guarded(None, None)
@@ -24,7 +23,7 @@ NO_PROBE = Guarded(None, None)
 def engine_of(llm: LLM) -> Engine:
     """The parts of an engine that runs in this process."""
     (runner,) = llm.collective_rpc(lambda worker: worker.model_runner)
-    return Engine(runner, runner.model, runner.device)
+    return Engine(runner, runner.model, runner.device, Adapter(runner))
 
 
 class Observer:
@@ -34,9 +33,10 @@ class Observer:
         self, engine: Engine, watch: list[str], counters: Mapping[str, str], emit: Callable[..., None]
     ) -> None:
         self._engine, self._watch, self._counters, self._emit = engine, set(watch), counters, emit
-        self._batch = Batch(engine.runner)
+        self._batch = Batch(engine)
         self._random: Randomness | None = None
-        self._sampler_hooks = SamplerHooks(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
+        self._sampler_hooks = Adapter.hook_sampler(engine, self._sampled, wanted=self._wanted, around=self._around_draw)
+        engine.adapter.around_setup(self._around_draw)
         self._runtime: Any | None = None
         self._probe = NO_PROBE
         self._off = False
@@ -46,13 +46,13 @@ class Observer:
         self.step = self.steps_of_call = 0
         self.distributions: dict[tuple[tuple[int, ...], int], torch.Tensor] = {}
         engine.model.register_forward_pre_hook(self._before_forward)
-        original, observer = GPUModelRunner.execute_model, self
+        original, observer = Adapter.owner.execute_model, self
 
         def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
             observer._begin(scheduled)
             return original(runner, scheduled, *rest, **named)
 
-        GPUModelRunner.execute_model = execute_model
+        Adapter.owner.execute_model = execute_model
 
     @property
     def shape(self) -> Shape:
@@ -157,8 +157,8 @@ class Observer:
 class Batch:
     """The requests of a step, from the scheduler's output, and their order, from the runner."""
 
-    def __init__(self, runner: Any) -> None:
-        self._runner = runner
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._tracker = StepTracker()
         self._spans: dict[str, Span] = {}
         self.shape = Shape()
@@ -170,8 +170,8 @@ class Batch:
 
     def order(self) -> list[str]:
         """Request ids in the order in which the runner packed them."""
-        batch = self._runner.input_batch
-        return list(batch.req_ids[: batch.num_reqs])
+        order: list[str] = self._engine.adapter.order()
+        return order
 
     def view(self) -> StepView:
         """The step, row by row."""
@@ -192,87 +192,6 @@ class Batch:
         if not span.samples:
             return None
         return request.prompt_token_ids, span.start + span.tokens - request.prompt_length
-
-
-class SamplerHooks:
-    """Sees what goes into ``compute_logits`` and ``Sampler.sample``, what is drawn from and what comes out."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        on_sampled: Callable[[Sampling], None],
-        wanted: Callable[[], bool],
-        around: Callable[[bool], None],
-    ) -> None:
-        self._model, self._sampler = engine.model, engine.runner.sampler
-        self._on_sampled, self._wanted, self._around = on_sampled, wanted, around
-        self._compute: Any = self._compute_logits
-        self.begin_step()
-        inner = self._sampler.topk_topp_sampler
-        inner.register_forward_pre_hook(self._before_draw, with_kwargs=True)
-        inner.register_forward_hook(self._after_draw)
-        # Looked up each time: the runtime may have replaced the methods of the classes since.
-        self._sampler.sample = self._sample
-        self.attach()
-
-    def attach(self) -> None:
-        """Hook ``compute_logits`` before the runtime does, again after a runtime was uninstalled."""
-        if self._model.__dict__.get("compute_logits") is not self._compute:
-            self._model.compute_logits = self._compute
-
-    def begin_step(self) -> None:
-        """Forget the step before."""
-        self._hidden: torch.Tensor | None = None
-        self._after: torch.Tensor | None = None
-        self._drawn: torch.Tensor | None = None
-        self._calls, self._generators = 0, None
-
-    def _compute_logits(self, hidden: torch.Tensor, *rest: Any, **named: Any) -> Any:
-        if self._hidden is None and self._wanted():  # later calls of a step are for log-probabilities of prompts
-            self._hidden = hidden.clone()
-        return type(self._model).compute_logits(self._model, hidden, *rest, **named)
-
-    def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
-        if not self._wanted():
-            return type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
-        before, hidden = logits.clone(), self._hidden
-        temperature, greedy, filtered = filters(before, metadata)
-        self._after, self._drawn, self._calls = None, None, 0
-        result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
-        self._on_sampled(
-            Sampling(
-                before=before,
-                filtered=filtered,
-                temperature=temperature,
-                greedy=greedy,
-                after=undo_greedy_sign(logits if metadata.all_greedy else self._after, filtered, greedy),
-                tokens=token_ids_of(result),
-                drawn=self._drawn,
-                draws=self._calls,
-                same_generators=self._generators == metadata.generators,
-                hidden=hidden,
-                metadata=metadata,
-            )
-        )
-        return result
-
-    def _before_draw(self, module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if not self._wanted():
-            return
-        logits, self._generators, top_k, top_p = (*inputs, *named.values())
-        self._after = apply_top_k_top_p(logits.clone(), top_k, top_p)
-        self._calls += 1
-        self._around(False)
-
-    def _after_draw(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        if self._wanted():
-            self._around(True)
-            self._drawn = token_ids_of(output).clone()
-
-
-def token_ids_of(output: Any) -> torch.Tensor:
-    """Token ids, alone or (since vLLM 0.10.2) with processed log-probabilities."""
-    return output[0] if isinstance(output, tuple) else output
 
 
 def is_number(value: Any) -> bool:

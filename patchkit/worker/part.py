@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
@@ -13,6 +14,7 @@ from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninst
 from patchkit_worker.observe import NO_PROBE, Observer, Owners, engine_of
 from patchkit_worker.probe import Guarded, load_probe, where_in
 from patchkit_worker.prompts import Prompt, make_prompts
+from patchkit_worker.runners import seen
 from patchkit_worker.runtime import describe, install
 from vllm import LLM
 
@@ -54,7 +56,12 @@ class PartRun:
             for name, install_ in order if repeat % 2 == 0 else reversed(order):
                 self._place = {"pass": name, "repeat": repeat, "install": install_, "call": None}
                 passes.append(self._run_pass())
-        return {"passes": passes, "independence": self._independence, "load_seconds": round(loaded, 3)}
+        return {
+            "passes": passes,
+            "independence": self._independence,
+            "load_seconds": round(loaded, 3),
+            "runners": seen(),
+        }
 
     def _order(self) -> list[tuple[str, int]]:
         """The passes of a repeat; one with the runtime for each of its installs."""
@@ -72,6 +79,7 @@ class PartRun:
         # Passes over the same prompts must not find each other's prefixes, and draw the same random numbers.
         self._llm.reset_prefix_cache()
         torch.manual_seed(0)
+        np.random.seed(0)  # of which the second runner makes the seeds of requests that have none
         self._calls_done.clear()
         patched = self._place["pass"] == "patched"
         settings = self._installs()[self._place["install"]]

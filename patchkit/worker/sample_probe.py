@@ -16,7 +16,8 @@ from patchkit_worker.views import Engine
 class Tokens:
     """The tokens drawn in a step, ``[requests]`` in packed order. Nothing is copied or recomputed in a draw.
 
-    ``returned`` is what ``Sampler.sample`` gave back, ``metadata`` what it was given.
+    ``returned`` is what ``Sampler.sample`` gave back, ``metadata`` what it was given beside the logits: the second
+    runner has no metadata and gives the states of the rows.
     """
 
     returned: Any
@@ -44,10 +45,10 @@ class SampleProbeRunner:
             figures: dict[str, Any] | None = self._probe.figures()
         return figures
 
-    def _sample(self, logits: torch.Tensor, metadata: Any, *rest: Any, **named: Any) -> Any:
-        result = type(self._sampler).sample(self._sampler, logits, metadata, *rest, **named)
+    def _sample(self, logits: torch.Tensor, *given: Any, **named: Any) -> Any:
+        result = type(self._sampler).sample(self._sampler, logits, *given, **named)
         with self._timed():
-            self._probe.sampled(Tokens(result, metadata), self._batch.view())
+            self._probe.sampled(Tokens(result, given[0] if given else None), self._batch.view())
         return result
 
     @contextmanager

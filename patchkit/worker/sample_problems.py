@@ -11,11 +11,11 @@ from patchkit_worker.engine_sizing import engine_settings
 from patchkit_worker.observe import Batch, Owners, engine_of
 from patchkit_worker.probe import where_in
 from patchkit_worker.prompts import render
+from patchkit_worker.runners import Adapter
 from patchkit_worker.runtime import describe, install
 from patchkit_worker.sample_probe import SampleProbeRunner
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams
-from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
 PROGRESS_EVERY = 1.0  # seconds
 
@@ -57,7 +57,7 @@ def draw(request: dict[str, Any], channel: Channel) -> dict[str, Any]:
     llm = make_engine(request["model"], request["device"], settings)
     warm_up(llm, prompts[0], spec["sampling"])
     engine = engine_of(llm)
-    steps = StepCounter(Batch(engine.runner), owners_of(prompts))
+    steps = StepCounter(Batch(engine), owners_of(prompts))
     runtime = install(request, spec["runtime"]) if spec["patched"] else None
     given = {**(request.get("defaults") or {}), **spec["runtime"]}
     probe = SampleProbeRunner(request, given, runtime, steps.batch, engine) if runtime is not None else None
@@ -131,7 +131,7 @@ class StepCounter:
 
     def __init__(self, batch: Batch, owners: Owners) -> None:
         self.rows = self.count = 0
-        self.batch, original = batch, GPUModelRunner.execute_model
+        self.batch, original = batch, Adapter.owner.execute_model
         batch.owners.update(owners)
 
         def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
@@ -140,7 +140,7 @@ class StepCounter:
             self.count += batch.shape.decode_rows > 0
             return original(runner, scheduled, *rest, **named)
 
-        GPUModelRunner.execute_model = execute_model
+        Adapter.owner.execute_model = execute_model
 
 
 class DrawReporter:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from patchkit_worker.channel import Channel, LineReader
+from patchkit_worker.wanted import WANTED
 
 # Imported before the first fork, since every child would import them again; one that a release lacks is skipped.
 PRELOADED = (
@@ -32,6 +33,10 @@ PRELOADED_CPU = (
     "vllm.v1.attention.backends.cpu_attn",
     "vllm.v1.worker.cpu_model_runner",
     "vllm.v1.worker.cpu_worker",
+)
+PRELOADED_SECOND = (
+    "vllm.v1.worker.cpu.model_runner",
+    "vllm.v1.worker.gpu.model_runner",
 )
 # Architectures registered as classes: vLLM then need not start a process to look at them.
 REGISTERED = {
@@ -183,9 +188,13 @@ def import_vllm() -> dict[str, Any]:
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
-    for name in PRELOADED + (PRELOADED_CPU if on_cpu else ()):
+    second = WANTED == "v2"
+    for name in PRELOADED + (PRELOADED_CPU if on_cpu else ()) + (PRELOADED_SECOND if second else ()):
         try_import(name)
-    for name in ("part", "draw", "checks"):
+    replaced = []
+    if second and on_cpu:
+        replaced = importlib.import_module("patchkit_worker.interpreter").prepare()
+    for name in ("part", "sample_problems", "checks"):
         importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))
@@ -200,6 +209,8 @@ def import_vllm() -> dict[str, Any]:
         "device": "cpu" if on_cpu else "cuda",
         "gpu": None if on_cpu else current_platform.get_device_name(),
         "cuda": torch.version.cuda,
+        "runner": WANTED,
+        "replaced": replaced,
         "seconds": round(time.monotonic() - began, 1),
     }
 

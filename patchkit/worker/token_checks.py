@@ -67,6 +67,8 @@ def first_mismatch(sampling: Sampling, kept: torch.Tensor, off: bool) -> dict[st
         (sampling.greedy & (tokens != highest), "a greedy row did not take its highest logit"),
         (~survives.gather(1, tokens.unsqueeze(1)).squeeze(1), "its token is none that survives"),
     ]
+    if sampling.strange is not None:
+        wrong.append((sampling.strange, "its log-probabilities are made of other logits than vLLM's mode says"))
     if off:
         wrong.append(((sampling.after != sampling.filtered).any(dim=1), "its logits are not plain vLLM's, though off"))
     found = [(first(rows), what) for rows, what in wrong if bool(rows.any())]

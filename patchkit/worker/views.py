@@ -1,5 +1,6 @@
 """The views of a step that observers get: the engine, its rows, and how its tokens were drawn."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,22 @@ from patchkit_worker.steps import Shape
 
 @dataclass(frozen=True)
 class Engine:
-    """The parts of vLLM that the model runs in; ``runner`` is its ``GPUModelRunner``."""
+    """The parts of vLLM that the model runs in.
+
+    Attributes:
+        runner: its ``GPUModelRunner``, of whichever of the two kinds runs.
+        adapter: what both kinds are asked for in the same words; see ``runners.py``.
+    """
 
     runner: Any
     model: torch.nn.Module
     device: torch.device
+    adapter: Any
+
+    def held(self) -> Collection[str]:
+        """Ids of all requests that the runner holds, in this step or not."""
+        held: Collection[str] = self.adapter.held()
+        return held
 
 
 @dataclass(frozen=True)
@@ -59,11 +71,15 @@ class Sampling:
         greedy: ``[requests]`` bool.
         after: ``[requests, vocabulary]`` what tokens were drawn from, a copy; None if vLLM's sampler was not called.
         tokens: ``[requests]`` what ``Sampler.sample`` returned.
-        drawn: ``[requests]`` what vLLM's ``topk_topp_sampler`` returned; None if it was not called.
+        drawn: ``[requests]`` what vLLM's ``topk_topp_sampler`` (in the second runner ``gumbel_sample``) returned; None
+            if it was not called.
         draws: how often it was called.
-        same_generators: whether it was given the generators of the batch.
+        same_generators: whether it was given the generators (in the second runner the seeds, temperatures and states)
+            of the batch.
+        strange: ``[requests]`` bool, which rows' log-probabilities vLLM will make of other logits than of those before
+            the filters or, in a processed mode, those drawn from; None if it makes none, or made them before.
         hidden: ``[requests, hidden]`` what vLLM handed to ``compute_logits``, a copy; None if it is not observed.
-        metadata: vLLM's ``SamplingMetadata``.
+        metadata: vLLM's ``SamplingMetadata``; None in the second runner, which has none.
     """
 
     before: torch.Tensor
@@ -75,5 +91,6 @@ class Sampling:
     drawn: torch.Tensor | None
     draws: int
     same_generators: bool
+    strange: torch.Tensor | None
     hidden: torch.Tensor | None
     metadata: Any

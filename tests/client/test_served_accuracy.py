@@ -84,6 +84,7 @@ def test_the_baseline_alone_needs_no_proof_and_says_what_is_unknown(bench: Bench
     assert ran.code == 0, ran.err
     record = ran.record
     assert (record.release, record.device, record.hardware.cpu, record.unproven) == ("0.20.0", "unknown", "", "")
+    assert record.runner == "unknown"
     assert record.server is not None
     assert (record.server.url, record.server.model, record.server.version) == (server.url, "made", "0.20.0")
     assert (record.server.requests, record.server.per_minute) == ({"baseline": {"toy": False}}, 60000)

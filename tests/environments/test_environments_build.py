@@ -14,8 +14,9 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from patchkit import console
-from patchkit.environments import build, ensure, listing, quirks
+from patchkit.environments import build, ensure, listing, quirks, second_runner
 from patchkit.environments.build import MARKER
+from patchkit.environments.running import variables_for
 from patchkit.errors import PatchkitError
 from patchkit.verbs import environments
 
@@ -190,3 +191,64 @@ def test_the_cpu_build_of_torch_comes_without_cuda_libraries(locks: Path) -> Non
     kept = {r.name: str(r.specifier) for r in build.for_cpu_torch(build.requirements(committed))}
     assert kept["torch"] == "==2.11.0+cpu"
     assert not [name for name in kept if name.startswith("nvidia-")]
+
+
+def test_a_python_that_the_release_takes_is_found_on_this_machine(cache: Path, locks: Path) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    (locks / f"{RELEASE}-cpu.txt").write_text(f"# Python: =={here}.*\niniconfig==2.1.0\n")
+    asked = [ensure(RELEASE, "cpu").python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    assert subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip() == here
+
+
+def test_a_release_that_needs_another_python_says_which(
+    cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (locks / f"{RELEASE}-cpu.txt").write_text("# Python: >=3.13,<3.15\niniconfig==2.1.0\n")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no interpreter is found
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path))
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(
+        PatchkitError, match=r"it needs Python 3\.13 or 3\.14, and this machine has none of them.*--python"
+    ):
+        ensure(RELEASE, "cpu")
+    assert build.finished(cache / "environments" / f"{RELEASE}-cpu") is None
+
+
+def test_the_variables_say_which_model_runner_is_taken(cache: Path, locks: Path) -> None:
+    assert ensure(RELEASE, "cpu").variables["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    assert ensure(RELEASE, "cpu", runner="v2").variables["VLLM_USE_V2_MODEL_RUNNER"] == "1"
+    assert variables_for("0.20.0", "cpu")["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    assert "VLLM_USE_V2_MODEL_RUNNER" not in variables_for("0.11.2", "cpu"), "there is one runner only"
+
+
+def test_the_second_runner_has_an_environment_of_its_own(cache: Path, locks: Path) -> None:
+    first, second = ensure(RELEASE, "cpu"), ensure(RELEASE, "cpu", runner="v2")
+    assert first.python != second.python and "TRITON_INTERPRET" not in first.variables
+    assert second.variables["TRITON_INTERPRET"] == "1" and ensure(RELEASE, "cpu", runner="v2") == second
+    named = [(record["release"], record["device"], record["runner"]) for record in listing.listed()]
+    assert named == [(RELEASE, "cpu", "v1"), (RELEASE, "cpu", "v2")]
+    asked = (
+        "import importlib.metadata as m; print(m.version('triton'), m.version('vllm'),"
+        " [one.value for one in m.entry_points(group='triton.backends') if one.name == 'cpu'])"
+    )
+    said = subprocess.check_output([second.python, "-c", asked], text=True).strip()
+    triton = str(second_runner.TRITON.specifier).removeprefix("==")
+    assert said == f"{triton} {RELEASE}+cpu ['triton_interpreter.cpu']"
+
+
+def test_another_stub_builds_the_second_runner_again_and_not_the_first(
+    cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = locks / f"{RELEASE}-cpu.txt"
+    before = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
+    monkeypatch.setitem(second_runner.FILES, "triton_interpreter/__init__.py", "# more\n")
+    after = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
+    assert after[0] == before[0] and after[1] != before[1] and before[0] != before[1]
+
+
+@pytest.mark.parametrize(("release", "device"), [("0.22.1", "cpu"), ("0.11.2", "cuda")])
+def test_a_release_without_a_second_runner_is_one_line(release: str, device: str) -> None:
+    with pytest.raises(
+        PatchkitError, match=rf"vLLM {release} has no second model runner on {device} \(there is one since"
+    ):
+        ensure(release, device, Path(sys.executable), "v2")

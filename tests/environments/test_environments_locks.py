@@ -60,3 +60,23 @@ def test_only_what_some_linux_needs_is_kept() -> None:
         "d==1 ; sys_platform == 'linux'",
     ]
     assert [line[0] for line in lock.relevant(lines)] == ["a", "c", "d"]
+
+
+def test_a_lock_says_which_pythons_its_release_takes(locks: Path) -> None:
+    file = locks / "9.9.9-cpu.txt"
+    assert lock.pythons(file) == ["3.10", "3.11", "3.12", "3.13"], "as the oldest locks do, which do not say it"
+    file.write_text(f"# a newer one\n{lock.PYTHON_LINE}<3.15,>=3.11\niniconfig==2.1.0\n")
+    assert lock.pythons(file) == ["3.11", "3.12", "3.13", "3.14"]
+    file.write_text(f"{lock.PYTHON_LINE}>=4\niniconfig==2.1.0\n")
+    with pytest.raises(PatchkitError, match=r"9\.9\.9-cpu\.txt: no Python from 3\.10 to 3\.14 is `>=4`"):
+        lock.pythons(file)
+
+
+def test_a_bug_fix_release_decides_nothing() -> None:
+    assert lock.fitting_pythons("!=3.11.3,>=3.10.4,<3.12") == ["3.10", "3.11"]
+
+
+def test_the_newest_locks_name_their_pythons() -> None:
+    newest = lock.find_lock("0.32.0", "cpu")
+    assert lock.pythons(newest)[0] == "3.11"
+    assert not re.search(r"python_full_version < '3\.11'", newest.read_text()), "resolved for a Python it refuses"

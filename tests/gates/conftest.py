@@ -55,7 +55,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MadeUp:
     import patchkit.environments
     import patchkit.series
 
-    def ensure(release: str, device: str, python: Path | None = None) -> SimpleNamespace:
+    def ensure(release: str, device: str, python: Path | None = None, runner: str = "v1") -> SimpleNamespace:
         return SimpleNamespace(release=release, device=device, python=Path(sys.executable), variables={})
 
     monkeypatch.setattr(patchkit.environments, "ensure", ensure)

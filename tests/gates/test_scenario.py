@@ -174,3 +174,15 @@ def test_select() -> None:
         select(scenarios, "gate", ["nope"])
     with pytest.raises(PatchkitError, match="throughput is a benchmark, not a gate; run it with `patchkit bench`"):
         select(scenarios, "gate", ["throughput"])
+
+
+def test_a_part_that_cannot_be_run_somewhere_says_where_and_why() -> None:
+    part = make_part(not_run=[{"runner": "v2", "vllm": "<0.26.0", "because": "there is none"}])
+    assert part.why_not_run("0.25.1", "v2") == "there is none"
+    assert not part.why_not_run("0.25.1", "v1") and not part.why_not_run("0.26.0", "v2")
+    assert "not_run" not in part.for_worker()
+
+
+def test_where_a_part_is_not_run_must_be_releases() -> None:
+    with pytest.raises(PatchkitError, match=r"not_run\[0\]: vllm: 'soon' is not like"):
+        make_part(not_run=[{"runner": "v2", "vllm": "soon", "because": "there is none"}])

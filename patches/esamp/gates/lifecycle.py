@@ -6,6 +6,7 @@ from typing import Any
 
 import vllm
 from patchkit_probe.expect import SAMPLES, TOKENS, Returned, expect_refusal, generate, require
+from vllm.config import SpeculativeConfig
 
 ALL_TOKENS = 3 * SAMPLES * TOKENS  # tokens of a call of three prompts
 DECODED = 3 * SAMPLES * (TOKENS - 1)
@@ -99,7 +100,9 @@ def refuses_pooling_model(context: Any) -> None:
 
 def refuses_speculative_decoding(context: Any) -> None:
     """Only the engine's configuration is changed: vLLM cannot decode so on the CPU."""
-    refuses_configured(context, "", "speculative_config", {"method": "ngram"}, "speculative")
+    settings = object.__new__(SpeculativeConfig)  # unchecked: the check asks for what the CPU lacks
+    settings.method, settings.num_speculative_tokens = "ngram", 1
+    refuses_configured(context, "", "speculative_config", settings, "speculative")
 
 
 def refuses_captured_graphs(context: Any) -> None:
@@ -118,6 +121,31 @@ def refuses_configured(context: Any, section: str, name: str, value: Any, word: 
     require(returned.tokens == 0, f"refused after {returned.tokens} tokens")
 
 
+def refuses_other_sampling(context: Any) -> None:
+    """The second model runner with what does not keep its draws; its objects are changed, as vLLM has none here."""
+    if context.runner != "v2":
+        context.skip("the first model runner samples in one way")
+    for change in (add_rejection, sample_otherwise):
+        llm = context.make_engine()
+        (runner,) = llm.collective_rpc(lambda worker: worker.model_runner)
+        change(runner)
+        returned = Returned(llm)
+        runtime = context.install(**SMALL)
+        expect_refusal(lambda: generate(context, llm), "second model runner", "VLLM_USE_V2_MODEL_RUNNER=0")  # noqa: B023
+        require(returned.tokens == 0, f"refused after {returned.tokens} tokens")
+        runtime.uninstall()
+
+
+def add_rejection(runner: Any) -> None:
+    """As where it speculates: what is drawn may be rejected."""
+    runner.rejection_sampler = object()
+
+
+def sample_otherwise(runner: Any) -> None:
+    """As where a model brings a sampler of its own."""
+    runner.sampler.__class__ = type("OtherSampler", (type(runner.sampler),), {})
+
+
 checks = [
     refuses_another_process,
     refuses_unknown_setting_and_preset,
@@ -128,4 +156,5 @@ checks = [
     refuses_pooling_model,
     refuses_speculative_decoding,
     refuses_captured_graphs,
+    refuses_other_sampling,
 ]

@@ -73,7 +73,7 @@ class Probe:
         self._free = torch.device(engine.device).type == "cpu" and dtype == torch.float32
         self._tolerances = FREE if self._free else SYNCHRONISED[dtype]
         self._reference: ReferenceRun | None = None
-        self._requests = Requests(engine.runner)
+        self._requests = Requests(engine)
         self._most = 0
         self._step: Any = None
         self._sampling: Any = None
@@ -362,8 +362,8 @@ class ReferenceRun:
 class Requests:
     """Which prompts are in flight and have decoded, and which requests resumed after a preemption."""
 
-    def __init__(self, runner: Any) -> None:
-        self._runner = runner
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
         self._prompt: dict[str, int | None] = {}
         self._decoded: set[str] = set()
         self._resumed: set[str] = set()
@@ -379,7 +379,7 @@ class Requests:
                 self._decoded.add(row.name)
             elif row.name in self._decoded:  # its tokens are computed again
                 self._resumed.add(row.name)
-        for name in self._decoded & self._runner.requests.keys():
+        for name in self._decoded & set(self._engine.held()):
             self._seen[self._prompt[name]] = self._now
 
     def resumed(self, name: str) -> bool:

@@ -147,6 +147,12 @@ class Known(Patches):
             return None
         return (self.member(self.value(holder.value, call.frame), name.value) if isinstance(name, Text) else None,)
 
+    def _static(self, call: KnownCall) -> Answer:
+        """``inspect.getattr_static(x, "name")``: as out of the dictionaries of x and of what it inherits from."""
+        if len(call.given) < 2 or not isinstance(call.given[1], Text):
+            return None
+        return (self.member(call.given[0], call.given[1].value),)
+
     def _entries(self, call: KnownCall) -> Answer:
         if not isinstance(call.written.func, ast.Attribute):
             return None
@@ -242,6 +248,7 @@ LAST: dict[str, Way] = {
     "import_module": Known._imported,
     "__import__": Known._imported,
     "partial": Known._partial,
+    "getattr_static": Known._static,
     "getsource": Known._source_of,
     "getsourcelines": Known._source_of,
     "get": Known._out_of_dict,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report import github, junit, markdown
 from patchkit.report.mutants import wording
-from patchkit.report.wording import circumstances, headline
+from patchkit.report.wording import circumstances, headline, second
 
 
 def render_markdown(evidence: MutantsEvidence) -> str:
@@ -38,7 +38,7 @@ def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
 def render_junit(evidence: MutantsEvidence) -> str:
     """A suite for the series without a mutant, one for the mutants."""
     root = junit.element(None, "testsuites", name=headline(evidence), time=f"{evidence.seconds:.3f}")
-    place = f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}"
+    place = junit.class_name(evidence)
     if evidence.control:
         passed = [gate.passed for gate in evidence.control]
         suite = junit.new_suite(root, f"gates without a mutant on {place}", passed, evidence)
@@ -59,7 +59,7 @@ def render_github(evidence: MutantsEvidence) -> str:
 
 
 def _annotations(evidence: MutantsEvidence) -> Iterator[str]:
-    on = f"on vLLM {evidence.release}, {evidence.device}"
+    on = f"on vLLM {evidence.release}, {evidence.device}{second(evidence)}"
     for gate in evidence.control:
         if not gate.passed:
             yield github.command("error", f"{gate.gate} {on}", gate.reason)

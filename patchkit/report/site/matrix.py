@@ -102,9 +102,9 @@ class Support:
 
 
 def runner(evidence: Circumstances) -> str:
-    """What a run ran on: the device, and the GPU if there was one."""
+    """What a run ran on: the device, the GPU if there was one, and the model runner if it was the second."""
     gpu = evidence.hardware.gpu
-    return f"{evidence.device}, {gpu}" if gpu else evidence.device
+    return f"{evidence.device}{f', {gpu}' if gpu else ''}{wording.second(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:

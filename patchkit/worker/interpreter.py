@@ -1,0 +1,81 @@
+"""The second model runner's kernels in Triton's interpreter, on the CPU.
+
+Two that it cannot run are replaced; a verdict says of these that they were replaced and not tested. All others are
+vLLM's own, for one of which the interpreter itself is corrected.
+"""
+
+from typing import Any
+
+import torch
+
+REPLACED = ("top-k/top-p kernel", "Gumbel draw")
+"""What is not vLLM's own, as evidence names it."""
+
+
+def prepare() -> list[str]:
+    """Get the interpreter ready, before anything else has imported the kernels by name; returns what was replaced."""
+    store_with_any_mask()
+    return replace_kernels()
+
+
+def store_with_any_mask() -> None:
+    """Let a kernel store behind a mask that was computed from numbers: what is not 0 is true, as when compiled."""
+    from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
+
+    store = InterpreterBuilder.create_masked_store
+
+    def create_masked_store(builder: Any, pointers: Any, value: Any, mask: Any, *given: Any) -> Any:
+        if mask.data.dtype != bool:
+            mask = TensorHandle(mask.data.astype(bool), mask.dtype)
+        return store(builder, pointers, value, mask, *given)
+
+    InterpreterBuilder.create_masked_store = create_masked_store
+
+
+def replace_kernels() -> list[str]:
+    """Replace two kernels."""
+    import vllm.v1.sample.ops.topk_topp_sampler as filters
+    import vllm.v1.worker.gpu.sample.gumbel as gumbel
+    import vllm.v1.worker.gpu.sample.sampler as sampler
+
+    # vLLM's own function in PyTorch, which it uses itself for few rows.
+    filters.apply_top_k_top_p_triton = filters.apply_top_k_top_p_pytorch
+    gumbel.gumbel_sample = sampler.gumbel_sample = draw
+    return list(REPLACED)
+
+
+def draw(
+    logits: torch.Tensor,
+    mapping: torch.Tensor,
+    temperature: torch.Tensor,
+    seeds: torch.Tensor,
+    positions: torch.Tensor,
+    apply_temperature: bool,
+    *rest: Any,
+    **named: Any,
+) -> torch.Tensor:
+    """``[rows]`` token ids: the highest logit, plus Gumbel noise unless the row's temperature is 0.
+
+    The noise of a row is decided by the seed of its request and its position alone, as in vLLM's kernel; it is other
+    noise than the kernel's.
+
+    Args:
+        logits: ``[rows, vocabulary]``.
+        mapping: ``[rows]`` the state of each row's request.
+        temperature, seeds: ``[states]``.
+        positions: ``[rows]`` of the token before the one that is drawn.
+        apply_temperature: whether the logits are yet to be divided by it.
+    """
+    logits, heat = logits.float(), temperature[mapping]
+    noised = logits.clone()
+    for row, (hot, seed, position) in enumerate(
+        zip(heat.tolist(), seeds[mapping].tolist(), positions.tolist(), strict=True)
+    ):
+        if hot == 0:
+            continue
+        if apply_temperature:
+            noised[row] /= hot
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + position) % (1 << 62))
+        uniform = torch.rand(logits.shape[1], generator=generator).clamp_min(1e-20)
+        noised[row] -= (-uniform.log()).log()
+    return noised.argmax(dim=1)
