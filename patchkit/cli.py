@@ -18,7 +18,13 @@ from patchkit.errors import PatchkitError
 if TYPE_CHECKING:
     from patchkit.model_runner import ModelRunner
 
-release_option = click.option("--vllm", "release", required=True, metavar="RELEASE", help="vLLM release, e.g. 0.20.0.")
+release_option = click.option(
+    "--vllm",
+    "release",
+    required=True,
+    metavar="RELEASE",
+    help="vLLM release, e.g. 0.20.0, or `latest`.",
+)
 
 
 def _runtime(context: click.Context, option: click.Parameter, name: str | None) -> str:
@@ -68,17 +74,25 @@ def commands() -> None:
 @commands.command()
 @release_option
 @runtime_option
+@device_option
+@click.option(
+    "--runner",
+    type=click.Choice(["v1", "v2"]),
+    help="Which of vLLM's model runners it is for; without it, the one that vLLM takes by itself.",
+)
 @click.option("--into", type=click.Path(path_type=Path, file_okay=False), help="Folder for the patched tree.")
 @click.option("--without", multiple=True, metavar="PATCH", help="Leave this patch out, by number or name (repeatable).")
+@click.option("--unproven", is_flag=True, help="Exit code 0 although it is known not to work.")
 @json_option
-def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
+def apply(**options: Any) -> int:
     """Lay out the pinned runtime, patched for a release.
 
-    The result is a git tree with a commit per patch.
+    The result is a git tree with a commit per patch. Says whether it is proven on that device and with that model
+    runner; exit code 1 if it is known not to work there.
     """
     from patchkit.verbs import series
 
-    return series.apply(release, runtime, into, without, as_json)
+    return series.apply(**options)
 
 
 @commands.command()
@@ -167,7 +181,7 @@ def env(
 
     if torch is not None or dry_run:
         environments.check_cuda_options(release, device, remove)
-    return environments.env(release, device, remove, as_json, runner, torch, dry_run)
+    return environments.env(release, device, remove, as_json, torch, dry_run, runner)
 
 
 @commands.command()
@@ -363,6 +377,22 @@ def matrix(**options: Any) -> int:
 
 
 @commands.command()
+@click.argument("files", nargs=-1, metavar="[EVIDENCE]...", type=click.Path(path_type=Path, dir_okay=False))
+@runtime_option
+@click.option("--check", is_flag=True, help="Only see whether they are up to date; exit code 1 if not.")
+@click.option("--matrix", "as_matrix", is_flag=True, help="Only print the releases that a workflow gates, as JSON.")
+def prove(files: tuple[Path, ...], runtime: str, check: bool, as_matrix: bool) -> int:
+    """Call releases proven, by evidence of their gates.
+
+    Makes proven.yaml beside the runtime's manifest, and the support table of the README, of all evidence in evidence/
+    or of the files that are named.
+    """
+    from patchkit.verbs import prove
+
+    return prove.prove(runtime, files, check, as_matrix)
+
+
+@commands.command()
 @runtime_option
 @click.option("--all", "everything", is_flag=True, help="Old releases and pre-releases too.")
 @json_option
@@ -416,6 +446,13 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
 @device_option
 @python_option
 @click.option(
+    "--runner",
+    "runners",
+    multiple=True,
+    type=click.Choice(["v1", "v2"]),
+    help="Model runner of the gates (repeatable); without it, those with which a release is proven on that device.",
+)
+@click.option(
     "--gate",
     type=click.Choice(["newest", "all", "none"]),
     default="newest",
@@ -437,7 +474,7 @@ def surface(runtime: str, check: bool, as_json: bool) -> int:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The last published report, to see whether anything changed.",
 )
-@click.option("--move-pin", is_flag=True, help="Add what is proven to `proven` in runtime.yaml, and its evidence.")
+@click.option("--move-pin", is_flag=True, help="Add what is proven to proven.yaml, and its evidence to evidence/.")
 @click.option("--annotations", is_flag=True, help="Print GitHub's annotations, as in its own workflows.")
 @click.option("--dry-run", is_flag=True, help="Ask, read and report only: no gate, no lock, no pin.")
 @json_option

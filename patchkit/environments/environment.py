@@ -74,8 +74,8 @@ def obtainable(release: str, device: str, python: Path | None = None, runner: Mo
         ``python``, checked; or else the release's lock; or, with CUDA, the folder of the environment that was built.
 
     Raises:
-        PatchkitError: unknown release, one without that ``runner``, no environment with CUDA, or ``python`` has another
-            vLLM.
+        PatchkitError: unknown release, one without that ``runner``, no environment with CUDA, or ``python`` has
+            another vLLM.
     """
     check_runner(release, device, runner)
     if python is not None:
@@ -86,7 +86,7 @@ def obtainable(release: str, device: str, python: Path | None = None, runner: Mo
 
 
 def _built(release: str, device: str) -> Path:
-    folder = folder_of(release, device)
+    folder = home() / f"{release}-{device}"
     if build.finished(folder) is None:
         raise PatchkitError(
             f"no environment for vLLM {release} on {device} was built",

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from patchkit.documents import read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
+from patchkit.series.proven import ProvenTable, read_proven
 
 HASH = "[0-9a-f]{40}"
 PATTERNS = {
@@ -167,7 +168,6 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     package: str
     upstream: Upstream
     developed_on: str
-    proven: list[str]
     start: str
     defaults: dict[str, Any] = {}
     off: dict[str, Any] | None = None
@@ -178,9 +178,10 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Manifest(ManifestFields, frozen=True, kw_only=True):
-    """A runtime's manifest, and its folder."""
+    """A runtime's manifest, its folder, and what is proven of its pin."""
 
     folder: Path
+    table: ProvenTable = ProvenTable()
 
     @property
     def pin(self) -> str:
@@ -190,6 +191,11 @@ class Manifest(ManifestFields, frozen=True, kw_only=True):
     @property
     def upstream_folder(self) -> Path:
         return self.folder / (self.upstream.path or "upstream")
+
+    @property
+    def proven(self) -> list[str]:
+        """Releases on which the gates are green with any model runner on any device, the oldest first."""
+        return self.table.releases()
 
     def last_proven(self, before: Version | None = None) -> str:
         """The newest proven release, below ``before`` if given; else the release that it was developed on."""
@@ -227,6 +233,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise PatchkitError(
             f"{path}: holds a {type(document).__name__}", "write `key: value` lines, as other runtimes do"
         )
+    if "proven" in document:
+        raise PatchkitError(
+            f"{path}: proven: is no longer written here",
+            "delete it; `patchkit prove` makes proven.yaml of the evidence",
+        )
     try:
         declared = msgspec.convert(document, ManifestFields)
     except msgspec.ValidationError as error:
@@ -235,7 +246,9 @@ def read_manifest(folder: Path) -> Manifest:
         hint = ' (quote releases: "0.20.0")' if "got `float`" in what else ""
         raise PatchkitError(f"{path}: {key}: {what}", f"correct `{key}`{hint}") from error
     _check(declared, path)
-    return Manifest(folder=folder, **{key: getattr(declared, key) for key in declared.__struct_fields__})
+    pin = declared.upstream.tree or declared.upstream.commit or ""
+    known = {key: getattr(declared, key) for key in declared.__struct_fields__}
+    return Manifest(folder=folder, table=read_proven(folder, pin), **known)
 
 
 def _check(declared: ManifestFields, path: Path) -> None:
@@ -258,11 +271,11 @@ def _check(declared: ManifestFields, path: Path) -> None:
     for name in declared.counters:
         if not name.isidentifier():
             raise PatchkitError(f"{path}: counters: `{name}` is no name", "write letters, digits and _")
-    for key, release in [("developed_on", declared.developed_on), *(("proven", one) for one in declared.proven)]:
-        try:
-            Version(release)
-        except InvalidVersion as error:
-            raise PatchkitError(f"{path}: {key}: `{release}` is no release", 'write it as "0.20.0"') from error
+    release = declared.developed_on
+    try:
+        Version(release)
+    except InvalidVersion as error:
+        raise PatchkitError(f"{path}: developed_on: `{release}` is no release", 'write it as "0.20.0"') from error
     for symbol, releases in declared.surface.only_in.items():
         try:
             SpecifierSet(releases)

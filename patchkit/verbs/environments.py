@@ -27,9 +27,9 @@ def env(
     device: str,
     remove: bool,
     as_json: bool,
-    runner: ModelRunner = "v1",
     torch: str | None = None,
     dry_run: bool = False,
+    runner: ModelRunner = "v1",
 ) -> int:
     """Build (or ``remove``) the environment of ``release``; without a release, list what is built and what can be.
 
@@ -55,6 +55,11 @@ def env(
     return 0
 
 
+def named(device: str, runner: str) -> str:
+    """A device, and the model runner if it is not the first."""
+    return f"{device}, second runner" if runner == "v2" else device
+
+
 def _plan(release: str, torch: str, as_json: bool) -> int:
     found = plan_cuda(release, torch)
     if as_json:
@@ -72,11 +77,6 @@ def check_cuda_options(release: str | None, device: str, remove: bool) -> None:
         raise PatchkitError(
             "--torch and --dry-run are for building an environment with CUDA", "give --vllm and --device cuda with them"
         )
-
-
-def named(device: str, runner: str) -> str:
-    """A device, and the model runner if it is not the first."""
-    return f"{device}, second runner" if runner == "v2" else device
 
 
 def lock(releases: Sequence[str]) -> int:

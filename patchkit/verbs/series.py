@@ -7,35 +7,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
 from rich.table import Table
 from rich.text import Text
 
 from patchkit.console import err, out, wide
 from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner, usual_runner
 from patchkit.project import BUNDLED, Project, find_project
+from patchkit.proof.standing import Place, Standing, elsewhere, standing
+from patchkit.report.standing import standing_line
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin, tree_hash, upstream_blobs
 from patchkit.series.series import PatchChoice, Series
 from patchkit.series.tree_state import Stamp, read_stamp
 from patchkit.series.worktree import Tree, applied_trees, patched_tree
+from patchkit.verbs.latest import chosen_release
 
 
-def apply(release: str, runtime: str, into: Path | None, without: tuple[str, ...], as_json: bool) -> int:
-    """Lay out the patched tree of a release, and say which patches are in it and why.
+def apply(
+    release: str,
+    runtime: str,
+    device: str,
+    runner: ModelRunner | None,
+    into: Path | None,
+    without: tuple[str, ...],
+    unproven: bool,
+    as_json: bool,
+) -> int:
+    """Lay out the patched tree of a release; say first whether it is proven, then which patches are in it and why.
+
+    Args:
+        runner: the model runner that is asked about; None: the one that vLLM takes by itself on ``device``.
+        unproven: 0 even if it is known not to work.
+
+    Returns:
+        0; 1 if it is known not to work on ``device`` with ``runner``.
 
     Raises:
         PatchkitError: see :func:`patchkit.series.worktree.patched_tree`.
     """
     project = find_project()
+    manifest = load_manifest(project, runtime)
+    release = chosen_release(release, manifest, runner, device)
     tree = patched_tree(project, runtime, release, without, into)
-    warnings = [*_unproven(tree), *_unlisted(Series.load(tree.runtime.folder))]
+    place = Place(tree.release, runner or usual_runner(tree.release, device), device)
+    named = f" --runtime {runtime}" if len(project.runtimes()) > 1 else ""
+    asked = standing(manifest.table, place, tree.hash, named)
+    found = [asked, *elsewhere(manifest.table, place, tree.hash, named)]
+    warnings = _unlisted(Series.load(tree.runtime.folder))
     if as_json:
-        _print_json(_described(tree, warnings))
+        _print_json(_described(tree, found, warnings))
     else:
-        _show_tree(tree)
+        _show_tree(tree, found)
     _warn(warnings)
-    return 0
+    return int(asked.state == "broken" and not unproven)
 
 
 def status(runtime: str, as_json: bool) -> int:
@@ -119,17 +144,6 @@ def _edited(manifest: Manifest) -> str:
     return ""
 
 
-def _unproven(tree: Tree) -> list[str]:
-    if Version(tree.release) in map(Version, tree.runtime.proven):
-        return []
-    named = f" --runtime {tree.runtime.name}" if len(find_project().runtimes()) > 1 else ""
-    command = f"patchkit gate --vllm {tree.release}{named}"
-    return [
-        f"the series was never proven on vLLM {tree.release}; run `{command}` before you trust a figure: "
-        "it would show whether every hook still fires, on the right rows"
-    ]
-
-
 def _unlisted(series: Series) -> list[str]:
     return [f"{name} is in {series.path.parent} but not in its series" for name in series.unlisted]
 
@@ -139,7 +153,7 @@ def _warn(warnings: Sequence[str]) -> None:
         err.print(Text.assemble(("warning: ", "yellow"), warning))
 
 
-def _described(tree: Tree, warnings: Sequence[str]) -> dict[str, Any]:
+def _described(tree: Tree, found: Sequence[Standing], warnings: Sequence[str]) -> dict[str, Any]:
     return {
         "runtime": tree.runtime.name,
         "release": tree.release,
@@ -152,6 +166,10 @@ def _described(tree: Tree, warnings: Sequence[str]) -> dict[str, Any]:
             _patch_row(choice)
             | {"taken": choice.taken, "why": choice.why, "commit": tree.commits.get(choice.patch.name)}
             for choice in tree.choices
+        ],
+        "standing": [
+            {"device": one.place.device, "runner": one.place.runner, "state": one.state, "why": one.why, "fix": one.fix}
+            for one in found
         ],
         "warnings": list(warnings),
     }
@@ -181,8 +199,10 @@ def _tree_row(path: Path, stamp: Stamp, changes: Sequence[str]) -> dict[str, Any
     }
 
 
-def _show_tree(tree: Tree) -> None:
+def _show_tree(tree: Tree, found: Sequence[Standing]) -> None:
     out.print(Text.assemble((tree.runtime.name, "bold"), " for vLLM ", (tree.release, "bold")))
+    for one in found:
+        out.print(standing_line(one), soft_wrap=True)
     out.print(Text.assemble(("✓", "green"), f" pin {tree.pin[:12]}: the upstream is as released"))
     table = Table.grid(padding=(0, 2, 0, 0))
     for patch, taken, why in tree.choices:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchkit.console import err
 from patchkit.drift.scan import Scanner
+from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
 from patchkit.report.watch import github, markdown, text
-from patchkit.watch.gating import Gates, GateTarget
+from patchkit.series.proven import NAME
+from patchkit.watch.gating import Gates, GateTarget, runners_of
 from patchkit.watch.pin import PinUpdate, update_pin
 from patchkit.watch.report_files import ReportFiles
 from patchkit.watch.stages import Judge, Wanted
@@ -26,6 +29,7 @@ class WatchOptions:
     runtime: str
     device: str
     python: Path | None
+    runners: Sequence[ModelRunner]
     gate: Wanted
     lock: bool
     limit: float
@@ -66,17 +70,22 @@ def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     scanner = Scanner.of(project, options.runtime)
     tick.pin = scanner.manifest.pin
     places = GateTarget.of(options.device, options.python, options.lock)
-    gates = Gates(project, scanner.manifest, places, options.limit, files.folder)
+    runners = options.runners or runners_of(scanner.manifest, options.device)
+    gates = Gates(project, scanner.manifest, places, runners, options.limit, files.folder)
     Judge(tick, files, scanner, gates, options.gate).judge()
     if options.move_pin and tick.proven and not options.dry_run:
         files.doing("moving the pin")
         updates = [
-            PinUpdate(one.release, files.folder / (one.evidence or ""), files.folder / one.lock if one.lock else None)
+            PinUpdate(
+                one.release,
+                [files.folder / run.evidence for run in one.runs if run.evidence],
+                files.folder / one.lock if one.lock else None,
+            )
             for one in tick.news
             if one.outcome == "proven"
         ]
         for release in update_pin(project, options.runtime, updates):
-            err.print(f"vLLM {release} joined `proven` in {scanner.manifest.folder / 'runtime.yaml'}", markup=False)
+            err.print(f"vLLM {release} joined {scanner.manifest.folder / NAME}; `patchkit prove` tells", markup=False)
 
 
 def _show(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:

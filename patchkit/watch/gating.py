@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +17,17 @@ from patchkit.console import err
 from patchkit.drift.index import DISTRIBUTIONS, Release
 from patchkit.environments.borrowed import vllm_found
 from patchkit.environments.lock import lock_file, make_lock
+from patchkit.environments.second_runner import has_second_runner
 from patchkit.errors import PatchkitError
 from patchkit.files import shortest
-from patchkit.gates.evidence import read_evidence
+from patchkit.gates.evidence import Evidence, placed, read_evidence
+from patchkit.model_runner import ModelRunner
 from patchkit.plural import counted
 from patchkit.project import Project
+from patchkit.proof.shortcoming import CurrentSeries, shortcoming
 from patchkit.series.manifest import Manifest
-from patchkit.watch.proof import shortcoming
 from patchkit.watch.report_files import remove
-from patchkit.watch.tick import NewRelease, Outcome
+from patchkit.watch.tick import GateRun, NewRelease, Outcome
 
 PATIENCE = 5.0  # seconds that the gates have to end their workers
 
@@ -68,12 +71,13 @@ class GateTarget:
             return f"not gated: patchkit builds no {self.device} environments by itself; give --python"
         if self.locked(release):
             return ""
-        if not self.may_lock:
-            return "not gated: no environment; `patchkit lock RELEASE` makes the lock"
         wheels = [file for file in release.files if file.distribution == DISTRIBUTIONS[1] and file.yanked is None]
-        if any(file.fits for file in wheels):
-            return ""
-        return f"not gated: no environment, for {DISTRIBUTIONS[1]} has no wheel of it for this machine"
+        if not any(file.fits for file in wheels):
+            return (
+                f"not gated: {DISTRIBUTIONS[1]} has no wheel of it for this machine yet; the gates wait for that, "
+                "or for a GPU runner (`patchkit watch --device cuda --python PATH`)"
+            )
+        return "" if self.may_lock else f"not gated: no environment; `patchkit lock {release.text}` makes the lock"
 
     def locked(self, release: Release) -> bool:
         """Whether there is a lock already."""
@@ -93,6 +97,7 @@ class Gates:
     """All the gates of a project, for one runtime.
 
     Attributes:
+        runners: model runners with which they are run, where the release has them.
         limit: minutes after which they are red.
         folder: where evidence, logs and locks go.
     """
@@ -100,36 +105,43 @@ class Gates:
     project: Project
     manifest: Manifest
     places: GateTarget
+    runners: Sequence[ModelRunner]
     limit: float
     folder: Path
 
     def prove(self, new_release: NewRelease, release: Release) -> None:
-        """Run them on a new release, and record outcome, reason, evidence and lock in ``new_release``."""
+        """Run them on a new release, with each model runner, and record in ``new_release`` what came of it."""
         try:
             if self.places.python is None and not self.places.locked(release):
                 new_release.lock = self._lock(release)
         except PatchkitError as error:
             new_release.outcome, new_release.why = "unproven", f"not gated: {error.what}"
             return
-        file = self.folder / f"gate-{release.text}-{self.places.device}.json"
+        has_second = has_second_runner(release.text, self.places.device)
+        for runner in self.runners:
+            if runner == "v1" or has_second:
+                new_release.runs.append(self._run(release.text, runner))
+        new_release.conclude()
+
+    def _run(self, release: str, runner: ModelRunner) -> GateRun:
+        file = self.folder / f"gate-{placed(release, self.places.device, runner)}.json"
         remove(file)
-        ran = run(command(self.manifest.name, release.text, self.places, file), file.with_suffix(".log"), self.limit)
-        if file.is_file():
-            new_release.evidence, new_release.gates = file.name, read_evidence(file)
-        new_release.outcome, new_release.why = self._judged(new_release, ran)
+        words = command(self.manifest.name, release, runner, self.places, file)
+        ran = run(words, file.with_suffix(".log"), self.limit)
+        record = read_evidence(file) if file.is_file() else None
+        return GateRun(runner, *self._judged(release, record, ran), record, file.name if record else None)
 
     def _lock(self, release: Release) -> str:
         lock = make_lock(release.text)
         shutil.copy(lock, self.folder / lock.name)
         return lock.name
 
-    def _judged(self, new_release: NewRelease, ran: Ran) -> tuple[Outcome, str]:
+    def _judged(self, release: str, record: Evidence | None, ran: Ran) -> tuple[Outcome, str]:
         if ran.code is None:
             return "red", f"the gates did not end within {self.limit:g} minutes"
-        record = new_release.gates
         if record is None:
             return "unproven", f"the gates could not be run: {ran.last_words}"
-        lack = shortcoming(record, self.project, self.manifest, new_release.release)
+        lack = shortcoming(record, CurrentSeries.of(self.project, self.manifest), release)
         if lack:
             return "unproven" if record.passed else "red", lack
         if ran.code != 0:
@@ -138,9 +150,15 @@ class Gates:
         return "proven", f"{counted(len(record.verdicts), 'gate')} green on {where}"
 
 
-def command(runtime: str, release: str, places: GateTarget, evidence: Path) -> list[str]:
+def runners_of(manifest: Manifest, device: str) -> list[ModelRunner]:
+    """The first model runner, and the second once the runtime was proven with it on a device."""
+    return ["v1", *(["v2"] if manifest.table.releases("v2", device) else [])]  # type: ignore[list-item]
+
+
+def command(runtime: str, release: str, runner: ModelRunner, places: GateTarget, evidence: Path) -> list[str]:
     """The command line that runs every gate on a release; the evidence records it, so its paths are short."""
     words = ["gate", "--runtime", runtime, "--vllm", release, "--device", places.device]
+    words += [] if runner == "v1" else ["--runner", runner]
     words += ["--evidence", shortest(evidence), *(["--python", str(places.python)] if places.python else [])]
     return [sys.executable, "-m", "patchkit", *words]
 

@@ -1,4 +1,4 @@
-"""Moving the last-proven pin: a release joins ``proven`` in runtime.yaml, its evidence joins ``evidence/``.
+"""Moving the last-proven pin: a release joins proven.yaml, its evidence joins ``evidence/``.
 
 After a tick elsewhere: ``python -m patchkit.watch.pin FOLDER`` with the folder that holds the tick's report.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import yaml
 from packaging.version import Version
 
 from patchkit.environments.lock import lock_file
@@ -21,12 +20,18 @@ from patchkit.errors import PatchkitError
 from patchkit.files import check_place, write_atomically
 from patchkit.gates.evidence import read_evidence
 from patchkit.project import Project, find_project
+from patchkit.proof.shortcoming import CurrentSeries, shortcoming
+from patchkit.proof.table import joined, make_table
 from patchkit.release import parse_release
 from patchkit.series.manifest import load_manifest
-from patchkit.watch.proof import shortcoming
+from patchkit.series.proven import NAME, to_yaml
 from patchkit.watch.tick import State
 
-WIDTH = 120
+
+class Run(msgspec.Struct):
+    """What a report says of the gates with one model runner, as far as it matters here."""
+
+    evidence: str | None
 
 
 class Proven(msgspec.Struct):
@@ -34,7 +39,7 @@ class Proven(msgspec.Struct):
 
     release: str
     outcome: str | None
-    evidence: str | None
+    runs: list[Run]
     lock: str | None
 
 
@@ -49,10 +54,10 @@ class WatchReport(msgspec.Struct):
 
 @dataclass(frozen=True)
 class PinUpdate:
-    """A release that joins the proven ones, and the files that go with it."""
+    """A release that joins the proven ones; evidence, a file a model runner, and a lock that go with it."""
 
     release: str
-    evidence: Path
+    evidence: Sequence[Path]
     lock: Path | None
 
 
@@ -73,7 +78,11 @@ def pin_updates(folder: Path) -> tuple[str, list[PinUpdate]]:
         why = "is of a dry run" if report.dry_run else "is unfinished"
         raise PatchkitError(f"{path} {why}; the pin was left alone", "run `patchkit watch` to its end")
     return report.runtime, [
-        PinUpdate(one.release, _beside(path, one.evidence), _beside(path, one.lock) if one.lock else None)
+        PinUpdate(
+            one.release,
+            [_beside(path, run.evidence) for run in one.runs or [Run(None)]],
+            _beside(path, one.lock) if one.lock else None,
+        )
         for one in report.releases
         if one.outcome == "proven"
     ]
@@ -88,28 +97,28 @@ def _beside(report: Path, name: str | None) -> Path:
 def update_pin(project: Project, runtime: str, updates: list[PinUpdate]) -> list[str]:
     """Add releases to those that a runtime is proven on, with their evidence; returns those that were added.
 
-    All is checked before anything is written, and the manifest is written last.
+    All is checked before anything is written, and the table is written last.
 
     Raises:
-        PatchkitError: the evidence of one does not prove it, or the manifest cannot be edited.
+        PatchkitError: the evidence of one does not prove it, or a file cannot be written.
     """
     manifest = load_manifest(project, runtime)
     known = [*map(Version, manifest.proven)]
     updates = [one for one in updates if parse_release(one.release) not in known]
+    series = CurrentSeries.of(project, manifest)
     for one in updates:
-        lack = shortcoming(read_evidence(one.evidence), project, manifest, one.release)
-        if lack:
-            raise PatchkitError(f"{one.evidence} does not prove vLLM {one.release}: {lack}", "run the gates again")
-    path = manifest.folder / "runtime.yaml"
-    text = path.read_bytes().decode()
+        for file in one.evidence:
+            lack = shortcoming(read_evidence(file), series, one.release)
+            if lack:
+                raise PatchkitError(f"{file} does not prove vLLM {one.release}: {lack}", "run the gates again")
+    table, _ = make_table(project, manifest, [file for one in updates for file in one.evidence])
     for one in updates:
-        text = with_proven(text, one.release)
-    for one in updates:
-        _copy(one.evidence, project.root / "evidence" / one.evidence.name)
+        for file in one.evidence:
+            _copy(file, project.root / "evidence" / file.name)
         if one.lock is not None:
             _copy(one.lock, lock_file(one.release, "cpu"))
     if updates:
-        write_atomically(path, text)
+        write_atomically(manifest.folder / NAME, to_yaml(joined(manifest.table, table)))
     return [one.release for one in updates]
 
 
@@ -117,96 +126,6 @@ def _copy(file: Path, to: Path) -> None:
     check_place(to)
     if file.resolve() != to.resolve():
         shutil.copy(file, to)
-
-
-def with_proven(text: str, release: str) -> str:
-    """A manifest's text with one more proven release, everything else as it was: comments, layout, line ends.
-
-    Raises:
-        PatchkitError: its ``proven`` is written in a way that cannot be added to.
-    """
-    before = yaml.safe_load(text)
-    wanted = {**before, "proven": _joined(before["proven"], release)}
-    changed = "".join(_edited(text, release))
-    try:
-        after = yaml.safe_load(changed)
-    except yaml.YAMLError:
-        after = None
-    if after != wanted:
-        raise PatchkitError(f"`proven` in runtime.yaml is written in an unusual way, so {release} was not added to it",
-                            "add it by hand")  # fmt: skip
-    return changed
-
-
-def _joined(proven: list[str], release: str) -> list[str]:
-    place = _place(proven, release)
-    return [*proven[:place], release, *proven[place:]]
-
-
-def _place(proven: list[str], release: str) -> int:
-    """Behind the last one that is older."""
-    older = [at for at, one in enumerate(proven) if Version(one) < Version(release)]
-    return older[-1] + 1 if older else 0
-
-
-def _edited(text: str, release: str) -> Iterator[str]:
-    """The text in pieces, with the release put in."""
-    node = _proven_node(text)
-    items = [item.value for item in node.value]
-    at = _place(items, release)
-    if not node.flow_style and items:
-        yield from _as_line(text, node, at, release)
-    elif not items:
-        start = node.start_mark.index + 1
-        yield from (text[:start], f'"{release}"', text[start:])
-    elif at == 0:
-        start = node.value[0].start_mark.index
-        yield from (text[:start], f'"{release}", ', text[start:])
-    else:
-        end = node.value[at - 1].end_mark.index
-        line_end = _line_end(text, end)
-        added = f', "{release}"'
-        if line_end - _line_start(text, end) + len(added) > WIDTH:
-            added = f',{_newline(text)}{" " * node.value[0].start_mark.column}"{release}"'
-        yield from (text[:end], added, text[end:])
-
-
-def _as_line(text: str, node: yaml.SequenceNode, at: int, release: str) -> Iterator[str]:
-    """A line of its own, beside the item before it or, for the first, above the one behind it."""
-    neighbour = node.value[max(at - 1, 0)]
-    start = _line_start(text, neighbour.start_mark.index)
-    indent = re.match(r"[ \t]*", text[start:])
-    line = f'{indent[0] if indent else ""}- "{release}"'
-    if at == 0:
-        yield from (text[:start], line, _newline(text), text[start:])
-        return
-    end = _line_end(text, neighbour.end_mark.index)
-    yield from (text[:end], _newline(text), line, text[end:])
-
-
-def _proven_node(text: str) -> yaml.SequenceNode:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    for key, value in pairs:
-        if key.value == "proven" and isinstance(value, yaml.SequenceNode):
-            return value
-    raise PatchkitError("runtime.yaml has no list `proven`", "add `proven: []`")
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
-
-
-def _line_start(text: str, index: int) -> int:
-    return text.rfind("\n", 0, index) + 1
-
-
-def _line_end(text: str, index: int) -> int:
-    """Where the line of ``index`` ends, before its line end."""
-    end = text.find("\n", index)
-    if end < 0:
-        return len(text)
-    return end - 1 if text[end - 1 : end] == "\r" else end
 
 
 def main(arguments: list[str]) -> int:

@@ -96,7 +96,7 @@ class Judge:
                 self.files.doing(f"running the gates on vLLM {release.text}")
                 self.gates.prove(new_release, release)
             elif not new_release.refusal:
-                new_release.outcome, new_release.why = "unproven", self._why_not(release, chosen)
+                new_release.outcome, new_release.why = "unproven", self._why_not(new_release, release, chosen)
             self._doubt(new_release)
 
     def _chosen(self, releases: Sequence[Release]) -> list[str]:
@@ -105,13 +105,13 @@ class Judge:
         able = [one.text for one in releases if one.text not in refused and not self.gates.places.lacking(one)]
         return {"newest": able[-1:], "all": able, "none": []}[self.wanted]
 
-    def _why_not(self, release: Release, chosen: Sequence[str]) -> str:
+    def _why_not(self, new_release: NewRelease, release: Release, chosen: Sequence[str]) -> str:
         if self.wanted == "none":
             return "not gated: none was to be (--gate none)"
         lacking = self.gates.places.lacking(release)
         if not lacking and release.text not in chosen:
             return f"not gated: only the newest that can be is ({chosen[-1]}); see --gate all"
-        return lacking or "not gated: this is a dry run"
+        return f"{lacking}; {_static(new_release)}" if lacking else "not gated: this is a dry run"
 
     @staticmethod
     def _doubt(new_release: NewRelease) -> None:
@@ -122,6 +122,12 @@ class Judge:
             new_release.why = (
                 f"{new_release.why}, but {left} since the last proven release: look whether a gate sees it"
             )
+
+
+def _static(new_release: NewRelease) -> str:
+    """What the sources alone say of a release whose gates did not run."""
+    left = counted(new_release.left_over, "unpatched break") if new_release.left_over else "no unpatched break"
+    return f"the sources show {left} since the last proven release"
 
 
 def _day(release: Release) -> str | None:

@@ -13,15 +13,48 @@ from patchkit import __version__
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, now
+from patchkit.model_runner import NAMES, ModelRunner
 from patchkit.plural import counted
 
 Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
 """Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
 gate was run to its end; the series does not apply."""
 
+ORDER: tuple[Outcome, ...] = ("proven", "doubtful", "unproven", "refused", "red")
+"""The best first."""
+
 State = Literal["unfinished", "green", "attention"]
 CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
 """Exit codes."""
+
+
+@dataclass
+class GateRun:
+    """The gates of a new release with one of vLLM's model runners.
+
+    Attributes:
+        gates: what they found.
+        evidence: name of a file beside the report.
+    """
+
+    runner: ModelRunner
+    outcome: Outcome
+    why: str
+    gates: Evidence | None = None
+    evidence: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "runner": self.runner,
+            "outcome": self.outcome,
+            "why": self.why,
+            "evidence": self.evidence,
+            "gates": [
+                {"scenario": verdict.scenario, "passed": verdict.passed, "reason": verdict.reason}
+                for verdict in (self.gates.verdicts if self.gates else ())
+            ],
+        }
 
 
 @dataclass
@@ -35,8 +68,8 @@ class NewRelease:
         refusal: why the series does not apply; empty if it does.
         outcome: None until it is known.
         why: one clause that explains the outcome.
-        gates: what the gates found.
-        evidence, lock: names of files beside the report.
+        runs: of the gates, one with each model runner.
+        lock: name of a file beside the report.
     """
 
     release: str
@@ -46,9 +79,20 @@ class NewRelease:
     refusal: str = ""
     outcome: Outcome | None = None
     why: str = ""
-    gates: Evidence | None = None
-    evidence: str | None = None
+    runs: list[GateRun] = field(default_factory=list)
     lock: str | None = None
+
+    @property
+    def judged(self) -> list[Evidence]:
+        """What the gates found, with each model runner with which they ran."""
+        return [run.gates for run in self.runs if run.gates is not None]
+
+    def conclude(self) -> None:
+        """The outcome follows from the runs: the worst of them."""
+        worst = max(self.runs, key=lambda run: ORDER.index(run.outcome))
+        same = {run.why for run in self.runs}
+        self.outcome = worst.outcome
+        self.why = worst.why if len(same) == 1 else "; ".join(f"{NAMES[run.runner]}: {run.why}" for run in self.runs)
 
     @property
     def unpatched(self) -> list[Finding]:
@@ -63,12 +107,8 @@ class NewRelease:
             "why": self.why,
             "applies": None if self.outcome is None else not self.refusal,
             "left_over": self.left_over,
-            "evidence": self.evidence,
             "lock": self.lock,
-            "gates": [
-                {"scenario": verdict.scenario, "passed": verdict.passed, "reason": verdict.reason}
-                for verdict in (self.gates.verdicts if self.gates else ())
-            ],
+            "runs": [run.document() for run in self.runs],
             "drift": document([self.drift])[0] if self.drift else None,
         }
 
@@ -158,7 +198,7 @@ class Tick:
                 [
                     *(one.release, one.outcome, one.why, one.left_over),
                     [str(finding) for finding in (one.drift.findings if one.drift else ())],
-                    [verdict.scenario for verdict in (one.gates.verdicts if one.gates else ()) if not verdict.passed],
+                    [verdict.scenario for found in one.judged for verdict in found.verdicts if not verdict.passed],
                 ]
                 for one in self.news
             ],

@@ -79,7 +79,7 @@ def test_not_at_work(counters: dict[str, Any], said: Drawn | Progress, reason: s
 
 def manifest(off: dict[str, Any] | None = None, **must_be: Any) -> Manifest:
     counters = {name: Counter(kind, "") for name, kind in must_be.items()}
-    about: dict[str, Any] = {"name": "r", "package": "r", "upstream": Upstream(), "developed_on": "1", "proven": []}
+    about: dict[str, Any] = {"name": "r", "package": "r", "upstream": Upstream(), "developed_on": "1"}
     return Manifest(**about, start="r:i", defaults={"a": 1}, off=off, counters=counters, folder=Path("r"))
 
 

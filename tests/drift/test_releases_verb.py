@@ -22,8 +22,12 @@ name: toy
 package: toy
 upstream: {path: upstream, tree: 878f027b20b2e562332a31a2ecfbc33482a05614}
 developed_on: "0.11.0"
-proven: ["0.12.0"]
 start: toy:install
+"""
+PROVEN = """
+pin: 878f027b20b2e562332a31a2ecfbc33482a05614
+proofs:
+- {release: 0.12.0, runner: v1, device: cpu, gates: 1, patches: [], tree: "", date: "2026-01-01", evidence: gate.json}
 """
 
 
@@ -33,6 +37,7 @@ def toy(vllm: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     (tmp_path / "project" / "patches" / "toy").mkdir(parents=True)
     (tmp_path / "project" / "scenarios").mkdir()
     (tmp_path / "project" / "patches" / "toy" / "runtime.yaml").write_text(MANIFEST)
+    (tmp_path / "project" / "patches" / "toy" / "proven.yaml").write_text(PROVEN)
     (tmp_path / "locks").mkdir()
     for release in ("0.12.0", "0.14.0"):
         (tmp_path / "locks" / f"{release}-cpu.txt").touch()

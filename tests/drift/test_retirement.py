@@ -74,7 +74,6 @@ MANIFEST = """name: toy
 package: toy
 upstream: {{path: upstream, tree: {tree}}}
 developed_on: "0.18.0"
-proven: []
 start: toy:install
 surface:
   wraps: [vllm.engine.core.Core.step]

@@ -18,7 +18,6 @@ name: rt
 package: rt
 upstream: {{path: upstream, tree: {tree}}}
 developed_on: "1.0"
-proven: []
 start: rt:install
 surface:
 {surface}

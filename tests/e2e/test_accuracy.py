@@ -220,7 +220,6 @@ def test_a_runtime_that_is_not_at_work_is_loud(patchkit: Patchkit, project: Path
         "package": "dead",
         "upstream": {"path": "upstream", "tree": tree_hash(upstream_blobs(upstream))},
         "developed_on": RELEASE,
-        "proven": [],
         "start": "dead:install",
         "counters": {"acted": {"must_be": "decode_rows", "means": "rows acted on"}},
     }

@@ -77,7 +77,6 @@ name: toy
 package: toy
 upstream: {{path: upstream, tree: {tree}}}
 developed_on: "0.20.0"
-proven: []
 start: toy:install
 off: {{fault: ''}}
 counters:

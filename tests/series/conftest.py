@@ -38,7 +38,7 @@ def made_up_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "series").write_text("# the order\n\n" + "\n".join(names) + " -p1  # quilt's way\n")
     (folder / "runtime.yaml").write_text(
         f"name: toy\npackage: toy\nupstream:\n  path: upstream\n  tree: {tree}\n"
-        'developed_on: "0.10.1.1"\nproven: ["0.10.1.1", "0.20.0"]\nstart: toy:install\ndefaults: {}\n'
+        'developed_on: "0.10.1.1"\nstart: toy:install\ndefaults: {}\n'
         "surface:\n  wraps:\n  - vllm.v1.worker.gpu_model_runner.GPUModelRunner\n"
     )
     return folder

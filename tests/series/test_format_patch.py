@@ -138,7 +138,7 @@ def made(root: Path, first: Files, later: list[tuple[str, str, Files]], options:
     tree = git(root / "patches/toy/upstream", "rev-parse", "HEAD^{tree}")
     (folder / "runtime.yaml").write_text(
         f"name: toy\npackage: toy\nupstream:\n  path: upstream\n  tree: {tree}\n"
-        'developed_on: "0.20.0"\nproven: []\nstart: toy:install\n'
+        'developed_on: "0.20.0"\nstart: toy:install\n'
     )
     return Project(root, root / ".patchkit")
 

@@ -107,7 +107,7 @@ def test_patches_outside_the_order_are_named(toy: Path) -> None:
 
 def test_the_manifest_is_read(project: Project) -> None:
     manifest = load_manifest(project, "toy")
-    assert (manifest.package, manifest.start, manifest.proven) == ("toy", "toy:install", ["0.10.1.1", "0.20.0"])
+    assert (manifest.package, manifest.start, manifest.proven) == ("toy", "toy:install", [])
     assert manifest.upstream_folder == project.patches / "toy" / "upstream" and len(manifest.pin) == 40
 
 
@@ -120,8 +120,12 @@ def test_the_manifest_is_read(project: Project) -> None:
         ("name: toy\n", "", "name: Object missing required field `name`"),
         ("name: toy", "name: toy\nnmae: x", "nmae: Object contains unknown field"),
         ("package: toy", "package: [1]", "package: Expected `str`, got `array`"),
-        ('["0.10.1.1", "0.20.0"]', "[0.20]", r"proven\[0\]: Expected `str`, got `float`.*quote releases"),
-        ('["0.10.1.1", "0.20.0"]', '["banana"]', "proven: `banana` is no release"),
+        (
+            "name: toy",
+            'name: toy\nproven: ["0.20.0"]',
+            "proven: is no longer .*; delete it; `patchkit prove`",
+        ),
+        ('developed_on: "0.10.1.1"', "developed_on: 0.20", "developed_on: Expected `str`, got `float`.*quote releases"),
         ('developed_on: "0.10.1.1"', "developed_on: pear", "developed_on: `pear` is no release"),
         ("start: toy:install", "start: toy.install", "start: `toy.install` is not of the form"),
         ("path: upstream", "path: ../../elsewhere", "upstream.path: .* leaves the folder"),

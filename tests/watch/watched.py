@@ -46,13 +46,17 @@ name: toy
 package: toy
 upstream: {{path: upstream, tree: {tree}}}
 developed_on: "0.18.0"
-proven: ["0.18.0", "0.19.0"]   # by hand
 start: toy:install
 counters:
   hits: {{must_be: positive, means: steps in which it was called}}
 surface:
   wraps: [vllm.engine.core.Core.step]
   unpacks: [vllm.engine.core.Core.step]
+"""
+PROVEN = """pin: {tree}
+proofs:
+- {{release: 0.18.0, runner: v1, device: cpu, gates: 1, patches: [1, 2], tree: "", date: "2026-01-01", evidence: a}}
+- {{release: 0.19.0, runner: v1, device: cpu, gates: 1, patches: [1, 2], tree: "", date: "2026-02-01", evidence: b}}
 """
 MESSAGE = """Fix unused {number}
 
@@ -106,7 +110,9 @@ def make_runtime(folder: Path) -> Path:
     git(work, "init", "--quiet")
     git(work, "add", "--all")
     git(work, "commit", "--quiet", "-m", "upstream")
-    (folder / "runtime.yaml").write_text(MANIFEST.format(tree=git(work, "rev-parse", "HEAD^{tree}")))
+    tree = git(work, "rev-parse", "HEAD^{tree}")
+    (folder / "runtime.yaml").write_text(MANIFEST.format(tree=tree))
+    (folder / "proven.yaml").write_text(PROVEN.format(tree=tree))
     for number, applies_to, more in ((1, "vllm <0.21", ""), (2, "vllm", "Depends: 0001-Fix-unused-1\n")):
         path = work / "toy" / "__init__.py"
         path.write_text(path.read_text().replace(f"UNUSED_{number} = 1", f"UNUSED_{number} = 2"))
@@ -171,5 +177,5 @@ class Watched:
         return (self.out / "report.md").read_text()
 
     @property
-    def manifest(self) -> str:
-        return (self.root / "patches" / "toy" / "runtime.yaml").read_text()
+    def proven(self) -> str:
+        return (self.root / "patches" / "toy" / "proven.yaml").read_text()

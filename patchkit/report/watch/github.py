@@ -37,8 +37,9 @@ def _of(one: NewRelease) -> Iterator[str]:
             f"vLLM {one.release} breaks {how}, unpatched",
             f"{short(finding.symbol)} {finding.sentence} ({finding.new or finding.old})",
         )
-    if one.gates is not None and not one.gates.passed:
-        yield from github.lines(one.gates)
+    for found in one.judged:
+        if not found.passed:
+            yield from github.lines(found)
     if one.outcome and one.outcome != "proven":
         yield command("warning" if one.outcome == "unproven" else "error", f"vLLM {one.release} {one.outcome}", one.why)
 

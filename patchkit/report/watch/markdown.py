@@ -59,18 +59,19 @@ def _row(one: NewRelease) -> tuple[str, ...]:
 
 def _sections(tick: Tick) -> Iterator[str]:
     """Gates that are red first, then what changed: that of releases with unpatched breaks before the others."""
-    for one in tick.news:
-        if one.gates is not None and not one.gates.passed:
-            yield markdown.render(one.gates)
+    judged = [found for one in tick.news for found in one.judged]
+    for found in judged:
+        if not found.passed:
+            yield markdown.render(found)
     broken = [one for one in tick.news if one.drift and one.drift.breaks]
     for one in sorted(broken, key=lambda each: not each.unpatched):
         yield drifts.render([one.drift] if one.drift else [])
     quiet = [one.release for one in tick.news if one.drift and not one.drift.breaks]
     if quiet:
         yield f"Nothing that the runtime uses changed in {_listed(quiet)}.\n"
-    for one in tick.news:
-        if one.gates is not None and one.gates.passed:
-            yield markdown.render(one.gates)
+    for found in judged:
+        if found.passed:
+            yield markdown.render(found)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,93 @@
+"""What is known of a tree on one release, model runner and device, before anything is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.version import Version
+
+from patchkit.model_runner import NAMES, RUNNERS, VARIABLE, ModelRunner, usual_runner
+from patchkit.series.proven import Proof, ProvenTable
+
+State = Literal["proven", "unknown", "broken"]
+"""Every gate is green; no gate was run on these files; known not to work."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a runtime is to run."""
+
+    release: str
+    runner: ModelRunner
+    device: str
+
+    def __str__(self) -> str:
+        return f"on {self.device} with vLLM's {NAMES[self.runner]}"
+
+    @property
+    def command(self) -> str:
+        """The command that would prove it."""
+        device = "" if self.device == "cpu" else f" --device {self.device}"
+        runner = "" if self.runner == "v1" else f" --runner {self.runner}"
+        return f"patchkit gate --vllm {self.release}{device}{runner}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known, why in one clause, and what to do; ``fix`` is empty if there is nothing to do."""
+
+    place: Place
+    state: State
+    why: str
+    fix: str = ""
+
+
+def standing(table: ProvenTable, place: Place, tree: str, named: str = "") -> Standing:
+    """What is known of the patched tree with git's hash ``tree``.
+
+    Args:
+        named: option that names the runtime in commands, with a space before it; empty where there is only one.
+    """
+    known = table.of(place.release, place.runner, place.device)
+    current = [one for one in known if one.tree == tree]
+    fix = f"run `{place.command}{named}`"
+    red = [one for one in current if not one.green]
+    if red:
+        return Standing(place, "broken", f"{', '.join(red[0].red)} red{_when(red[0])}", f"mend it, then {fix}")
+    if current:
+        where = f", {current[0].gpu}" if current[0].gpu else ""
+        return Standing(place, "proven", f"{current[0].score} gates green{where}{_when(current[0])}")
+    unhooked = table.unhooked_models(place.release, place.device)
+    if unhooked and place.runner != "v1":
+        why = f"no hook fires, for vLLM runs {', '.join(unhooked)} there with classes that the runtime does not hook"
+        told = f" (`patchkit drift --vllm {place.release}` says why)"
+        return Standing(place, "broken", why + told, f"set {VARIABLE}=0, which brings the first back")
+    if known:
+        return Standing(place, "unknown", f"the gates were green on other files{_when(known[0])}", fix)
+    return Standing(place, "unknown", f"no gate was run{_unread(table, place)}", fix)
+
+
+def elsewhere(table: ProvenTable, place: Place, tree: str, named: str = "") -> list[Standing]:
+    """The places that vLLM chooses by itself and that are known not to work, besides the one that was asked for."""
+    usual = [Place(place.release, usual_runner(place.release, device), device) for device in ("cpu", "cuda")]
+    found = [standing(table, one, tree, named) for one in usual if one != place]
+    return [one for one in found if one.state == "broken"]
+
+
+def newest_proven(table: ProvenTable, runner: ModelRunner, device: str) -> str:
+    """The newest release that is proven with a model runner on a device, else on any; empty if none is."""
+    for releases in (table.releases(runner, device), *(table.releases(one) for one in RUNNERS)):
+        if releases:
+            return max(releases, key=Version)
+    return ""
+
+
+def _when(proof: Proof) -> str:
+    return f" on {proof.date} ({proof.evidence})"
+
+
+def _unread(table: ProvenTable, place: Place) -> str:
+    if not table.drift_read or Version(place.release) <= Version(table.drift_read):
+        return ""
+    return f", and what changed since {table.drift_read} was not read: `patchkit drift --vllm {place.release}`"

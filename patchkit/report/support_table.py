@@ -1,0 +1,78 @@
+"""The support table of a README, and the releases that a workflow gates: both made of what is proven."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from packaging.version import Version
+
+from patchkit.model_runner import RUNNERS, ModelRunner
+from patchkit.series.proven import Proof, ProvenTable
+
+BEGIN = "<!-- made by `patchkit prove`; do not edit -->"
+END = "<!-- end of what `patchkit prove` made -->"
+COLUMNS: tuple[tuple[str, str, ModelRunner], ...] = (
+    ("CPU", "cpu", "v1"),
+    ("CPU, second runner", "cpu", "v2"),
+    ("CUDA", "cuda", "v1"),
+    ("CUDA, second runner", "cuda", "v2"),
+)
+"""Heading, device and model runner of each column."""
+NOTHING = "unknown"
+
+
+def support_table(table: ProvenTable) -> str:
+    """A row for neighbouring releases with the same cells, as Markdown; the oldest first."""
+    releases = sorted({one.release for one in table.proofs}, key=Version)
+    rows = [(release, _cells(table, release)) for release in releases]
+    lines = [
+        f"| {', '.join(release for release, _ in group)} | {' | '.join(cells)} |"
+        for cells, group in itertools.groupby(rows, key=lambda row: row[1])
+    ]
+    headings = ["vLLM", "patches taken", *(heading for heading, _, _ in COLUMNS)]
+    rest = f"| any other | | {' | '.join(NOTHING for _ in COLUMNS)} |"
+    return "\n".join([f"| {' | '.join(headings)} |", "|---" * len(headings) + "|", *lines, rest])
+
+
+def _cells(table: ProvenTable, release: str) -> tuple[str, ...]:
+    found = [table.of(release, runner, device) for _, device, runner in COLUMNS]
+    taken = next(proofs[0].patches for proofs in found if proofs)
+    return (ranges(taken), *map(_cell, found))
+
+
+def _cell(proofs: Sequence[Proof]) -> str:
+    """What the gates found on every GPU, or on the CPU."""
+    said = [f"{'✓' if one.green else '✗'} {one.score}{f', {one.gpu}' if one.gpu else ''}" for one in proofs]
+    return "; ".join(said) or NOTHING
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """``[1, 2, 3, 6]`` as ``1 to 3, 6``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def with_table(text: str, table: ProvenTable) -> str:
+    """A document with the support table between its two marks; as it is if it has none."""
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return text
+    return f"{before}{begin}\n{support_table(table)}\n\n{END}{after}"
+
+
+def matrix(table: ProvenTable) -> list[dict[str, str]]:
+    """What a workflow on CPU runners gates: for each set of patches and model runner, the newest proven release."""
+    newest: dict[tuple[tuple[int, ...], ModelRunner], str] = {}
+    for runner in RUNNERS:
+        proofs = [one for one in table.proofs if one.green and (one.device, one.runner) == ("cpu", runner)]
+        for one in sorted(proofs, key=lambda one: Version(one.release)):
+            newest[one.patches, runner] = one.release
+    chosen = sorted(((release, runner) for (_, runner), release in newest.items()), key=lambda one: Version(one[0]))
+    return [{"release": release, "runner": runner} for release, runner in chosen]

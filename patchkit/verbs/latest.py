@@ -1,0 +1,47 @@
+"""``latest`` as a release."""
+
+from __future__ import annotations
+
+from patchkit.console import err
+from patchkit.drift.index import listing, timeline
+from patchkit.errors import PatchkitError
+from patchkit.model_runner import ModelRunner
+from patchkit.proof.standing import newest_proven
+from patchkit.series.manifest import Manifest
+
+LATEST = "latest"
+
+
+def chosen_release(release: str, manifest: Manifest, runner: ModelRunner | None = None, device: str = "cpu") -> str:
+    """``release`` as it is; for ``latest`` the newest that the runtime is proven on, and a line that says which.
+
+    The newest in the index may break the runtime; ``drift`` and ``watch`` are there to ask about it.
+
+    Args:
+        runner, device: preferably proven with these.
+
+    Raises:
+        PatchkitError: ``latest``, and none is proven.
+    """
+    if release != LATEST:
+        return release
+    found = newest_proven(manifest.table, runner or "v1", device)
+    if not found:
+        raise PatchkitError(f"{manifest.name} is proven on no release yet", "name one: `patchkit releases` lists them")
+    err.print(f"latest: vLLM {found}, the newest that {manifest.name} is proven on", markup=False)
+    return found
+
+
+def newest_in_index(release: str) -> str:
+    """``release`` as it is; for ``latest`` the newest in the package index, and a line that says which.
+
+    Raises:
+        PatchkitError: ``latest``, and the index cannot be asked or has none.
+    """
+    if release != LATEST:
+        return release
+    released = timeline(listing(), "0")
+    if not released:
+        raise PatchkitError("the index has no release of vLLM", "check which index is asked: `patchkit releases`")
+    err.print(f"latest: vLLM {released[-1].text}, the newest in the package index", markup=False)
+    return released[-1].text
