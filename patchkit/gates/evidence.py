@@ -146,6 +146,7 @@ class Evidence(Circumstances, kw_only=True):
     """One run of ``gate``, ``knockout`` or ``bench``; ``not_taken`` says why a knock-out left patches alone."""
 
     kind: Literal["gate", "knockout", "bench"]
+    runner: ModelRunner = "v1"  # always known: workers of our own ran
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
     not_taken: dict[str, str] = msgspec.field(default_factory=dict)

@@ -15,6 +15,7 @@ REPLACED = ("top-k/top-p kernel", "Gumbel draw")
 def prepare() -> list[str]:
     """Get the interpreter ready, before anything else has imported the kernels by name; returns what was replaced."""
     store_with_any_mask()
+    overflow_as_compiled()
     return replace_kernels()
 
 
@@ -30,6 +31,13 @@ def store_with_any_mask() -> None:
         return store(builder, pointers, value, mask, *given)
 
     InterpreterBuilder.create_masked_store = create_masked_store
+
+
+def overflow_as_compiled() -> None:
+    """Do not check every sum for overflow, which compiled kernels do only to be debugged: it takes half of the time."""
+    from triton.runtime.interpreter import interpreter_builder
+
+    object.__setattr__(interpreter_builder.options, "sanitize_overflow", False)
 
 
 def replace_kernels() -> list[str]:

@@ -34,6 +34,7 @@ Family: rows
 Caught-By: identity: owners: row 1 .* differs
 Caught-By: decode_shrink: drain: rows
 Applies-To: vllm >=0.11.1
+Runner: v2
 Depends: 0007-Clear-the-tail
 ---
  toy/tap.py | 2 +-
@@ -48,7 +49,8 @@ def test_every_part_is_read() -> None:
     assert [gate for gate, _ in found.caught_by] == ["identity", "decode_shrink"]
     assert found.expected == "identity: owners: row 1 .* differs; decode_shrink: drain: rows"
     assert (found.applies_to, found.depends) == (SpecifierSet(">=0.11.1"), ("0007-Clear-the-tail",))
-    assert (found.equivalent, found.diff) == ("", DIFF)
+    assert (found.equivalent, found.diff, found.runner) == ("", DIFF, "v2")
+    assert parse_mutant(TEXT.replace("Runner: v2\n", "").encode(), PATH).runner == "v1"
 
 
 def test_the_head_of_a_whole_mail_may_stand_before_it() -> None:
@@ -75,6 +77,7 @@ def test_the_head_of_a_whole_mail_may_stand_before_it() -> None:
         ("Depends:", "Equivalent: nobody reads it\nDepends:", "Equivalent: an equivalent mutant is caught by nothing"),
         ("Depends: 0007-Clear-the-tail", "Depends: 7", "Depends: `7`"),
         ("vllm >=0.11.1", "torch", "Applies-To: `torch`"),
+        ("Runner: v2", "Runner: v3", "Runner: `v3` is none; there are v1, v2"),
         ("Depends:", "Drift: 7 (silent)\nDepends:", "`Drift: 7 (silent)` is not a header field"),
         ("@@ -1,3 +1,3 @@", "@@ -1,4 +1,3 @@", "malformed diff"),
         (DIFF, "", "holds no git diff"),

@@ -141,6 +141,17 @@ def test_only_those_of_this_release_are_meant(project: Project, make: Maker) -> 
         meant_for(load_mutants(make.folder), patched_tree(project, "toy", "0.20.0"))
 
 
+def test_a_mutant_is_for_one_model_runner(project: Project, make: Maker) -> None:
+    diff = make.diff("def tap_5", "def tap_55")
+    make.write(1, diff)
+    make.write(2, diff, "Runner: v2\n")
+    every, tree = load_mutants(make.folder), patched_tree(project, "toy", "0.20.0")
+    assert [mutant.number for mutant in meant_for(every, tree)] == [1]
+    assert [mutant.number for mutant in meant_for(every, tree, "v2")] == [2]
+    with pytest.raises(PatchkitError, match=r"no mutant is meant for vLLM 0\.20\.0 with its second model runner"):
+        meant_for(every[:1], tree, "v2")
+
+
 def test_a_hundred_trees_take_seconds(tree: Tree, make: Maker) -> None:
     mutants = [
         make.write(at, make.diff(f"return rows[{at % 12}]", f"return {at}, rows[{at % 12}]")) for at in range(100)
