@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
 from patchkit.bench.accuracy import LoadedTask
 from patchkit.bench.accuracy_evidence import ServerUsed
 from patchkit.bench.journal import DrawPlan
@@ -125,22 +127,28 @@ def request_of(runtime: Manifest, plan: Plan, mode: str) -> dict[str, Any]:
     """What a request of a mode says of the runtime: the switch, and its settings.
 
     Raises:
-        PatchkitError: the runtime cannot be chosen per request, or a setting of it cannot.
+        PatchkitError: the runtime cannot be in this server, cannot be chosen per request, or a setting of it cannot.
     """
-    served, place = runtime.served, runtime.folder / "runtime.yaml"
+    plugin, place = runtime.plugin, runtime.folder / "runtime.yaml"
+    keys = plugin.request if plugin else None
     if mode == BASELINE:
-        return dict(served.off) if served else {}
-    if served is None:
+        return dict(keys.off) if keys else {}
+    if plugin is None or keys is None:
         raise PatchkitError(
-            f"{runtime.name} cannot be switched on per request: {place} has no `served`",
+            f"{runtime.name} cannot be switched on per request: {place} has no `plugin.request`",
             "declare it there, or draw --modes baseline alone",
         )
-    request = dict(served.on)
+    if plan.vllm != UNKNOWN and not SpecifierSet(plugin.releases).contains(plan.vllm, prereleases=True):
+        raise PatchkitError(
+            f"the server has vLLM {plan.vllm}, and {runtime.name} is in every process of vLLM {plugin.releases} only",
+            "serve with such a release, or draw --modes baseline alone",
+        )
+    request = dict(keys.on)
     for name, value in plan.settings_of(mode).items():
-        if name not in served.settings:
-            known = ", ".join(served.settings) or "none"
+        if name not in keys.settings:
+            known = ", ".join(keys.settings) or "none"
             raise PatchkitError(
                 f"{runtime.name}: {name} cannot be set per request, only {known}", "start the server with it instead"
             )
-        request[served.settings[name]] = value
+        request[keys.settings[name]] = value
     return request

@@ -160,6 +160,12 @@ QUIRKS = (
         name_the_distribution,
     ),
     Quirk(
+        "name_the_command",
+        SpecifierSet(">=0.23", prereleases=True),
+        "the command `vllm` asks for the version of a distribution named vllm, which the wheels do not have",
+        name_the_distribution,
+    ),
+    Quirk(
         "attend_to_shared_blocks",
         SpecifierSet("==0.11.0"),
         'with IPEX 2.8.0 a decode step whose rows share cached blocks fails: "Sliding window unsupported"',

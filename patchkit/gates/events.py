@@ -151,6 +151,27 @@ class Checked(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """One call of a client, answered by a server.
+
+    Attributes:
+        outputs: of the server, ``expected``: of ``LLM()`` with the same runtime and seeds, if the call can be compared.
+        before, after: the runtime's counters, of each worker.
+        status, error: of the first request that was refused.
+        health: HTTP status of the server's health afterwards; None if it did not answer.
+    """
+
+    name: str
+    outputs: list[Output] = []
+    expected: list[Output] | None = None
+    before: list[dict[str, Any]] = []
+    after: list[dict[str, Any]] = []
+    status: int | None = None
+    error: str = ""
+    health: int | None = None
+    seconds: float = 0.0
+
+
 class Result(Event, frozen=True):
     """The result of a run; ``runners``: classes of the model runners that its engines had."""
 
@@ -159,6 +180,8 @@ class Result(Event, frozen=True):
     load_seconds: float = 0.0
     independence: list[Independence] | None = None
     checks: list[Checked] = []
+    exchanges: list[Exchange] = []
+    log: list[str] = []
     runners: list[str] = []
 
 

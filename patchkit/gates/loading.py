@@ -7,12 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from patchkit.documents import read_yaml
 from patchkit.errors import PatchkitError
 from patchkit.gates.invariants.own import own_invariants
 from patchkit.gates.overlay import Overlay, is_overlay, merge, read_overlay
 from patchkit.gates.scenario import Scenario, load_scenario, running_order
 from patchkit.project import Project
+from patchkit.series.manifest import load_manifest
 
 
 def load_scenarios(project: Project, runtime: str) -> dict[str, Scenario]:
@@ -50,7 +53,13 @@ def scenario_at(path: Path, project: Project, runtime: str) -> Scenario | None:
         if overlay.extends == scenario.name:
             raw, where = merge(raw, overlay, str(overlay_path)), f"{where} with {overlay_path}"
             scenario = load_scenario(raw, own, where)
-    return scenario
+    return for_plugin(scenario, project, runtime) if scenario.serves else scenario
+
+
+def for_plugin(scenario: Scenario, project: Project, runtime: str) -> Scenario | None:
+    """A scenario with a server, for the releases in which vLLM itself starts the runtime; None if it never does."""
+    plugin = load_manifest(project, runtime).plugin
+    return replace(scenario, releases=plugin.releases) if plugin else None
 
 
 def overlays(project: Project, runtime: str) -> Iterator[tuple[Path, Overlay]]:

@@ -18,7 +18,8 @@ def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> 
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
     command += "" if settings.runner == "v1" else f" --runner {settings.runner}"
-    wanted = [scenario.name for scenario in select(load_scenarios(settings.project, settings.runtime), "gate")]
+    scenarios = load_scenarios(settings.project, settings.runtime)
+    wanted = [scenario.name for scenario in select(scenarios, "gate", release=settings.release)]
     verdicts = dict(judged or {})
     if not set(wanted) <= verdicts.keys():
         verdicts = {**of_evidence(workspace, command), **verdicts}

@@ -12,7 +12,10 @@ from patchkit.errors import PatchkitError
 from patchkit.gates.declared import Declared
 
 Settings = dict[str, Any]
-MAY = "to a part of the shared scenario an overlay may add runtime, engine, watch and invariants; else rename the part"
+MAY = (
+    "to a part of the shared scenario an overlay may add runtime, engine, watch, client and invariants; "
+    "else rename the part"
+)
 
 
 class Overlay(Declared, frozen=True):
@@ -34,6 +37,7 @@ class Addition(Declared, frozen=True):
     engine: Settings = msgspec.field(default_factory=dict)
     watch: list[str] = msgspec.field(default_factory=list)
     invariants: list[Any] = msgspec.field(default_factory=list)
+    client: list[dict[str, Any]] = msgspec.field(default_factory=list)
 
 
 def is_overlay(raw: Any) -> bool:
@@ -80,7 +84,7 @@ def added(part: Mapping[str, Any], addition: Addition) -> dict[str, Any]:
         merged["runtime"] = installs_over(part.get("runtime", {}), addition.runtime)
     if addition.engine:
         merged["engine"] = {**part.get("engine", {}), **addition.engine}
-    for field in ("watch", "invariants"):
+    for field in ("watch", "invariants", "client"):
         has = list(part.get(field, []))
         new = [one for one in getattr(addition, field) if one not in has]
         if new:

@@ -23,6 +23,17 @@ class CounterDeclaration(Protocol):
     def means(self) -> str: ...
 
 
+class PluginDeclaration(Protocol):
+    """How vLLM itself starts a runtime; see ``patchkit.series.manifest.Plugin``."""
+
+    @property
+    def variable(self) -> str: ...
+    @property
+    def counters(self) -> str: ...
+    @property
+    def arguments(self) -> Sequence[str]: ...
+
+
 class RuntimeDeclaration(Protocol):
     """The fields of a runtime's manifest that a run needs."""
 
@@ -40,6 +51,8 @@ class RuntimeDeclaration(Protocol):
     def gates(self) -> Path: ...
     @property
     def probe(self) -> Path | None: ...
+    @property
+    def plugin(self) -> PluginDeclaration | None: ...
 
 
 @dataclass

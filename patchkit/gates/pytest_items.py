@@ -14,7 +14,7 @@ from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.gpus import gpus
 from patchkit.gates.loading import scenario_at
-from patchkit.gates.pytest_session import runtime_of, session_of
+from patchkit.gates.pytest_session import runtime_of, session_of, settings_of
 from patchkit.gates.scenario import Scenario, running_order
 from patchkit.project import Project, find_project
 
@@ -90,6 +90,9 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run it, and fail with its reason."""
+        release = settings_of(self.config).release
+        if not self.scenario.is_for(release):
+            pytest.skip(f"{self.scenario.name} is for vLLM {self.scenario.releases}, not {release}")
         try:
             verdict = session_of(self.config).verdict_on(self, self.scenario)
         except PatchkitError as error:

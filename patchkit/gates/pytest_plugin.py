@@ -106,7 +106,7 @@ def run_scenario(patched_runtime: Workspace) -> Callable[[str | Path | dict[str,
         if isinstance(source, str) and not source.endswith((".yaml", ".yml")) and os.sep not in source:
             known = load_scenarios(settings.project, settings.runtime)
             kind = known[source].kind if source in known else "gate"
-            return runner.run(select(known, kind, [source])[0])
+            return runner.run(select(known, kind, [source], settings.release)[0])
         own = own_invariants(settings.project.patches / settings.runtime / "gates")
         return runner.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
 

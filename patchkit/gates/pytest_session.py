@@ -63,7 +63,9 @@ class Session:
     def _queue_gates(self, items: list[pytest.Item]) -> None:
         for item in items:
             scenario: Scenario | None = getattr(item, "scenario", None)
-            if scenario is not None and scenario.kind == "gate" and item.nodeid not in self._queued:
+            release = self.runner.workspace.settings.release
+            wanted = scenario is not None and scenario.kind == "gate" and scenario.is_for(release)
+            if scenario is not None and wanted and item.nodeid not in self._queued:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 
     def _runner_of(self, item: pytest.Item) -> Runner:

@@ -12,6 +12,7 @@ from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part, Scenario
 from patchkit.gates.verdict import judge, judge_part
 from patchkit.gates.workspace import Workspace, series_of
+from patchkit.series.entry_points import metadata_of
 
 if TYPE_CHECKING:
     from patchkit.series import Tree
@@ -118,4 +119,5 @@ class Runner:
             device=self.workspace.settings.device,
             limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
+            metadata=metadata_of(tree) if part.client else None,
         )

@@ -12,26 +12,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
+from patchkit.gates.client_call import ClientCall
 from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
 from patchkit.gates.invariants.base import Params, Table, knowing
+from patchkit.gates.prompts import Prompts
 from patchkit.model_runner import ModelRunner
-
-
-class Prompts(Declared, frozen=True):
-    """Prompts of one kind; the same seed makes the same prompts."""
-
-    kind: Literal["random", "arithmetic"]
-    count: int
-    tokens: int | tuple[int, int] | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.at_least(1, "count", "tokens")
-        self.at_least(0, "seed")
-        self.span("tokens")
-        if self.kind == "random" and self.tokens is None:
-            raise ValueError("random prompts need `tokens`, their length or a span of lengths")
 
 
 class Group(Declared, frozen=True):
@@ -127,6 +113,7 @@ class Part(Declared, frozen=True, dict=True):
     invariants: list[str | dict[str, dict[str, Any] | None]]
     calls: list[Call] = msgspec.field(default_factory=list)
     checks: str = ""
+    client: list[ClientCall] = msgspec.field(default_factory=list)
     model: str = "tiny"
     engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: Settings | list[Settings] = msgspec.field(default_factory=dict)
@@ -140,7 +127,7 @@ class Part(Declared, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         self.named()
-        self.not_empty("passes", *([] if self.checks else ["calls"]))
+        self.not_empty("passes", *([] if self.checks or self.client else ["calls"]))
         self.at_least(1, "repeat")
         if self.runtime == []:
             raise ValueError("runtime is empty")
@@ -158,6 +145,7 @@ class Part(Declared, frozen=True, dict=True):
             one.check_fits(self)
         names = {one.name for one, _ in judged}
         self._check_checks(names)
+        self._check_client()
         if "refused" in names and "refused_or_right" not in names and len(judged) > 1:
             raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
 
@@ -171,6 +159,19 @@ class Part(Declared, frozen=True, dict=True):
             raise ValueError("a part with checks is judged by checks_hold alone")
         if not self.checks and "checks_hold" in judged:
             raise ValueError("checks_hold needs `checks: MODULE`")
+
+    def _check_client(self) -> None:
+        """A part with a client has a server, which is one engine, and the calls are the client's."""
+        if not self.client:
+            return
+        if self.calls or self.checks or self.watch or self.off or self.repeat > 1 or isinstance(self.runtime, list):
+            raise ValueError("client stands alone: a part with it has no calls, checks, watch, off or repeat")
+        if any(isinstance(fault, Injection) for fault in self.faults):
+            raise ValueError("faults: a server gets them before its engine, so give names alone")
+        names = [call.name for call in self.client]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"client: two calls are named {name!r}")
 
     def for_worker(self) -> dict[str, Any]:
         """The part as the worker receives it: everything but its invariants."""
@@ -201,7 +202,7 @@ class Part(Declared, frozen=True, dict=True):
 
 
 class Scenario(Declared, frozen=True):
-    """A workload and its invariants."""
+    """A workload and its invariants; ``releases``: those that it is for, ``">=0.23.0"``, empty for all."""
 
     name: str
     title: str
@@ -211,10 +212,15 @@ class Scenario(Declared, frozen=True):
     order: int = 100
     timeout: float = 120.0
     alone: bool = False
+    releases: str = ""
 
     def __post_init__(self) -> None:
         self.named()
         self.not_empty("title", "guards", "parts")
+        try:
+            SpecifierSet(self.releases)
+        except InvalidSpecifier:
+            raise ValueError(f'releases: {self.releases!r} names no releases; write them as ">=0.23.0"') from None
         self.at_least(1, "timeout")
         if "\n" in self.title.strip():
             raise ValueError("title must be one line")
@@ -222,6 +228,15 @@ class Scenario(Declared, frozen=True):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two parts are named {name!r}")
+
+    def is_for(self, release: str) -> bool:
+        """Whether it is for a release of vLLM."""
+        return SpecifierSet(self.releases).contains(release, prereleases=True)
+
+    @property
+    def serves(self) -> bool:
+        """Whether a part of it starts a server."""
+        return any(part.client for part in self.parts)
 
     @property
     def needs_quiet(self) -> bool:
@@ -246,10 +261,20 @@ def load_scenario(source: Path | Any, own: Table | None = None, where: str = "")
         raise PatchkitError(f"{name}: {field_first(str(error))}", "see docs/worker-protocol.md") from None
 
 
-def select(scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = ()) -> list[Scenario]:
-    """The scenarios of one kind, or those of them that ``only`` names."""
-    able = {name: scenario for name, scenario in scenarios.items() if scenario.kind == kind}
+def select(
+    scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = (), release: str | None = None
+) -> list[Scenario]:
+    """The scenarios of one kind that are for a release (None: for any), or those of them that ``only`` names."""
+    able = {
+        name: scenario
+        for name, scenario in scenarios.items()
+        if scenario.kind == kind and (release is None or scenario.is_for(release))
+    }
     for name in only:
+        if name in scenarios and name not in able and scenarios[name].kind == kind:
+            raise PatchkitError(
+                f"{name} is for vLLM {scenarios[name].releases}, not {release}", "leave it out, or name another release"
+            )
         if name in scenarios and name not in able:
             verb = "bench" if scenarios[name].kind == "benchmark" else "gate"
             raise PatchkitError(f"{name} is a {scenarios[name].kind}, not a {kind}", f"run it with `patchkit {verb}`")

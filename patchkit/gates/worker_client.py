@@ -126,9 +126,12 @@ class WorkerClient:
         device: str = "cpu",
         limit: float = 120.0,
         alone: bool = False,
+        metadata: Path | None = None,
     ) -> Future[Run]:
-        """Queue a part of a scenario, see :meth:`enqueue`."""
+        """Queue a part of a scenario, see :meth:`enqueue`; ``metadata``: see ``patchkit.series.entry_points``."""
         request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
+        if metadata is not None:
+            request["metadata"] = str(metadata)
         request, record = request_for(part, runtime, request)
         if record.unfit:
             refused: Future[Run] = Future()
@@ -440,4 +443,12 @@ def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[st
         "probe": str(runtime.probe) if runtime and runtime.probe else None,
         "gates": str(runtime.gates) if runtime and part.checks else None,
     }
+    if part.client and runtime and runtime.plugin:
+        plugin = runtime.plugin
+        fields["plugin"] = {
+            "name": runtime.name,
+            "variable": plugin.variable,
+            "counters": plugin.counters,
+            "arguments": list(plugin.arguments),
+        }
     return request | fields, record

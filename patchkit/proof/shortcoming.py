@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from patchkit.gates.evidence import Evidence
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.scenario import select
+from patchkit.gates.scenario import Scenario, select
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
 from patchkit.series.patch import Patch
@@ -33,19 +33,23 @@ class CurrentSeries:
 
     project: Project
     manifest: Manifest
-    gates: list[str]
+    scenarios: dict[str, Scenario]
     patches: list[Patch]
     _laid: dict[tuple[str, ...], Laid] = field(default_factory=dict)
 
     @classmethod
     def of(cls, project: Project, manifest: Manifest) -> CurrentSeries:
-        """Read the series and the names of the gates.
+        """Read the series and the scenarios.
 
         Raises:
             PatchkitError: a patch or a scenario is malformed.
         """
-        gates = [gate.name for gate in select(load_scenarios(project, manifest.name), "gate")]
-        return cls(project, manifest, gates, list(Series.load(manifest.folder).patches))
+        patches = list(Series.load(manifest.folder).patches)
+        return cls(project, manifest, load_scenarios(project, manifest.name), patches)
+
+    def gates(self, release: str) -> list[str]:
+        """Names of the gates that are for a release."""
+        return [gate.name for gate in select(self.scenarios, "gate", release=release)]
 
     def taken(self, release: str) -> list[str]:
         """Names of the patches that a release takes."""
@@ -80,8 +84,9 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
     if record.kind != "gate":
         yield f"it is of a {record.kind}, not of the gates"
     ran = {verdict.scenario for verdict in record.verdicts}
-    missing = [gate for gate in series.gates if gate not in ran]
-    if not series.gates or missing:
+    gates = series.gates(release)
+    missing = [gate for gate in gates if gate not in ran]
+    if not gates or missing:
         yield f"not run: {', '.join(missing) or 'any gate, for there is none'}"
     if Version(record.release) != Version(release) or not _same(record.versions.vllm, release):
         yield f"the gates ran on vLLM {record.versions.vllm}"

@@ -138,21 +138,36 @@ class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
-class Served(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a request to a server of the runtime says what it wants of it, in flat keys of ``vllm_xargs``.
+class RequestKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one request says what it wants of the runtime, in flat keys of ``extra_args``, over HTTP ``vllm_xargs``.
 
     Attributes:
         on: what switches it on for a request.
         off: what switches it off.
         settings: setting of the start function -> the key of a request that sets it.
-        counters: the method of ``collective_rpc`` that tells a worker's counters, or a path if it begins with a slash;
-            "" if there is none.
     """
 
     on: dict[str, Any]
     off: dict[str, Any]
     settings: dict[str, str] = {}
-    counters: str = ""
+
+
+class Plugin(Struct, frozen=True, forbid_unknown_fields=True):
+    """How vLLM itself starts the runtime in each of its processes, by an entry point of the patched tree.
+
+    Attributes:
+        releases: of vLLM, for which the tree has that entry point.
+        variable: of the environment; a JSON object of settings switches the runtime on.
+        counters: what ``collective_rpc`` is to call for a worker's counters.
+        arguments: of ``vllm serve``, which the runtime needs.
+        request: how a request chooses the runtime and its settings; None if it cannot.
+    """
+
+    releases: str
+    variable: str
+    counters: str
+    arguments: list[str] = []
+    request: RequestKeys | None = None
 
 
 class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -163,7 +178,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         off: settings with which the runtime must change nothing; None if it does not say.
         counters: what ``counters()`` returns, by name.
         figures: minimums for figures of ``bench accuracy``.
-        served: how a request to a server chooses the runtime and its settings; None if it cannot.
+        plugin: None if the runtime is only started by ``start``, in its caller's process.
     """
 
     name: str
@@ -175,7 +190,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     off: dict[str, Any] | None = None
     counters: dict[str, Counter] = {}
     figures: list[FigureMinimum] = []
-    served: Served | None = None
+    plugin: Plugin | None = None
     surface: Surface = Surface()
 
 
@@ -278,6 +293,8 @@ def _check(declared: ManifestFields, path: Path) -> None:
         Version(release)
     except InvalidVersion as error:
         raise PatchkitError(f"{path}: developed_on: `{release}` is no release", 'write it as "0.20.0"') from error
+    if declared.plugin:
+        _check_plugin(declared.plugin, path)
     also = [("selected", pair) for one in declared.surface.selected.values() for pair in one.also.items()]
     for key, (symbol, releases) in [*(("only_in", pair) for pair in declared.surface.only_in.items()), *also]:
         try:
@@ -291,6 +308,19 @@ def _check(declared: ManifestFields, path: Path) -> None:
         if symbol not in {*declared.surface.manners(), *behind}:
             raise PatchkitError(
                 f"{path}: surface.only_in: nothing else in `surface` names {symbol}", "correct the name, or drop it"
+            )
+
+
+def _check_plugin(plugin: Plugin, path: Path) -> None:
+    try:
+        SpecifierSet(plugin.releases)
+    except InvalidSpecifier as error:
+        what = f"{path}: plugin.releases: `{plugin.releases}` names no releases"
+        raise PatchkitError(what, 'write them as ">=0.23.0"') from error
+    for key in ("variable", "counters"):
+        if not getattr(plugin, key).isidentifier():
+            raise PatchkitError(
+                f"{path}: plugin.{key}: `{getattr(plugin, key)}` is no name", "write letters, digits and _"
             )
 
 

@@ -56,5 +56,6 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
 def runnable_mutants(workspace: Workspace, gates: Sequence[Scenario]) -> list[Mutant]:
     """Every mutant of the runtime for this release."""
     every = load_mutants(workspace.settings.project.patches / workspace.settings.runtime / "mutants")
-    check_gates(every, [gate.name for gate in gates])
-    return meant_for(every, workspace.tree, workspace.settings.runner)
+    meant = meant_for(every, workspace.tree, workspace.settings.runner)
+    check_gates(meant, [gate.name for gate in gates])
+    return meant

@@ -51,7 +51,7 @@ class Request:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
         project, runtime = self.settings.project, self.settings.runtime
         scenarios = load_scenarios(project, runtime)
-        chosen = select(scenarios, kind, self.only)
+        chosen = select(scenarios, kind, self.only, self.settings.release)
         for place in (self.evidence, project.state):
             if place:
                 check_place(place)
@@ -60,7 +60,8 @@ class Request:
 
     def not_selected(self, chosen: Sequence[Scenario]) -> int:
         """How many gates of the runtime are left out by ``--only``."""
-        return len(select(load_scenarios(self.settings.project, self.settings.runtime), "gate")) - len(chosen)
+        scenarios = load_scenarios(self.settings.project, self.settings.runtime)
+        return len(select(scenarios, "gate", release=self.settings.release)) - len(chosen)
 
     def begin(self, workspace: Workspace, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
@@ -89,7 +90,9 @@ class Request:
         """
         record.seconds = round(time.monotonic() - workspace.made, 1)
         record.runners_seen = sorted(workspace.runners_seen)
-        usual = default_path(workspace.settings.project.state, name, record.release, record.device, record.runner)
+        usual = default_path(
+            workspace.settings.project.state, name, record.release, record.device, workspace.settings.runner
+        )
         path = self.evidence or usual
         for place in {path, usual} if keep else {path}:
             write_evidence(place, record)

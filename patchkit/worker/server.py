@@ -151,6 +151,10 @@ def run_request(request: dict[str, Any], channel: Channel) -> int:
 
         return run_draw(request, channel)
     os.environ.update(request["part"].get("environ") or {})
+    if request["part"].get("client"):
+        from patchkit_worker.client import run_client
+
+        return run_client(request, channel)
     if request["part"].get("checks"):
         from patchkit_worker.checks import run_checks
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from patchkit.gates.events import Step
 from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
+from patchkit.gates.invariants.served_counts import changes, expected
 from patchkit.gates.part_run import Run
 from patchkit.plural import counted
 
@@ -400,3 +401,34 @@ def learnt_of(seen: dict[str, Any] | None, after: int) -> Iterator[list[float]]:
         later = bins[after // STEPS_A_BIN :]
         if later:
             yield [sum(one[at] for one in later) for at in range(PAIRS + 1)]
+
+
+@invariant(clauses=(count_clause(74, "chosen_rows", "{} rows as their requests chose"),))
+def chosen(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
+    """Over HTTP: a request that does not want it has no row moved, one with a strength of its own has all of them."""
+    exchanges = {one.name: one for one in run.result.exchanges} if run.result else {}
+    total = 0
+    for call in run.part.client:
+        found = exchanges.get(call.name)
+        if found is None or not call.extra or not call.whole:
+            continue
+        changed, (rows, _) = changes(found), expected(call, found, 0)
+        total += rows
+        plain = rows if call.extra.get("esamp") == 0 else 0
+        wanted = {"decode_rows": rows, "plain_rows": plain, "intervened_rows": rows - plain}
+        for name, right in wanted.items():
+            if changed.get(name) != right:
+                yield Broken(f"{call.name}: {name} is {changed.get(name)}, not {right}")
+    figures["chosen_rows"] = total
+    if not total:
+        yield Broken("no request with a choice was seen")
+
+
+@invariant()
+def forgotten(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
+    """Once a call is over, or its client is gone, no distiller is held for it."""
+    for found in run.result.exchanges if run.result else []:
+        for worker in found.after:
+            held = {name: worker.get(name) for name in ("prompts", "distillers")}
+            if any(held.values()) or None in held.values():
+                yield Broken(f"{found.name}: still held behind it: {held}")

@@ -5,6 +5,7 @@ from patchkit.gates.invariants import (
     answers,
     checks_hold,
     counts_equal,
+    exchanged,
     exercised,
     finished,
     honoured,
@@ -15,8 +16,11 @@ from patchkit.gates.invariants import (
     refused_or_right,
     same_tokens,
     sampled,
+    served_counts,
+    served_same,
     throughput,
     totals,
+    unhealthy,
 )
 from patchkit.gates.invariants.base import REGISTRY, Broken, Figures, Invariant, find_invariant
 
@@ -29,6 +33,7 @@ __all__ = [
     "answers",
     "checks_hold",
     "counts_equal",
+    "exchanged",
     "exercised",
     "find_invariant",
     "finished",
@@ -40,6 +45,9 @@ __all__ = [
     "refused_or_right",
     "same_tokens",
     "sampled",
+    "served_counts",
+    "served_same",
     "throughput",
     "totals",
+    "unhealthy",
 ]

@@ -23,7 +23,7 @@ def finished(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         yield Broken(f"{run.trouble}{after}", last.step if last else None, last.shape if last else None)
     elif run.exit is None or run.exit.code != 0 or run.exit.signal:
         yield Broken(f"{death(run.exit)}{after}", last.step if last else None, last.shape if last else None)
-    elif run.result is None or not (run.result.passes or run.part.checks):
+    elif run.result is None or not (run.result.passes or run.part.checks or run.result.exchanges):
         yield Broken(f"the run ended without a result{after}")
 
 
