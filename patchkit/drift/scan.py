@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from patchkit.drift.code_cache import read_cached
@@ -30,7 +31,7 @@ from patchkit.drift.undefined_symbols import absent
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import version_of
-from patchkit.series.manifest import Manifest, load_manifest
+from patchkit.series.manifest import Manifest, Surface, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 from patchkit.series.worktree import made_of, patched_tree
@@ -143,7 +144,7 @@ class Scanner:
             tuple(taken),
             tuple(patch.name for patch in self.series.patches if patch.name not in taken),
             tuple(worst_first([*findings, *lacking])),
-            tuple(dead(new)),
+            tuple(dead(new, self.manifest.surface)),
             tuple(self._retired(old, new, patched)),
         )
 
@@ -203,10 +204,13 @@ class Scanner:
         return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
 
 
-def dead(new: Reading) -> Iterator[str]:
-    """Models that another class than the hooked one runs by default."""
+def dead(new: Reading, surface: Surface) -> Iterator[str]:
+    """Models that a class runs by default which neither the runtime nor a patch for this release hooks."""
+    release = version_of(new.release)
     for chosen, choice in new.choices.items():
-        if choice is not None and not choice.hooked:
+        also = surface.selected[chosen.symbol].also
+        patched = {name for name, releases in also.items() if release and SpecifierSet(releases).contains(release)}
+        if choice is not None and not choice.hooked and not patched.issuperset(choice.chosen):
             yield f"{chosen.architecture} on {chosen.device} ({' or '.join(choice.chosen)})"
 
 

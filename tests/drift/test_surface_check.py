@@ -6,7 +6,7 @@ from made_up_releases import MadeUp
 
 from patchkit.drift.drift import Drift, Read, verdict
 from patchkit.drift.package import Package
-from patchkit.drift.reading import read
+from patchkit.drift.reading import Choice, ChosenClass, Reading, read
 from patchkit.drift.runtime_usage import Touch
 from patchkit.drift.scan import dead
 from patchkit.drift.surface_check import Touched, mismatches
@@ -54,6 +54,20 @@ def test_models_without_a_hook_are_told() -> None:
     surface = Surface(selected={"vllm.r.GPUModelRunner": Selected({"cuda": "vllm.w.W.init"}, ["L"])})
     reading = read(surface, Package(MadeUp({**files, "vllm/w.py": worker}), "vllm"))
     side = Read("1.0", "made up", False)
-    drift = Drift("toy", "0" * 40, side, side, (), (), (), tuple(dead(reading)))
+    drift = Drift("toy", "0" * 40, side, side, (), (), (), tuple(dead(reading, surface)))
     assert verdict(drift) == "nothing that the runtime depends on has changed"
     assert remarks(drift) == ["no hook fires by default in vLLM 1.0 for L on cuda (vllm.s.GPUModelRunner)"]
+
+
+def test_a_class_that_a_patch_hooks_too_is_not_dead() -> None:
+    chosen = ChosenClass("vllm.r.GPUModelRunner", "cuda", "L")
+    second = Choice(("vllm.second.GPUModelRunner",), False, "w.py:1", (), ())
+    by = {"cuda": "vllm.w.W.init"}
+    followed = Selected(by, ["L"], {"vllm.second.GPUModelRunner": ">=0.23.0"})
+    for selected, release, models in (
+        (followed, "0.23.0", []),
+        (followed, "0.22.1", ["L on cuda (vllm.second.GPUModelRunner)"]),
+        (Selected(by, ["L"]), "0.23.0", ["L on cuda (vllm.second.GPUModelRunner)"]),
+    ):
+        reading = Reading(release, "", True, {}, {chosen: second})
+        assert list(dead(reading, Surface(selected={chosen.symbol: selected}))) == models
