@@ -129,26 +129,25 @@ def request_of(runtime: Manifest, plan: Plan, mode: str) -> dict[str, Any]:
     Raises:
         PatchkitError: the runtime cannot be in this server, cannot be chosen per request, or a setting of it cannot.
     """
-    plugin, place = runtime.plugin, runtime.folder / "runtime.yaml"
-    keys = plugin.request if plugin else None
+    served, plugin, place = runtime.served, runtime.plugin, runtime.folder / "runtime.yaml"
     if mode == BASELINE:
-        return dict(keys.off) if keys else {}
-    if plugin is None or keys is None:
+        return dict(served.off) if served else {}
+    if served is None:
         raise PatchkitError(
-            f"{runtime.name} cannot be switched on per request: {place} has no `plugin.request`",
+            f"{runtime.name} cannot be switched on per request: {place} has no `served`",
             "declare it there, or draw --modes baseline alone",
         )
-    if plan.vllm != UNKNOWN and not SpecifierSet(plugin.releases).contains(plan.vllm, prereleases=True):
+    if plugin and plan.vllm != UNKNOWN and not SpecifierSet(plugin.releases).contains(plan.vllm, prereleases=True):
         raise PatchkitError(
             f"the server has vLLM {plan.vllm}, and {runtime.name} is in every process of vLLM {plugin.releases} only",
             "serve with such a release, or draw --modes baseline alone",
         )
-    request = dict(keys.on)
+    request = dict(served.on)
     for name, value in plan.settings_of(mode).items():
-        if name not in keys.settings:
-            known = ", ".join(keys.settings) or "none"
+        if name not in served.settings:
+            known = ", ".join(served.settings) or "none"
             raise PatchkitError(
                 f"{runtime.name}: {name} cannot be set per request, only {known}", "start the server with it instead"
             )
-        request[keys.settings[name]] = value
+        request[served.settings[name]] = value
     return request

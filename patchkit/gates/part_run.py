@@ -29,9 +29,14 @@ class PluginDeclaration(Protocol):
     @property
     def variable(self) -> str: ...
     @property
-    def counters(self) -> str: ...
-    @property
     def arguments(self) -> Sequence[str]: ...
+
+
+class ServedDeclaration(Protocol):
+    """What a server of the runtime is asked; see ``patchkit.series.manifest.Served``."""
+
+    @property
+    def counters(self) -> str: ...
 
 
 class RuntimeDeclaration(Protocol):
@@ -53,6 +58,8 @@ class RuntimeDeclaration(Protocol):
     def probe(self) -> Path | None: ...
     @property
     def plugin(self) -> PluginDeclaration | None: ...
+    @property
+    def served(self) -> ServedDeclaration | None: ...
 
 
 @dataclass

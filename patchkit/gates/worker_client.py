@@ -448,7 +448,7 @@ def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[st
         fields["plugin"] = {
             "name": runtime.name,
             "variable": plugin.variable,
-            "counters": plugin.counters,
+            "counters": runtime.served.counters if runtime.served else "",
             "arguments": list(plugin.arguments),
         }
     return request | fields, record

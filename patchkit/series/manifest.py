@@ -138,36 +138,35 @@ class FigureMinimum(Struct, frozen=True, forbid_unknown_fields=True):
     otherwise: str
 
 
-class RequestKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """How one request says what it wants of the runtime, in flat keys of ``extra_args``, over HTTP ``vllm_xargs``.
-
-    Attributes:
-        on: what switches it on for a request.
-        off: what switches it off.
-        settings: setting of the start function -> the key of a request that sets it.
-    """
-
-    on: dict[str, Any]
-    off: dict[str, Any]
-    settings: dict[str, str] = {}
-
-
 class Plugin(Struct, frozen=True, forbid_unknown_fields=True):
     """How vLLM itself starts the runtime in each of its processes, by an entry point of the patched tree.
 
     Attributes:
         releases: of vLLM, for which the tree has that entry point.
         variable: of the environment; a JSON object of settings switches the runtime on.
-        counters: what ``collective_rpc`` is to call for a worker's counters.
         arguments: of ``vllm serve``, which the runtime needs.
-        request: how a request chooses the runtime and its settings; None if it cannot.
     """
 
     releases: str
     variable: str
-    counters: str
     arguments: list[str] = []
-    request: RequestKeys | None = None
+
+
+class Served(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a request to a server of the runtime says what it wants of it, in flat keys of ``vllm_xargs``.
+
+    Attributes:
+        on: what switches it on for a request.
+        off: what switches it off.
+        settings: setting of the start function -> the key of a request that sets it.
+        counters: the method of ``collective_rpc`` that tells a worker's counters, or a path if it begins with a slash;
+            "" if there is none.
+    """
+
+    on: dict[str, Any]
+    off: dict[str, Any]
+    settings: dict[str, str] = {}
+    counters: str = ""
 
 
 class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -179,6 +178,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         counters: what ``counters()`` returns, by name.
         figures: minimums for figures of ``bench accuracy``.
         plugin: None if the runtime is only started by ``start``, in its caller's process.
+        served: how a request to a server chooses the runtime and its settings; None if it cannot.
     """
 
     name: str
@@ -191,6 +191,7 @@ class ManifestFields(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     counters: dict[str, Counter] = {}
     figures: list[FigureMinimum] = []
     plugin: Plugin | None = None
+    served: Served | None = None
     surface: Surface = Surface()
 
 
@@ -317,11 +318,8 @@ def _check_plugin(plugin: Plugin, path: Path) -> None:
     except InvalidSpecifier as error:
         what = f"{path}: plugin.releases: `{plugin.releases}` names no releases"
         raise PatchkitError(what, 'write them as ">=0.23.0"') from error
-    for key in ("variable", "counters"):
-        if not getattr(plugin, key).isidentifier():
-            raise PatchkitError(
-                f"{path}: plugin.{key}: `{getattr(plugin, key)}` is no name", "write letters, digits and _"
-            )
+    if not plugin.variable.isidentifier():
+        raise PatchkitError(f"{path}: plugin.variable: `{plugin.variable}` is no name", "write letters, digits and _")
 
 
 def _texts(declared: ManifestFields) -> Iterator[tuple[str, str]]:

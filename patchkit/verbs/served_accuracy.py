@@ -49,7 +49,7 @@ def served_accuracy(
     began = time.monotonic()
     project = find_project()
     runtime = load_manifest(project, cell.runtime)
-    method = counters if counters is not None else runtime.plugin.counters if runtime.plugin else ""
+    method = counters if counters is not None else runtime.served.counters if runtime.served else ""
     given = {name: limits[name] for name in LIMITS if limits[name] is not None}
     with VLLMClient(url, model=model, counters=method, limits=Limits(**given)) as client:
         served, version = client.served(), client.version()

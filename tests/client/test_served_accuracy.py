@@ -26,11 +26,12 @@ defaults: {force: 0.5}
 counters:
   rows: {must_be: decode_rows, means: decode rows that it found}
   lost: {must_be: zero, means: rows that it lost}
-plugin:
-  releases: ">=0.20"
-  variable: TOY
+plugin: {releases: ">=0.20", variable: TOY}
+served:
+  on: {toy: true}
+  off: {toy: false}
+  settings: {force: toy_force}
   counters: toy_counters
-  request: {on: {toy: true}, off: {toy: false}, settings: {force: toy_force}}
 """ % ("c" * 40)
 
 
@@ -248,5 +249,5 @@ def test_a_runtime_that_no_request_can_choose(bench: Bench, server: MadeServer) 
     manifest = Path("patches/toy/runtime.yaml")
     manifest.write_text(manifest.read_text().partition("plugin:")[0])
     ran = bench("--unproven")
-    assert ran.code == 2 and "has no `plugin.request`" in ran.err
+    assert ran.code == 2 and "has no `served`" in ran.err
     assert bench("--modes", "baseline").code == 0 and all("vllm_xargs" not in body for body in server.bodies)

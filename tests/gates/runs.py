@@ -28,7 +28,7 @@ COUNTERS = {
 def make_runtime(**changes: Any) -> SimpleNamespace:
     """The manifest of a made-up runtime."""
     known: dict[str, Any] = {"name": "made_up", "start": "made_up:install", "defaults": {"strength": 0.8}}
-    known |= {"developed_on": "0.10.1.1", "plugin": None}
+    known |= {"developed_on": "0.10.1.1", "plugin": None, "served": None}
     known |= {"off": {"strength": 0}, "counters": COUNTERS, "probe": Path("/probe"), "gates": Path("/gates"), **changes}
     return SimpleNamespace(**known)
 

@@ -15,7 +15,7 @@ from patchkit.gates.scenario import Part, load_scenario, select
 from patchkit.gates.verdict import judge_part
 from patchkit.gates.worker_client import request_for
 from patchkit.project import find_project
-from patchkit.series.manifest import Plugin, load_manifest
+from patchkit.series.manifest import Plugin, Served, load_manifest
 
 PROMPTS = {"kind": "random", "count": 1, "tokens": 8}
 COUNTED = {"decode_rows": 4, "seen_rows": 4, "hits": 2, "candidates": 40, "lost_rows": 0, "score": 0.5}
@@ -90,8 +90,8 @@ def test_only_a_runtime_that_vllm_starts_has_the_gate_of_servers() -> None:
 
 def test_the_worker_is_told_how_vllm_starts_the_runtime() -> None:
     part = client_part()
-    plugin = Plugin(">=0.23.0", "MADE_UP", "made_up_counters", ["--enforce-eager"])
-    request, record = request_for(part, make_runtime(plugin=plugin), {})
+    plugin, served_ = Plugin(">=0.23.0", "MADE_UP", ["--enforce-eager"]), Served({}, {}, {}, "made_up_counters")
+    request, record = request_for(part, make_runtime(plugin=plugin, served=served_), {})
     assert request["plugin"] == {
         "name": "made_up",
         "variable": "MADE_UP",

@@ -93,6 +93,21 @@ def keeps_a_distiller_for_samples_that_wait(context: Any) -> None:
     require(in_flight(llm) == (0, 0), f"prompts and distillers left behind: {in_flight(llm)}")
 
 
+def keeps_a_distiller_behind_another_prompt(context: Any) -> None:
+    """Nine samples, eight run; a prompt that may go first takes all places before the ninth: its distiller waits."""
+    llm = served(context)
+    engine, held = llm.llm_engine, []
+    engine.add_request("first", prompt_of(7), sampling(7, 9))
+    engine.step()
+    engine.add_request("urgent", prompt_of(8), sampling(8, 8), priority=-1)
+    while engine.has_unfinished_requests():
+        engine.step()
+        held.append(counters(llm)["distillers"])
+    require(held.count(2) >= TOKENS - 2, f"distillers held while another prompt runs: {held}")
+    settle(llm)
+    require(in_flight(llm) == (0, 0), f"prompts and distillers left behind: {in_flight(llm)}")
+
+
 def forgets_what_was_aborted(context: Any) -> None:
     """Samples that are aborted before they run have never been in the worker; their prompt ends all the same."""
     llm = served(context)
@@ -105,15 +120,11 @@ def forgets_what_was_aborted(context: Any) -> None:
 
 def knows_a_request_by_its_latest_use(context: Any) -> None:
     """An id that is used again, the moment its request has ended, is another prompt."""
-    os.environ["VLLM_DISABLE_REQUEST_ID_RANDOMIZATION"] = "1"
     llm = served(context)
-    try:
-        first = [by_id(llm, "again", 3), by_id(llm, "again", 3)]
-        settle(llm)
-        require(first[0] == first[1], f"a prompt learns from one that has ended: {unlike(*first)}")
-        require(in_flight(llm) == (0, 0), f"prompts and distillers left behind: {in_flight(llm)}")
-    finally:
-        del os.environ["VLLM_DISABLE_REQUEST_ID_RANDOMIZATION"]
+    first = [by_id(llm, "again", 3), by_id(llm, "again", 3)]
+    settle(llm)
+    require(first[0] == first[1], f"a prompt learns from one that has ended: {unlike(*first)}")
+    require(in_flight(llm) == (0, 0), f"prompts and distillers left behind: {in_flight(llm)}")
 
 
 def knows_samples_of_another_front_end(context: Any) -> None:
@@ -398,6 +409,7 @@ checks = [
     knows_samples_as_install_does,
     counts_as_install_does,
     keeps_a_distiller_for_samples_that_wait,
+    keeps_a_distiller_behind_another_prompt,
     forgets_what_was_aborted,
     knows_a_request_by_its_latest_use,
     knows_samples_of_another_front_end,
