@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
 from patchkit.bench.accuracy import LoadedTask
 from patchkit.bench.accuracy_evidence import ServerUsed
 from patchkit.bench.journal import DrawPlan
@@ -125,15 +127,20 @@ def request_of(runtime: Manifest, plan: Plan, mode: str) -> dict[str, Any]:
     """What a request of a mode says of the runtime: the switch, and its settings.
 
     Raises:
-        PatchkitError: the runtime cannot be chosen per request, or a setting of it cannot.
+        PatchkitError: the runtime cannot be in this server, cannot be chosen per request, or a setting of it cannot.
     """
-    served, place = runtime.served, runtime.folder / "runtime.yaml"
+    served, plugin, place = runtime.served, runtime.plugin, runtime.folder / "runtime.yaml"
     if mode == BASELINE:
         return dict(served.off) if served else {}
     if served is None:
         raise PatchkitError(
             f"{runtime.name} cannot be switched on per request: {place} has no `served`",
             "declare it there, or draw --modes baseline alone",
+        )
+    if plugin and plan.vllm != UNKNOWN and not SpecifierSet(plugin.releases).contains(plan.vllm, prereleases=True):
+        raise PatchkitError(
+            f"the server has vLLM {plan.vllm}, and {runtime.name} is in every process of vLLM {plugin.releases} only",
+            "serve with such a release, or draw --modes baseline alone",
         )
     request = dict(served.on)
     for name, value in plan.settings_of(mode).items():

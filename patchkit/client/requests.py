@@ -89,12 +89,14 @@ def read_json(client: OpenAI, url: str, timeout: float) -> Any:
 
 def post_json(client: OpenAI, url: str, body: dict[str, Any], timeout: float) -> Any:
     """The JSON that the server answers to a call of one of its methods; None if it has no such address or method."""
-    from openai import InternalServerError, NotFoundError
+    from openai import APIStatusError
 
     try:
         return json.loads(client.post(url, cast_to=str, body=body, options={"timeout": timeout}))
-    except (NotFoundError, InternalServerError):  # a method that a worker does not have is a status 500
-        return None
+    except APIStatusError as error:
+        if error.status_code in (404, 500):  # a method that a worker does not have is a 500
+            return None
+        raise
 
 
 def _pause(state: RetryCallState) -> float:

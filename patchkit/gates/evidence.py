@@ -123,7 +123,7 @@ class Circumstances(msgspec.Struct, kw_only=True):
     """How evidence was made.
 
     Attributes:
-        runner: with which of vLLM's model runners; the first in evidence that is older.
+        runner: with which of vLLM's model runners; the first in evidence that is older, unknown through a server.
         runners_seen: the classes of those that ran, as the worker saw them; empty in evidence that is older.
         replaced: what of them was not vLLM's own, and so was not tested.
     """
@@ -134,7 +134,7 @@ class Circumstances(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     release: str
     device: str
-    runner: ModelRunner = "v1"
+    runner: ModelRunner | Literal["unknown"] = "v1"
     runners_seen: list[str] = msgspec.field(default_factory=list)
     replaced: list[str] = msgspec.field(default_factory=list)
     runtime: RuntimeUsed
@@ -146,6 +146,7 @@ class Evidence(Circumstances, kw_only=True):
     """One run of ``gate``, ``knockout`` or ``bench``; ``not_taken`` says why a knock-out left patches alone."""
 
     kind: Literal["gate", "knockout", "bench"]
+    runner: ModelRunner = "v1"  # always known: workers of our own ran
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
     not_taken: dict[str, str] = msgspec.field(default_factory=dict)

@@ -34,6 +34,8 @@ def place(evidence: Circumstances) -> str:
 
 def second(evidence: Circumstances) -> str:
     """A clause for a run on the second model runner, and what of it was not vLLM's own; empty for the first."""
+    if evidence.runner == "unknown":
+        return ", unknown model runner"
     replaced = f" (replaced, not tested: {', '.join(evidence.replaced)})" if evidence.replaced else ""
     return "" if evidence.runner == "v1" else f", {model_runner.NAMES[evidence.runner]}{replaced}"
 

@@ -49,9 +49,9 @@ def served_accuracy(
     began = time.monotonic()
     project = find_project()
     runtime = load_manifest(project, cell.runtime)
-    path = counters if counters is not None else runtime.served.counters if runtime.served else ""
+    method = counters if counters is not None else runtime.served.counters if runtime.served else ""
     given = {name: limits[name] for name in LIMITS if limits[name] is not None}
-    with VLLMClient(url, model=model, counters=path, limits=Limits(**given)) as client:
+    with VLLMClient(url, model=model, counters=method, limits=Limits(**given)) as client:
         served, version = client.served(), client.version()
         check_release(client.url, version, release)
         plan = structs.replace(cell.plan(vllm=version or NO_RELEASE, models=[served.name]), vllm=version or UNKNOWN)
@@ -99,6 +99,7 @@ def begin(url: str, plan: Plan, version: str, unproven: str) -> AccuracyEvidence
         began=now(),
         release=version or UNKNOWN,
         device=UNKNOWN,
+        runner="unknown",
         runtime=RuntimeUsed(name=plan.runtime if compared else "", pin=""),
         versions=Versions(vllm=version),
         hardware=Hardware(),

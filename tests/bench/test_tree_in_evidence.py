@@ -26,7 +26,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace on a tree that has a last commit and files, and a worker that is ready."""
     runtime = SimpleNamespace(name="toy", defaults={}, figures=(), folder=tmp_path)
     tree = SimpleNamespace(runtime=runtime, pin="p", head=COMMIT, hash=FILES, taken=[], path=tmp_path)
-    ready = SimpleNamespace(python="3", torch="2", vllm="0.20.0", transformers=None, gpu=None)
+    ready = SimpleNamespace(python="3", torch="2", vllm="0.20.0", transformers=None, gpu=None, replaced=[])
     made = Workspace(Settings(Project(tmp_path, tmp_path / ".patchkit"), "toy", "0.20.0"))
     monkeypatch.setattr(Workspace, "tree", tree)
     monkeypatch.setattr(Workspace, "worker_client", SimpleNamespace(wait_ready=lambda: ready))

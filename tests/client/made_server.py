@@ -23,7 +23,7 @@ class MadeServer:
         dies_after: right answers after which every other is a status 503; None for never.
         slow: seconds that an answer takes.
         counters: the runtime's; every decode row of a request that switches it on is added to ``rows``.
-        workers: what each worker answers to a call of ``toy_counters``; None where there are no such calls.
+        workers: what each worker answers to a call of ``toy_counters``; the counters if not given.
         dead: the runtime counts nothing.
         bodies: every request that was answered.
         most: requests that were under way at once.
@@ -66,9 +66,10 @@ class MadeServer:
 
     def _called(self, method: str) -> tuple[int, Any]:
         """As vLLM in its development mode: a result for each worker, a failure for a method that none has."""
-        if self.workers is None:
+        workers = [self.counters] if self.workers is None and self.counters is not None else self.workers
+        if workers is None:
             return 404, {"detail": "Not Found"}
-        return (200, {"results": self.workers}) if method == "toy_counters" else (500, {"error": {"message": method}})
+        return (200, {"results": workers}) if method == "toy_counters" else (500, {"error": {"message": method}})
 
     def _answer(self, body: dict[str, Any], chat: bool) -> dict[str, Any]:
         tokens = body["max_tokens"]

@@ -20,18 +20,18 @@ name: toy
 package: toy
 upstream: {url: "https://host/toy", commit: "%s"}
 developed_on: "0.20.0"
-proven: []
 start: toy:install
 defaults: {force: 0.5}
 "off": {force: 0.0}
 counters:
   rows: {must_be: decode_rows, means: decode rows that it found}
   lost: {must_be: zero, means: rows that it lost}
+plugin: {releases: ">=0.20", variable: TOY}
 served:
   on: {toy: true}
   off: {toy: false}
   settings: {force: toy_force}
-  counters: /counters
+  counters: toy_counters
 """ % ("c" * 40)
 
 
@@ -84,6 +84,7 @@ def test_the_baseline_alone_needs_no_proof_and_says_what_is_unknown(bench: Bench
     assert ran.code == 0, ran.err
     record = ran.record
     assert (record.release, record.device, record.hardware.cpu, record.unproven) == ("0.20.0", "unknown", "", "")
+    assert record.runner == "unknown"
     assert record.server is not None
     assert (record.server.url, record.server.model, record.server.version) == (server.url, "made", "0.20.0")
     assert (record.server.requests, record.server.per_minute) == ({"baseline": {"toy": False}}, 60000)
@@ -188,6 +189,7 @@ def test_a_server_that_does_not_say_its_vllm(bench: Bench, server: MadeServer) -
         (("--vllm", "0.19.0"), "runs vLLM 0.20.0, and --vllm is 0.19.0"),
         (("--model", "other"), "serves no model other, only made"),
         (("--setting", "preset=x"), "preset cannot be set per request, only force"),
+        (("--modes", "baseline,other"), "there is no 'other'"),
         (("--engine", "dtype=bfloat16"), "--engine is for workers"),
         (("--device", "cuda"), "--device is for workers"),
         (("--shards", "2"), "--shards is for workers"),
@@ -234,3 +236,18 @@ def test_it_has_its_place_on_a_site(bench: Bench, tmp_path: Path, monkeypatch: p
     assert not done.value.code
     page = site(tmp_path / "site", ran.evidence)["accuracy.html"]
     assert "on unknown hardware" in page and "another pin or other patches" not in page
+
+
+def test_a_release_in_which_the_runtime_cannot_be(bench: Bench, server: MadeServer) -> None:
+    server.version = "0.19.1"
+    ran = bench("--unproven")
+    assert ran.code == 2 and "the server has vLLM 0.19.1, and toy is in every process of vLLM >=0.20 only" in ran.err
+    assert bench("--modes", "baseline").code == 0
+
+
+def test_a_runtime_that_no_request_can_choose(bench: Bench, server: MadeServer) -> None:
+    manifest = Path("patches/toy/runtime.yaml")
+    manifest.write_text(manifest.read_text().partition("plugin:")[0])
+    ran = bench("--unproven")
+    assert ran.code == 2 and "has no `served`" in ran.err
+    assert bench("--modes", "baseline").code == 0 and all("vllm_xargs" not in body for body in server.bodies)

@@ -199,7 +199,7 @@ def served(evidence: AccuracyEvidence) -> dict[str, str]:
     pace = f", at most {server.per_minute} a minute" if server.per_minute else ""
     limits = f"{counted(server.concurrency, 'request')} at once{pace}, {server.timeout:g} s for each"
     again = f", {counted(server.repeated, 'request')} sent again" if server.repeated else ""
-    unknown = "the hardware, and the settings that the server was started with"
+    unknown = "the hardware, the model runner, and the settings that the server was started with"
     return {"server": server.url, **asked, "client": f"{limits}{again}", "unknown": unknown}
 
 
