@@ -16,6 +16,7 @@ def prepare() -> list[str]:
     """Get the interpreter ready, before anything else has imported the kernels by name; returns what was replaced."""
     store_with_any_mask()
     overflow_as_compiled()
+    take_rows_whole()
     return replace_kernels()
 
 
@@ -38,6 +39,28 @@ def overflow_as_compiled() -> None:
     from triton.runtime.interpreter import interpreter_builder
 
     object.__setattr__(interpreter_builder.options, "sanitize_overflow", False)
+
+
+class WholeRows:
+    """A kernel that walks along a row in blocks, launched with one block: the interpreter's time is by the block."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        launch = self._kernel[grid]
+
+        def whole(logits: torch.Tensor, *given: Any, **named: Any) -> Any:
+            return launch(logits, *given, **{**named, "BLOCK_SIZE": 1 << (logits.shape[1] - 1).bit_length()})
+
+        return whole
+
+
+def take_rows_whole() -> None:
+    """Let vLLM's min-p kernel do in 3 ms a row what takes it 51 at a vocabulary of 49,152; it computes the same."""
+    import vllm.v1.worker.gpu.sample.min_p as min_p
+
+    min_p._min_p_kernel = WholeRows(min_p._min_p_kernel)
 
 
 def replace_kernels() -> list[str]:
