@@ -1,4 +1,4 @@
-"""The second model runner's kernels in Triton's interpreter, on the CPU.
+"""The second model runner's kernels in Triton's interpreter, on the CPU: for the worker, and as a plugin of vLLM.
 
 Two that it cannot run are replaced; a verdict says of these that they were replaced and not tested. All others are
 vLLM's own, for one of which the interpreter itself is corrected.
@@ -10,14 +10,24 @@ import torch
 
 REPLACED = ("top-k/top-p kernel", "Gumbel draw")
 """What is not vLLM's own, as evidence names it."""
+READY = "ready_for_vllm"
 
 
 def prepare() -> list[str]:
-    """Get the interpreter ready, before anything else has imported the kernels by name; returns what was replaced."""
-    store_with_any_mask()
-    overflow_as_compiled()
-    take_rows_whole()
-    return replace_kernels()
+    """Get the interpreter ready, once a process; returns what was replaced.
+
+    An environment for the second runner has a copy of this file as a plugin of vLLM, which calls it in every process
+    that vLLM starts.
+    """
+    from triton.runtime import interpreter
+
+    if not hasattr(interpreter, READY):
+        setattr(interpreter, READY, True)
+        store_with_any_mask()
+        overflow_as_compiled()
+        take_rows_whole()
+        replace_kernels()
+    return list(REPLACED)
 
 
 def store_with_any_mask() -> None:
@@ -63,7 +73,7 @@ def take_rows_whole() -> None:
     min_p._min_p_kernel = WholeRows(min_p._min_p_kernel)
 
 
-def replace_kernels() -> list[str]:
+def replace_kernels() -> None:
     """Replace two kernels."""
     import vllm.v1.sample.ops.topk_topp_sampler as filters
     import vllm.v1.worker.gpu.sample.gumbel as gumbel
@@ -72,7 +82,6 @@ def replace_kernels() -> list[str]:
     # vLLM's own function in PyTorch, which it uses itself for few rows.
     filters.apply_top_k_top_p_triton = filters.apply_top_k_top_p_pytorch
     gumbel.gumbel_sample = sampler.gumbel_sample = draw
-    return list(REPLACED)
 
 
 def draw(
