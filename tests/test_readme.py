@@ -39,9 +39,6 @@ def test_what_is_proven_and_the_support_table_are_those_of_the_evidence() -> Non
     table, _ = make_table(project, manifest, evidence_files(project))
     assert changes(project, manifest, table) == {}, "run `./go prove`"
     assert support_table(table) in README
-    proven = len(table.releases("v1", "cpu"))
-    for page in ("README.md", "docs/results.md"):
-        assert f"{proven} releases" in (CHECKOUT / page).read_text(encoding="utf-8"), page
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/gates.md"])

@@ -103,10 +103,11 @@ def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
         return config.getoption(f"patchkit_{name}")
 
     project, runtime = find_project(config.rootpath), runtime_of(config)
+    named = option("vllm") or os.environ.get("PATCHKIT_VLLM")
     return Settings(
         project=project,
         runtime=runtime,
-        release=option("vllm") or os.environ.get("PATCHKIT_VLLM") or default_release(project, runtime),
+        release=default_release(project, runtime) if named in (None, "", "latest") else named,
         device=option("device"),
         python=Path(option("python")) if option("python") else None,
         model=option("model"),

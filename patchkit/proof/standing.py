@@ -7,7 +7,7 @@ from typing import Literal
 
 from packaging.version import Version
 
-from patchkit.model_runner import NAMES, RUNNERS, VARIABLE, ModelRunner, usual_runner
+from patchkit.model_runner import NAMES, VARIABLE, ModelRunner, usual_runner
 from patchkit.series.proven import Proof, ProvenTable
 
 State = Literal["proven", "unknown", "broken"]
@@ -59,7 +59,7 @@ def standing(table: ProvenTable, place: Place, tree: str, named: str = "") -> St
         where = f", {current[0].gpu}" if current[0].gpu else ""
         return Standing(place, "proven", f"{current[0].score} gates green{where}{_when(current[0])}")
     unhooked = table.unhooked_models(place.release, place.device)
-    if unhooked and place.runner != "v1":
+    if unhooked and place.runner != "v1" and not _green_elsewhere(table, place, tree):
         why = f"no hook fires, for vLLM runs {', '.join(unhooked)} there with classes that the runtime does not hook"
         told = f" (`patchkit drift --vllm {place.release}` says why)"
         return Standing(place, "broken", why + told, f"set {VARIABLE}=0, which brings the first back")
@@ -75,12 +75,10 @@ def elsewhere(table: ProvenTable, place: Place, tree: str, named: str = "") -> l
     return [one for one in found if one.state == "broken"]
 
 
-def newest_proven(table: ProvenTable, runner: ModelRunner, device: str) -> str:
-    """The newest release that is proven with a model runner on a device, else on any; empty if none is."""
-    for releases in (table.releases(runner, device), *(table.releases(one) for one in RUNNERS)):
-        if releases:
-            return max(releases, key=Version)
-    return ""
+def _green_elsewhere(table: ProvenTable, place: Place, tree: str) -> bool:
+    """Whether the hooks fired with this model runner on another device, whatever was read off the sources."""
+    known = [one for device in ("cpu", "cuda") for one in table.of(place.release, place.runner, device)]
+    return any(one.green and one.tree == tree for one in known)
 
 
 def _when(proof: Proof) -> str:

@@ -54,12 +54,19 @@ def _state(row: Mapping[str, Any]) -> Text:
     if row["prerelease"]:
         said.append(("pre-release", "yellow"))
     if row["proven"]:
-        said.append(("proven", "green"))
+        said.append((f"proven{_where(row)}", "green"))
     if row["new"]:
         said.append(("new", "bold cyan"))
     if row["developed_on"]:
         said.append(("developed on", ""))
     return Text(", ").join(Text(text, style) for text, style in said)
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    """Where else than on the CPU with the first model runner a release is proven."""
+    green = [one for one in row["proofs"] if one["green"]]
+    names = [one["device"] + (f" {one['runner']}" if one["runner"] != "v1" else "") for one in green]
+    return "" if names in ([], ["cpu"]) else f" on {', '.join(dict.fromkeys(names))}"
 
 
 def _summary(has: Listing, news: Mapping[str, Any]) -> Text:

@@ -64,7 +64,14 @@ def with_table(text: str, table: ProvenTable) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         return text
-    return f"{before}{begin}\n{support_table(table)}\n\n{END}{after}"
+    return f"{before}{begin}\n{summary(table)}\n\n{support_table(table)}\n\n{END}{after}"
+
+
+def summary(table: ProvenTable) -> str:
+    """How many releases are proven, for each column of the table that has one."""
+    counts = [(heading, table.releases(runner, device)) for heading, device, runner in COLUMNS]
+    said = [f"{heading}: {len(found)}, the newest {found[-1]}" for heading, found in counts if found]
+    return f"Releases with every gate green: {'; '.join(said)}." if said else "No release is proven."
 
 
 def matrix(table: ProvenTable) -> list[dict[str, str]]:

@@ -94,6 +94,11 @@ class ProvenTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
         return sorted({*green}, key=Version)
 
+    def newest(self, runner: ModelRunner = "v1", device: str = "cpu") -> str:
+        """The newest release that is proven with a model runner on a device, else on any; empty if none is."""
+        found = self.releases(runner, device) or self.releases()
+        return found[-1] if found else ""
+
     def unhooked_models(self, release: str, device: str) -> list[str]:
         """Models that a class without hooks runs on a device, as far as drift was read."""
         said = [one for one in self.unhooked if Version(one.release) <= Version(release)]

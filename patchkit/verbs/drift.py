@@ -24,6 +24,7 @@ from patchkit.report.drift import markdown, text
 from patchkit.report.drift.surface import show_mismatches, show_touches
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.worktree import patched_tree
+from patchkit.verbs.latest import newest_in_index
 
 
 def drift(
@@ -51,6 +52,7 @@ def drift(
         PatchkitError: unknown release or runtime, options that exclude each other, nothing can be read or compared; a
             declared symbol that neither release has, after everything else was printed.
     """
+    release = newest_in_index(release) if release is not None else None
     _check(release, start, since, python, checkout)
     scanner = Scanner.of(find_project(), runtime)
     if since is not None:

@@ -19,7 +19,10 @@ from patchkit.environments.listing import is_version, listed
 from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
+from patchkit.project import find_project
 from patchkit.release import release_name
+from patchkit.series.manifest import load_manifest
+from patchkit.verbs.latest import LATEST, chosen_release, newest_in_index
 
 
 def env(
@@ -40,6 +43,9 @@ def env(
         if remove:
             raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
         return _list(as_json)
+    if release == LATEST:
+        project = find_project()
+        release = chosen_release(release, load_manifest(project, project.only_runtime()), runner, device)
     if remove:
         return _remove(release, device, runner, as_json)
     if dry_run:
@@ -81,7 +87,7 @@ def check_cuda_options(release: str | None, device: str, remove: bool) -> None:
 
 def lock(releases: Sequence[str]) -> int:
     """Make the locks of releases, all of whose names are looked at before the index is asked."""
-    names = [release_name(release) for release in releases]
+    names = [release_name(newest_in_index(release, for_cpu=True)) for release in releases]
     for name in names:
         with console.working(f"asking the package index what vLLM {name} needs"):
             file = make_lock(name)

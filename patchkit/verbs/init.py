@@ -7,6 +7,7 @@ from pathlib import Path
 from patchkit.environments.lock import locked_releases
 from patchkit.release import release_name
 from patchkit.series.new_runtime import find_patches, new_runtime
+from patchkit.verbs.latest import LATEST
 
 
 def init(name: str, release: str | None) -> int:
@@ -15,7 +16,7 @@ def init(name: str, release: str | None) -> int:
     Raises:
         PatchkitError: the name does not suit or is taken, or there is no project; nothing is written then.
     """
-    release = release_name(release) if release else locked_releases("cpu")[-1]
+    release = release_name(release) if release and release != LATEST else locked_releases("cpu")[-1]
     folder = new_runtime(find_patches(Path.cwd()), name, release)
     others = [one.parent.name for one in folder.parent.glob("*/runtime.yaml") if one.parent != folder]
     named = f" --runtime {name}" if others else ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from patchkit.console import err
-from patchkit.drift.index import listing, timeline
+from patchkit.drift.index import DISTRIBUTIONS, listing, timeline
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
-from patchkit.proof.standing import newest_proven
 from patchkit.series.manifest import Manifest
 
 LATEST = "latest"
+"""In place of a release, wherever ``--vllm`` takes one."""
 
 
 def chosen_release(release: str, manifest: Manifest, runner: ModelRunner | None = None, device: str = "cpu") -> str:
@@ -25,23 +25,27 @@ def chosen_release(release: str, manifest: Manifest, runner: ModelRunner | None 
     """
     if release != LATEST:
         return release
-    found = newest_proven(manifest.table, runner or "v1", device)
+    found = manifest.table.newest(runner or "v1", device)
     if not found:
         raise PatchkitError(f"{manifest.name} is proven on no release yet", "name one: `patchkit releases` lists them")
     err.print(f"latest: vLLM {found}, the newest that {manifest.name} is proven on", markup=False)
     return found
 
 
-def newest_in_index(release: str) -> str:
+def newest_in_index(release: str, for_cpu: bool = False) -> str:
     """``release`` as it is; for ``latest`` the newest in the package index, and a line that says which.
+
+    Args:
+        for_cpu: of those that have a build for the CPU.
 
     Raises:
         PatchkitError: ``latest``, and the index cannot be asked or has none.
     """
     if release != LATEST:
         return release
-    released = timeline(listing(), "0")
+    released = [one for one in timeline(listing(), "0") if not for_cpu or DISTRIBUTIONS[1] in one.distributions]
     if not released:
         raise PatchkitError("the index has no release of vLLM", "check which index is asked: `patchkit releases`")
-    err.print(f"latest: vLLM {released[-1].text}, the newest in the package index", markup=False)
+    build = " that has a build for the CPU" if for_cpu else ""
+    err.print(f"latest: vLLM {released[-1].text}, the newest in the package index{build}", markup=False)
     return released[-1].text

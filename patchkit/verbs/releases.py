@@ -58,6 +58,11 @@ def _row(release: Release, manifest: Manifest) -> dict[str, Any]:
         "yanked": release.yanked,
         "developed_on": release.version == Version(manifest.developed_on),
         "proven": release.version in map(Version, manifest.proven),
+        "proofs": [
+            {"device": one.device, "runner": one.runner, "gpu": one.gpu, "green": one.green, "evidence": one.evidence}
+            for one in manifest.table.proofs
+            if release.version == Version(one.release)
+        ],
         "locked": release.version in map(Version, locked_releases("cpu")),
         "new": _is_final(release) and (last is None or release.version > last),
     }

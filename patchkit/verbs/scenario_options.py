@@ -20,6 +20,8 @@ from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 from patchkit.report.lines import verdict_line
 from patchkit.report.wording import headline
+from patchkit.series.manifest import load_manifest
+from patchkit.verbs.latest import LATEST, chosen_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,14 @@ class Request:
         cls, only: tuple[str, ...] = (), evidence: Path | None = None, as_json: bool = False, **settings: Any
     ) -> Request:
         """A request in the words of the command line."""
-        return cls(settings=Settings(find_project(), **settings), only=only, evidence=evidence, as_json=as_json)
+        project = find_project()
+        release, runtime = settings.pop("release"), settings.pop("runtime")
+        if release == LATEST:
+            manifest = load_manifest(project, runtime)
+            release = chosen_release(release, manifest, settings.get("runner"), settings.get("device", "cpu"))
+        return cls(
+            settings=Settings(project, runtime, release, **settings), only=only, evidence=evidence, as_json=as_json
+        )
 
     def choose(self, kind: Literal["gate", "benchmark"]) -> list[Scenario]:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""

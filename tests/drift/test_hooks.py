@@ -29,6 +29,20 @@ def read(code: str, **more: str) -> CodeRead:
 
 
 WRAPPED = {
+    "as the class gives it, and taken away again": """
+        from inspect import getattr_static
+        from vllm.runner import Runner
+        class Hook:
+            def __init__(self, owner, name, make):
+                self.owner, self.name, self.original = owner, name, getattr_static(owner, name)
+                setattr(owner, name, make(self.original))
+            def remove(self):
+                delattr(self.owner, self.name)
+        def hooked(original):
+            def step(self, batch): return original(self, batch)
+            return step
+        def install(): return Hook(Runner, "step", hooked)
+    """,
     "imported inside the function": """
         def install():
             from vllm.runner import Runner

@@ -16,6 +16,7 @@ from patchkit.drift.index import find, listing, timeline
 from patchkit.drift.source import source_of
 from patchkit.environments import lock
 from patchkit.errors import PatchkitError
+from patchkit.verbs.latest import newest_in_index
 
 MANIFEST = """
 name: toy
@@ -154,3 +155,13 @@ def test_on_the_real_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert text is not None and "class Sampler" in text
     assert source.read("vllm/v1/no_such_file.py") is None
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 5e6  # of a wheel of 244 MB
+
+
+def test_latest_is_the_newest_in_the_index_for_those_who_ask_about_it(
+    toy: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert newest_in_index("0.13.0") == "0.13.0" and capsys.readouterr().err == ""
+    assert newest_in_index("latest") == "0.15.0"
+    assert capsys.readouterr().err == "latest: vLLM 0.15.0, the newest in the package index\n"
+    assert newest_in_index("latest", for_cpu=True) == "0.12.0"
+    assert "0.12.0, the newest in the package index that has a build for the CPU" in capsys.readouterr().err

@@ -124,8 +124,8 @@ def test_a_folder_patches_further_up_is_meant_only_if_it_holds_runtimes(mine: Pr
 
 def test_a_bad_release_and_a_full_place_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "patches").mkdir()
-    done = patchkit("init", "mine", "--vllm", "latest", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "`latest` is no vLLM release" in done.stderr
+    done = patchkit("init", "mine", "--vllm", "newest", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "`newest` is no vLLM release" in done.stderr
     assert not list((tmp_path / "patches").iterdir())
     (tmp_path / "patches").rmdir()
     (tmp_path / "patches").touch()

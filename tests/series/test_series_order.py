@@ -156,3 +156,8 @@ def test_arbitrary_bytes_are_no_manifest(tmp_path_factory: pytest.TempPathFactor
     (folder / "runtime.yaml").write_bytes(content)
     with pytest.raises(PatchkitError):
         read_manifest(folder)
+
+
+def test_patches_that_are_shipped_name_the_project_as_their_author() -> None:
+    for file in sorted((Path(__file__).parents[2] / "patches" / "esamp").glob("*.patch")):
+        assert "\nFrom: patchkit authors <authors@patchkit.invalid>\n" in file.read_text(encoding="utf-8"), file.name

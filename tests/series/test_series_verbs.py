@@ -57,6 +57,40 @@ def test_a_release_that_was_never_proven_is_said_first(patchkit: Run) -> None:
     )
 
 
+def prove(toy: Path, tree: str, *lines: str) -> None:
+    """Write proofs of the toy's pin: ``release: …, runner: …`` and the like, a line each."""
+    rest = f'gates: 2, patches: [1], tree: "{tree}", date: "2026-11-26", evidence: gate.json'
+    pin = re.search(r"tree: (\w+)", (toy / "runtime.yaml").read_text())
+    assert pin
+    rows = "".join(f"- {{{line}, {rest}}}\n" for line in lines)
+    (toy / "proven.yaml").write_text(f"pin: {pin[1]}\nproofs:\n{rows}")
+
+
+def test_a_release_that_is_known_not_to_work_ends_with_another_exit_code(patchkit: Run, toy: Path) -> None:
+    """Proven and red hold for a device, a model runner and these files alone."""
+    tree = json.loads(patchkit(*APPLY, "0.20.0", "--json").stdout)["tree"]
+    lines = ("release: 0.20.0, runner: v1, device: cpu", "release: 0.20.0, runner: v2, device: cpu, red: [identity]")
+    prove(toy, tree, *lines)
+    done = patchkit(*APPLY, "0.20.0")
+    assert done.returncode == 0 and done.stdout.splitlines()[1] == (
+        "✓ proven on cpu with vLLM's first model runner: 2 of 2 gates green on 2026-11-26 (gate.json)"
+    )
+    second = patchkit(*APPLY, "0.20.0", "--runner", "v2")
+    assert second.returncode == 1 and "known not to work on cpu with vLLM's second model runner" in second.stdout
+    assert patchkit(*APPLY, "0.20.0", "--runner", "v2", "--unproven").returncode == 0
+    (said,) = json.loads(patchkit(*APPLY, "0.20.0", "--device", "cuda", "--json").stdout)["standing"]
+    assert (said["device"], said["runner"], said["state"]) == ("cuda", "v1", "unknown")
+    assert "the gates were green on other files" in patchkit(*APPLY, "0.20.0", "--without", "2").stdout
+
+
+def test_latest_is_the_newest_that_is_proven(patchkit: Run, toy: Path, refused: Refused) -> None:
+    assert "toy is proven on no release yet; name one: `patchkit releases`" in refused(*APPLY, "latest")
+    prove(toy, "t", "release: 0.9.2, runner: v1, device: cpu", "release: 0.20.0, runner: v1, device: cpu")
+    done = patchkit(*APPLY, "latest")
+    assert done.stderr == "latest: vLLM 0.20.0, the newest that toy is proven on\n"
+    assert done.stdout.startswith("toy for vLLM 0.20.0\n")
+
+
 def test_a_patch_outside_the_series_is_warned_of(patchkit: Run, toy: Path) -> None:
     edit(toy / "series", "0004-Fix-tap-7.patch", "#")
     for verb in ((*APPLY, "0.20.0"), STATUS):

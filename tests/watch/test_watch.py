@@ -174,6 +174,43 @@ def test_only_the_newest_that_can_be_is_gated(watched: Watched, monkeypatch: pyt
     assert ran == ["0.20.1", "0.20.0", "0.20.1"]
 
 
+def test_both_model_runners_are_gated_once_the_runtime_is_proven_with_both(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one tick; a release is as good as the worse of them. A release without the second is gated with the first."""
+    for release in ("0.20.0", "0.24.0"):
+        watched.release(release)
+        lock.FOLDER.mkdir(exist_ok=True)
+        (lock.FOLDER / f"{release}-cpu.txt").touch()
+    first_patch = watched.root / "patches" / "toy" / "0001-Fix-unused-1.patch"
+    first_patch.write_text(first_patch.read_text().replace("Applies-To: vllm <0.21", "Applies-To: vllm"))
+    ran: list[tuple[str, bool]] = []
+
+    def run(words: list[str], log: Path, limit: float) -> gating.Ran:
+        ran.append((words[words.index("--vllm") + 1], "--runner v2" in " ".join(words)))
+        return gating.Ran(None, "made up") if ran[-1][1] else gating.Ran(2, "made up")
+
+    monkeypatch.setattr(gating, "run", run)
+    watched.watch("--gate", "all")
+    assert ran == [("0.20.0", False), ("0.24.0", False)], "never proven with the second: nothing can be lost"
+    proven = watched.root / "patches" / "toy" / "proven.yaml"
+    first = [line for line in watched.proven.splitlines() if "0.19.0" in line]
+    proven.write_text(watched.proven + first[0].replace("runner: v1", "runner: v2") + "\n")
+    ran.clear()
+    watched.watch("--gate", "all")
+    assert ran == [("0.20.0", False), ("0.24.0", False), ("0.24.0", True)]
+    one = watched.report["releases"][1]
+    assert [(made["runner"], made["outcome"]) for made in one["runs"]] == [("v1", "unproven"), ("v2", "red")]
+    assert one["outcome"] == "red"
+    assert one["why"] == (
+        "first model runner: the gates could not be run: made up; "
+        "second model runner: the gates did not end within 60 minutes"
+    )
+    ran.clear()
+    watched.watch("--runner", "v2")
+    assert ran == [("0.24.0", True)]
+
+
 def test_a_lock_is_made_where_it_is_allowed_and_there_is_a_cpu_wheel(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

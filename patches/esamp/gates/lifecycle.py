@@ -143,7 +143,7 @@ def add_rejection(runner: Any) -> None:
 
 def sample_otherwise(runner: Any) -> None:
     """As where a model brings a sampler of its own."""
-    runner.sampler.__class__ = type("OtherSampler", (type(runner.sampler),), {})
+    runner.sampler = object()
 
 
 checks = [

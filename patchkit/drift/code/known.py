@@ -137,6 +137,10 @@ class Known(Patches):
     def _unknown(self, call: KnownCall) -> Answer:
         return (None,)
 
+    def _undone(self, call: KnownCall) -> Answer:
+        """``delattr(x, "name")``: as with the statement ``del``, what was set before is taken away."""
+        return (None,)
+
     def _itself(self, call: KnownCall) -> Answer:
         return (call.given[0],)
 
@@ -235,6 +239,7 @@ ENTRIES = ("items", "values", "keys")
 KNOWN: dict[str, Way] = {
     "getattr": Known._get,
     "hasattr": Known._get,
+    "delattr": Known._undone,
     "exec": Known._runs_text,
     "eval": Known._runs_text,
     "compile": Known._runs_text,
