@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part, Scenario
@@ -107,9 +108,11 @@ class Runner:
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
         settings = self.workspace.settings
         if why := part.why_not_run(settings.release, settings.runner):
-            left_out: Future[Run] = Future()
-            left_out.set_result(Run(part, tree.runtime, unfit=f"not run, because {why}"))
-            return left_out
+            return left_out(part, tree, f"not run, because {why}")
+        try:
+            metadata = metadata_of(tree) if part.client else None
+        except PatchkitError as error:  # as where the patch that makes the tree a package is left out
+            return left_out(part, tree, error.what)
         return self.workspace.worker_client.submit(
             part,
             scenario=scenario.name,
@@ -119,5 +122,12 @@ class Runner:
             device=self.workspace.settings.device,
             limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
-            metadata=metadata_of(tree) if part.client else None,
+            metadata=metadata,
         )
+
+
+def left_out(part: Part, tree: Tree, why: str) -> Future[Run]:
+    """The run of a part that cannot be run."""
+    done: Future[Run] = Future()
+    done.set_result(Run(part, tree.runtime, unfit=why))
+    return done

@@ -412,7 +412,7 @@ def chosen(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         found = exchanges.get(call.name)
         if found is None or not call.extra or not call.whole:
             continue
-        changed, (rows, _) = changes(found), expected(call, found, 0)
+        changed, (rows, _) = changes(found), expected(call, found)
         total += rows
         plain = rows if call.extra.get("esamp") == 0 else 0
         wanted = {"decode_rows": rows - plain, "plain_rows": plain, "intervened_rows": rows - plain}

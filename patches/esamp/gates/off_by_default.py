@@ -7,7 +7,6 @@ from typing import Any
 from patchkit_probe.expect import require
 from patchkit_probe.processes import SETTINGS, TOKENS, counters, entry_point, pair, reference, unlike, variable
 
-
 ROWS = 2 * 2 * (TOKENS - 1)  # of two prompts with two samples each
 
 

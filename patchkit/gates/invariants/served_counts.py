@@ -10,14 +10,8 @@ from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause
 from patchkit.gates.part_run import Run
 
 
-class Slack(Params, frozen=True):
-    """``past_stop``: rows that the engine may decode for a sample before it learns that its text has ended."""
-
-    past_stop: int = 4
-
-
-@invariant(params=Slack, clauses=(count_clause(40, "served_rows", "{} served rows counted"),))
-def served_counts(run: Run, params: Slack, figures: Figures) -> Iterator[Broken]:
+@invariant(clauses=(count_clause(40, "served_rows", "{} served rows counted"),))
+def served_counts(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """A sample of k tokens has k - 1 decode rows. Calls with settings of the runtime's own are not judged here."""
     rows, steps = run.declared("decode_rows"), run.declared("decode_steps")
     if not rows:
@@ -34,7 +28,7 @@ def served_counts(run: Run, params: Slack, figures: Figures) -> Iterator[Broken]
             continue
         changed = changes(found)
         counted += int(changed.get(rows[0], 0))
-        least, most = expected(call, found, params.past_stop)
+        least, most = expected(call, found)
         for name in rows:
             if not least <= changed.get(name, -1) <= most or changed[name] != changed[rows[0]]:
                 wanted = f"{least}" if least == most else f"{least} to {most}"
@@ -63,12 +57,13 @@ def changes(found: Exchange) -> dict[str, float]:
     return total
 
 
-def expected(call: ClientCall, found: Exchange, past_stop: int) -> tuple[int, int]:
+def expected(call: ClientCall, found: Exchange) -> tuple[int, int]:
     """The least and the most decode rows of a call, by the tokens of its samples."""
     if call.refused:
         return 0, 0
     rows = sum(len(output.token_ids) - 1 for output in found.outputs if output.token_ids)
     if call.leaves_after:  # the engine goes on until it learns that the client is gone
         return rows, call.prompts.count * call.n * (call.max_tokens - 1)
-    stopped = sum(output.finish == "stop" for output in found.outputs) if call.sampling.get("stop") else 0
-    return rows, rows + stopped * past_stop
+    stopped = [output for output in found.outputs if output.finish == "stop" and call.sampling.get("stop")]
+    past = sum(call.max_tokens - len(output.token_ids) for output in stopped)  # until it learns that a text has ended
+    return rows, rows + past
