@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from patchkit.bench.server_liveness import grown
 from patchkit.client import Completion, Messages, VLLMClient, side_by_side
 from patchkit.errors import PatchkitError
 from patchkit.evals.paired_ratio import PairedRatio, paired_ratio
@@ -21,13 +22,13 @@ class Run:
     Attributes:
         tokens: generated.
         seconds: until the last answer.
-        counters: by how much those of the server's runtime grew; None where it tells none, so that nothing shows
-            whether the runtime was at work.
+        counters: by how much those of the server's runtime grew that are whole numbers, and others as they are then;
+            None where it tells none, so that nothing shows whether the runtime was at work.
     """
 
     tokens: int
     seconds: float
-    counters: Mapping[str, float] | None = None
+    counters: Mapping[str, Any] | None = None
 
     @property
     def rate(self) -> float:
@@ -132,9 +133,6 @@ def run_once(client: VLLMClient, prompts: Sequence[str | Messages], seed: int, a
     return Run(sum(one.tokens or 0 for one in found), seconds, growth(before, client.counters()))
 
 
-def growth(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, float] | None:
-    """By how much each number grew; None unless both are there."""
-    if before is None or after is None:
-        return None
-    numbers = {name: value for name, value in after.items() if isinstance(value, int | float)}
-    return {name: value - before.get(name, 0) for name, value in numbers.items()}
+def growth(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """By how much each grew, see :func:`grown`; None unless both are there."""
+    return None if before is None or after is None else grown(before, after)

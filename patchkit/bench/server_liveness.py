@@ -54,13 +54,10 @@ class NotObserved:
         return iter(())
 
 
-def grown(before: Mapping[str, Any], after: Mapping[str, Any], required: Mapping[str, str]) -> dict[str, Any]:
-    """Counters over a draw: what each grew by; one that may be anything, or is no number, as it is at the end."""
-    return {
-        name: value - before.get(name, 0) if _counts(value) and required.get(name, "any") != "any" else value
-        for name, value in after.items()
-    }
+def grown(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Counters over a draw: by how much each whole number grew; anything else, such as a mean, as it is at the end."""
+    return {name: value - before.get(name, 0) if _counts(value) else value for name, value in after.items()}
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -47,15 +47,10 @@ class Tally:
 
 
 class ServerShard:
-    """Draws over HTTP, as many requests at once as the client's limits say.
+    """Draws over HTTP, as many requests at once as the client's limits say."""
 
-    Args:
-        client: of the server.
-        counters: what the runtime's counters must be, by name; empty where none are read.
-    """
-
-    def __init__(self, client: VLLMClient, counters: Mapping[str, str]) -> None:
-        self._client, self._required = client, counters
+    def __init__(self, client: VLLMClient) -> None:
+        self._client = client
 
     def enqueue(self, request: Mapping[str, Any], record: Drawing, *, patience: float) -> Future[Drawing]:
         """Draw; see :class:`patchkit.bench.shards.Shard`. The client's own timeout is its patience."""
@@ -132,7 +127,7 @@ class ServerShard:
 
     def _grown(self, spec: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any] | None:
         after = self._counters(spec)
-        return None if before is None or after is None else grown(before, after, self._required)
+        return None if before is None or after is None else grown(before, after)
 
     def _progress(
         self, spec: Mapping[str, Any], before: Mapping[str, Any] | None, tally: Tally, wanted: int

@@ -94,7 +94,7 @@ class ServerSource:
             "runtime": self.requests[mode],
         }
         required = {name: one.must_be for name, one in self._runtime.counters.items()}
-        shard = ServerShard(self._client, required)
+        shard = ServerShard(self._client)
         return DrawRequest({"draw": spec}, [shard], self._liveness(mode, required))
 
     @property

@@ -75,15 +75,24 @@ class InterpreterDriver(DriverBase):
     def get_benchmarker(self):
         raise NotImplementedError("nothing is measured in the interpreter")
 """
+KERNELS = Path(__file__).parent.parent / "worker" / "interpreter.py"
+"""What gets the interpreter ready, in the worker and, as a plugin of vLLM, in every process that vLLM starts."""
+ENTRY_POINTS = """\
+[triton.backends]
+cpu = triton_interpreter.cpu
+[vllm.general_plugins]
+triton_interpreter = triton_interpreter.kernels:prepare
+"""
 FILES = {
     "triton_interpreter/__init__.py": "",
+    "triton_interpreter/kernels.py": KERNELS.read_text(),
     "triton_interpreter/cpu/__init__.py": "",
     "triton_interpreter/cpu/compiler.py": COMPILER,
     "triton_interpreter/cpu/driver.py": DRIVER,
     "triton_interpreter-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: triton-interpreter\nVersion: 0.1\n",
-    "triton_interpreter-0.1.dist-info/entry_points.txt": "[triton.backends]\ncpu = triton_interpreter.cpu\n",
+    "triton_interpreter-0.1.dist-info/entry_points.txt": ENTRY_POINTS,
 }
-"""The stub of a backend, by its place in ``site-packages``."""
+"""The stub of a backend and the plugin, by their place in ``site-packages``."""
 
 
 def has_second_runner(release: str, device: str) -> bool:

@@ -17,7 +17,7 @@ from vllm import LLM, SamplingParams
 
 OF_OPENAI = ("temperature", "top_p", "stop", "logprobs", "presence_penalty", "frequency_penalty")
 Seeded = tuple[list[int], int | None]  # token ids of a prompt, and the seed of its first sample
-SETTLE_LIMIT = 30.0  # seconds until a server knows that a client is gone
+SETTLE_LIMIT = 30.0  # seconds until an engine knows that a client is gone
 
 
 def run_client(request: dict[str, Any], channel: Channel) -> int:
@@ -55,7 +55,7 @@ class ClientRun:
         before, began = self._counters(server), time.monotonic()
         answer = client.ask(call)
         seconds = time.monotonic() - began
-        if call.get("leaves_after"):
+        if call.get("leaves_after") or (call.get("sampling") or {}).get("stop"):
             settle(server)
         return {
             "name": call["name"],
@@ -202,7 +202,7 @@ def output_of(prompt: int, choice: Any) -> dict[str, Any]:
 
 
 def settle(server: ApiServer) -> None:
-    """Wait until the server has noticed that a client is gone: its counters stand still."""
+    """Wait until the engine has heard that nobody wants more of a request: its counters stand still."""
     limit, before = time.monotonic() + SETTLE_LIMIT, None
     while time.monotonic() < limit:
         now = server.counters()

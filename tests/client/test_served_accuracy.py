@@ -119,11 +119,11 @@ def test_with_the_runtime_it_is_unproven_and_was_not_observed(bench: Bench, serv
 
 
 def test_with_its_counters_it_is_observed(bench: Bench, server: MadeServer) -> None:
-    server.counters = {"rows": 1000, "lost": 2}
+    server.counters = {"rows": 1000, "lost": 2, "mean": 0.5, "finite": True}
     ran = bench("--unproven")
     assert ran.code == 0, ran.err
     assert unobserved(ran.record) == []
-    assert ran.record.cells[0].modes["toy"][0].counters == {"rows": 4 * 3 * 5, "lost": 0}, "over this draw"
+    assert ran.record.cells[0].modes["toy"][0].counters == {"rows": 60, "lost": 0, "mean": 0.5, "finite": 1}, "over it"
     assert "not observed" not in ran.out
 
 

@@ -415,7 +415,7 @@ def chosen(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
         changed, (rows, _) = changes(found), expected(call, found, 0)
         total += rows
         plain = rows if call.extra.get("esamp") == 0 else 0
-        wanted = {"decode_rows": rows, "plain_rows": plain, "intervened_rows": rows - plain}
+        wanted = {"decode_rows": rows - plain, "plain_rows": plain, "intervened_rows": rows - plain}
         for name, right in wanted.items():
             if changed.get(name) != right:
                 yield Broken(f"{call.name}: {name} is {changed.get(name)}, not {right}")

@@ -5,7 +5,10 @@ from functools import cache
 from typing import Any
 
 from patchkit_probe.expect import require
-from patchkit_probe.processes import SETTINGS, counters, entry_point, pair, reference, unlike, variable
+from patchkit_probe.processes import SETTINGS, TOKENS, counters, entry_point, pair, reference, unlike, variable
+
+
+ROWS = 2 * 2 * (TOKENS - 1)  # of two prompts with two samples each
 
 
 def leaves_alone_who_does_not_ask(context: Any) -> None:
@@ -16,7 +19,7 @@ def leaves_alone_who_does_not_ask(context: Any) -> None:
     after = counters(llm)
     require(found == expected, unlike(found, expected))
     require(after["intervened_rows"] == before["intervened_rows"], "rows were moved")
-    require(after["plain_rows"] - before["plain_rows"] == after["decode_rows"] - before["decode_rows"] > 0, f"{after}")
+    require(after["plain_rows"] - before["plain_rows"] == ROWS, f"{after['plain_rows']} rows were left alone")
 
 
 def acts_for_who_asks(context: Any) -> None:

@@ -159,7 +159,7 @@ def leaves_a_request_alone(context: Any) -> None:
     require(found[:2] == expected["plain"][:2], f"left alone: {unlike(found[:2], expected['plain'][:2])}")
     require(found[2:] == expected["pair"][2:], f"beside it: {unlike(found[2:], expected['pair'][2:])}")
     counted = {name: after[name] - before[name] for name in ("decode_rows", "intervened_rows", "plain_rows")}
-    require(counted == {"decode_rows": rows, "intervened_rows": rows // 2, "plain_rows": rows // 2}, f"{counted}")
+    require(counted == {"decode_rows": rows // 2, "intervened_rows": rows // 2, "plain_rows": rows // 2}, f"{counted}")
     alone = pair(llm, {"esamp": 0}, {"esamp": 0})
     require(alone == expected["plain"], f"both left alone: {unlike(alone, expected['plain'])}")
 
