@@ -236,7 +236,8 @@ def is_loud_when_a_hook_is_dead(context: Any) -> None:
     llm = served(context)
     runner = engine_of(llm).runner
     kind = type(runner)
-    originals = {name: original_of(getattr(kind, name)) for name in ("execute_model", "_prepare_inputs")}
+    named = [name for name in ("execute_model", "_prepare_inputs", "prepare_inputs") if hasattr(kind, name)]
+    originals = {name: original_of(getattr(kind, name)) for name in named}
     change_class(runner, **originals)
     try:
         CALLS["three_prompts"](llm)
