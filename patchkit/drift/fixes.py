@@ -35,6 +35,7 @@ DECIDED_BY_HEADER = (
     "kind-changed",
     "read-only",
     "text-moved",
+    "moved",
 )
 TOUCHING = ({"wraps", "replaces"}, {"calls"}, {"constructs"}, {"derives"})
 """Manners whose line in the code must be read before its fit can be judged; "wraps" and "replaces" are both hooks."""

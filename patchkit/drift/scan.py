@@ -17,6 +17,7 @@ from patchkit.drift.compare import compare, worst_first
 from patchkit.drift.contract import Contract, contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
+from patchkit.drift.findings.setting_changed import MANIFEST
 from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.gained_methods import gained_methods
 from patchkit.drift.inference import Inference
@@ -130,12 +131,14 @@ class Scanner:
         release, package = version_of(new.release), packages[1]
         fitted = PatchedTouches(self.project, self.manifest, old.release, packages[0])
         patched = PatchedTouches(self.project, self.manifest, new.release, package, like=fitted)
-        found = compare(self.manifest.surface, old, new)
+        surface = self.manifest.surface
+        found = [one for one in compare(surface, old, new) if of_both(surface, one.symbol, old, new)]
         # A source that does not say which release it is takes the whole series.
         taken = [patch.name for patch in self.series.patches if release is None or patch.needed_on(release)]
         findings = [self._with_fix(self._with_usage(finding, old, new, fitted), old, new, patched) for finding in found]
         findings += [self._with_fix(finding, old, new, patched) for finding in gained_methods(new, patched)]
-        lacking = list(absent(self.manifest.surface, old, new, seen, package))
+        findings = [hooked_besides(finding, new, surface) for finding in findings]
+        lacking = list(absent(surface, old, new, seen, package))
         return Drift(
             self.manifest.name,
             self.manifest.pin,
@@ -144,7 +147,7 @@ class Scanner:
             tuple(taken),
             tuple(patch.name for patch in self.series.patches if patch.name not in taken),
             tuple(worst_first([*findings, *lacking])),
-            tuple(dead(new, self.manifest.surface)),
+            tuple(dead(new, surface)),
             tuple(self._retired(old, new, patched)),
         )
 
@@ -204,10 +207,30 @@ class Scanner:
         return Read(reading.release, reading.origin, reading.published and release is not None and release in proven)
 
 
-def dead(new: Reading, surface: Surface) -> Iterator[str]:
+def of_both(surface: Surface, symbol: str, old: Reading, new: Reading) -> bool:
+    """Whether a symbol is one of the surface in both releases: a patch that touches it may come with the newer one."""
+    only = SpecifierSet(surface.only_in.get(symbol, ""), prereleases=True)
+    releases = [version_of(reading.release) for reading in (old, new)]
+    return all(release is None or only.contains(release) for release in releases)
+
+
+def hooked_besides(finding: Finding, new: Reading, surface: Surface) -> Finding:
+    """A finding that vLLM chooses another class, as fixed where the series hooks every class that is chosen."""
+    if finding.kind != "selection-changed" or not finding.unpatched:
+        return finding
+    also = ", ".join(f"{name} ({releases})" for name, releases in surface.selected[finding.symbol].also.items())
+    undecided = any(choice is None for chosen, choice in new.choices.items() if chosen.symbol == finding.symbol)
+    if not also or undecided or any(dead(new, surface, finding.symbol)):
+        return finding
+    return replace(finding, fixed_by=(MANIFEST,), because=f"the manifest says that {also} is hooked as well")
+
+
+def dead(new: Reading, surface: Surface, symbol: str = "") -> Iterator[str]:
     """Models that a class runs by default which neither the runtime nor a patch for this release hooks."""
     release = version_of(new.release)
     for chosen, choice in new.choices.items():
+        if symbol not in ("", chosen.symbol):
+            continue
         also = surface.selected[chosen.symbol].also
         patched = {name for name, releases in also.items() if release and SpecifierSet(releases).contains(release)}
         if choice is not None and not choice.hooked and not patched.issuperset(choice.chosen):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from packaging.version import Version
 
+from patchkit.environments.lock import lock_file
 from patchkit.model_runner import NAMES, VARIABLE, ModelRunner, usual_runner
 from patchkit.series.proven import Proof, ProvenTable
 
@@ -25,12 +26,14 @@ class Place:
     def __str__(self) -> str:
         return f"on {self.device} with vLLM's {NAMES[self.runner]}"
 
-    @property
-    def command(self) -> str:
-        """The command that would prove it."""
+    def proving(self, named: str = "") -> str:
+        """What to run to prove it; ``named`` is the option that names the runtime, with a space before it."""
         device = "" if self.device == "cpu" else f" --device {self.device}"
         runner = "" if self.runner == "v1" else f" --runner {self.runner}"
-        return f"patchkit gate --vllm {self.release}{device}{runner}"
+        gate = f"`patchkit gate --vllm {self.release}{device}{runner}{named}`"
+        locked = self.device != "cpu" or lock_file(self.release, "cpu").is_file()
+        lock = "" if locked else f"`patchkit lock {self.release}`, which asks for a CPU build, then "
+        return f"run {lock}{gate}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def standing(table: ProvenTable, place: Place, tree: str, named: str = "") -> St
     """
     known = table.of(place.release, place.runner, place.device)
     current = [one for one in known if one.tree == tree]
-    fix = f"run `{place.command}{named}`"
+    fix = place.proving(named)
     red = [one for one in current if not one.green]
     if red:
         return Standing(place, "broken", f"{', '.join(red[0].red)} red{_when(red[0])}", f"mend it, then {fix}")

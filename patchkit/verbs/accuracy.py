@@ -33,8 +33,7 @@ from patchkit.gates.workspace import Workspace
 from patchkit.project import Project, find_project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.text import show_text
-from patchkit.series.manifest import load_manifest
-from patchkit.verbs.latest import LATEST, chosen_release
+from patchkit.verbs.latest import release_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +111,7 @@ def accuracy(
     if release is None or model is None:
         missing = "--vllm" if release is None else "--model"
         raise PatchkitError(f"{missing} is not given", "give it, or --url of a server that runs")
-    if release == LATEST:
-        release = chosen_release(release, load_manifest(find_project(), cell.runtime), "v1", device or "cpu")
+    release = release_for(release, cell.runtime, "v1", device or "cpu")
     plan = cell.plan(vllm=release, models=[model], device=device or "cpu", engine=pairs(engine, "--engine"))
     return run_plan(plan, options, cell.name(model))
 

@@ -21,8 +21,7 @@ from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
 from patchkit.release import release_name
-from patchkit.series.manifest import load_manifest
-from patchkit.verbs.latest import LATEST, chosen_release, newest_in_index
+from patchkit.verbs.latest import LATEST, newest_in_index, release_for
 
 
 def env(
@@ -44,8 +43,7 @@ def env(
             raise PatchkitError("which environment to remove is not said", "name its release with --vllm")
         return _list(as_json)
     if release == LATEST:
-        project = find_project()
-        release = chosen_release(release, load_manifest(project, project.only_runtime()), runner, device)
+        release = release_for(release, find_project().only_runtime(), runner, device)
     if remove:
         return _remove(release, device, runner, as_json)
     if dry_run:

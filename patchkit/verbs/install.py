@@ -11,6 +11,7 @@ from patchkit.project import find_project
 from patchkit.release import release_name
 from patchkit.series.entry_points import declared
 from patchkit.series.worktree import patched_tree
+from patchkit.verbs.latest import release_for
 from patchkit.verbs.serve import plugin_of
 
 
@@ -20,6 +21,7 @@ def install(release: str, runtime: str, python: Path) -> int:
     Raises:
         PatchkitError: the interpreter has another vLLM, or vLLM ``release`` does not start the runtime itself.
     """
+    release = release_for(release, runtime)
     python = check(python, release_name(release))
     tree = patched_tree(find_project(), runtime, release)
     plugin, package = plugin_of(tree), declared(tree.path)["name"]

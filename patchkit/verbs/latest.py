@@ -6,7 +6,8 @@ from patchkit.console import err
 from patchkit.drift.index import DISTRIBUTIONS, listing, timeline
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
-from patchkit.series.manifest import Manifest
+from patchkit.project import find_project
+from patchkit.series.manifest import Manifest, load_manifest
 
 LATEST = "latest"
 """In place of a release, wherever ``--vllm`` takes one."""
@@ -30,6 +31,17 @@ def chosen_release(release: str, manifest: Manifest, runner: ModelRunner | None 
         raise PatchkitError(f"{manifest.name} is proven on no release yet", "name one: `patchkit releases` lists them")
     err.print(f"latest: vLLM {found}, the newest that {manifest.name} is proven on", markup=False)
     return found
+
+
+def release_for(release: str, runtime: str, runner: ModelRunner | None = None, device: str = "cpu") -> str:
+    """As :func:`chosen_release`; the manifest of ``runtime`` is read only if it is needed.
+
+    Raises:
+        PatchkitError: ``latest``, and none is proven, or there is no such runtime.
+    """
+    if release != LATEST:
+        return release
+    return chosen_release(release, load_manifest(find_project(), runtime), runner, device)
 
 
 def newest_in_index(release: str, for_cpu: bool = False) -> str:

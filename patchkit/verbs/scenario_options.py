@@ -20,8 +20,7 @@ from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
 from patchkit.report.lines import verdict_line
 from patchkit.report.wording import headline
-from patchkit.series.manifest import load_manifest
-from patchkit.verbs.latest import LATEST, chosen_release
+from patchkit.verbs.latest import release_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +39,7 @@ class Request:
         """A request in the words of the command line."""
         project = find_project()
         release, runtime = settings.pop("release"), settings.pop("runtime")
-        if release == LATEST:
-            manifest = load_manifest(project, runtime)
-            release = chosen_release(release, manifest, settings.get("runner"), settings.get("device", "cpu"))
+        release = release_for(release, runtime, settings.get("runner"), settings.get("device", "cpu"))
         return cls(
             settings=Settings(project, runtime, release, **settings), only=only, evidence=evidence, as_json=as_json
         )

@@ -27,6 +27,7 @@ from patchkit.series import Tree
 from patchkit.series.entry_points import metadata_of
 from patchkit.series.manifest import Plugin
 from patchkit.verbs.accuracy import pairs
+from patchkit.verbs.latest import release_for
 
 OURS_ALONE = ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Of a worker's variables, what a server must not have: its engine has a process of its own."""
@@ -57,10 +58,9 @@ def serve(options: ServeOptions) -> NoReturn:
         PatchkitError: the series makes no plugin for the release, or was not proven on it; bad settings, or no model.
     """
     settings = pairs(options.settings, "--setting")
+    release = release_for(options.release, options.runtime, options.runner, options.device)
     workspace = Workspace(
-        Settings(
-            find_project(), options.runtime, options.release, options.device, options.python, runner=options.runner
-        )
+        Settings(find_project(), options.runtime, release, options.device, options.python, runner=options.runner)
     )
     obtainable(workspace.settings.release, options.device, options.python)
     tree = workspace.tree
