@@ -36,7 +36,9 @@ class KnockoutRun:
         self.gates = list(gates)
         self._runner, self._not_selected = runner, not_selected
         workspace = runner.workspace
-        self.patches = choose(self._of_this_runner(list(workspace.tree.taken)), chosen)
+        ours = self._of_this_runner(list(workspace.tree.taken))
+        self._refuse_others(chosen)
+        self.patches = choose(ours, chosen)
         self.left_with = {patch.name: dependents(patch.name, workspace.tree.taken) for patch in self.patches}
         self.verdicts: dict[tuple[str, str], Verdict] = {}
         self._unlaid: dict[str, str] = {}
@@ -57,6 +59,12 @@ class KnockoutRun:
             if runner not in (None, settings.runner)
         }
         return [patch for patch in patches if patch.name not in self.other_runners]
+
+    def _refuse_others(self, chosen: Sequence[str]) -> None:
+        """A patch of the other model runner was asked for by name or number."""
+        for name, why in self.other_runners.items():
+            if {name, f"{name}.patch", name[:4], name[:4].lstrip("0")} & {*chosen}:
+                raise PatchkitError(f"nothing here can miss patch {name[:4]}", why)
 
     def run(self) -> Iterator[tuple[str, Verdict]]:
         """Judge every cell of the matrix, some at once; the whole series first, since all else is compared with it.

@@ -34,6 +34,7 @@ def patch(number: int, scenario: str, reason: str, *depends: str) -> SimpleNames
         caught_by=((scenario, re.compile(reason)),),
         applies_to=SpecifierSet(">=0.11.0"),
         depends=depends,
+        symbols=["vllm.v1.engine.llm_engine.LLMEngine.step"],
     )
 
 

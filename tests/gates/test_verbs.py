@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up import MadeUp
+from made_up import PATCHES, MadeUp
 
 GATE = ("gate", "--vllm", "0.20.0")
 KNOCKOUT = ("knockout", "--vllm", "0.20.0")
@@ -168,6 +168,23 @@ def test_knockout_of_one_patch(made_up: MadeUp, patchkit: Any) -> None:
     code, _, err = patchkit(*KNOCKOUT, "--patch", "9")
     assert code == 2
     assert err.strip() == "patchkit: no patch '9' is taken for this release; there are 0001-fix, 0002-fix"
+
+
+def test_a_patch_of_the_other_model_runner_is_not_knocked_out(
+    made_up: MadeUp, patchkit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up.scenario("first", "{without-0001-fix: error}")
+    made_up.scenario("second")
+    monkeypatch.setattr(PATCHES[1], "symbols", ["vllm.v1.worker.gpu.model_runner.GPUModelRunner"])
+    patchkit(*KNOCKOUT)
+    found = evidence(made_up, "knockout")
+    assert [one["patch"] for one in found["knockouts"]] == ["0001-fix"]
+    assert found["not_taken"]["0002-fix"] == "of the second model runner alone: see it with --runner v2"
+    code, _, err = patchkit(*KNOCKOUT, "--patch", "2")
+    assert (code, err.strip()) == (
+        2,
+        "patchkit: nothing here can miss patch 0002; of the second model runner alone: see it with --runner v2",
+    )
 
 
 def test_knockout_when_the_worker_keeps_dying(made_up: MadeUp, patchkit: Any) -> None:
