@@ -10,9 +10,9 @@ FAULTS = "PATCHKIT_FAULTS"
 def load() -> None:
     """Called by vLLM before there is an engine."""
     if WANTED == "v2" and os.environ.get("TRITON_INTERPRET") == "1":
-        from patchkit_worker.interpreter_kernels import replace_kernels
+        from patchkit_worker.interpreter import prepare
 
-        replace_kernels()
+        prepare()
     names = os.environ.get(FAULTS, "").split()
     if names:
         from patchkit_worker.faults import Faults
