@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from patchkit_worker.engine import DEFAULTS, DEVICE_DEFAULTS
-from patchkit_worker.served_plugin import FAULTS
+from patchkit_worker.served_plugin import FAULTS, RUNNERS
 
 READY_LIMIT, STOP_LIMIT = 540.0, 20.0
 HOST, MODEL = "127.0.0.1", "model"
@@ -103,6 +103,11 @@ class ApiServer:
         """The lines of its log that have a word."""
         return [line for line in self._log.read_text(errors="replace").splitlines() if word in line]
 
+    def runners(self) -> list[str]:
+        """The class of each worker's model runner, as the worker said."""
+        file = Path(self._folder.name) / "runners"
+        return file.read_text().splitlines() if file.exists() else []
+
     def last_error(self) -> str:
         """The line of its log that most likely says why it ended."""
         lines = self._log.read_text(errors="replace").splitlines()
@@ -154,6 +159,7 @@ def environment(request: dict[str, Any], folder: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(entry for entry in path if entry),
         "VLLM_SERVER_DEV_MODE": "1",  # collective_rpc, pause and resume over HTTP
         plugin["variable"]: json.dumps(settings),
+        RUNNERS: str(Path(folder) / "runners"),
         FAULTS: " ".join(part.get("faults") or []),
     }
 

@@ -11,7 +11,7 @@ from patchkit_worker.api_server import HOST, MODEL, ApiServer
 from patchkit_worker.channel import Channel
 from patchkit_worker.engine import make_engine
 from patchkit_worker.prompts import PROMPT_SEED_STRIDE, make_texts
-from patchkit_worker.runners import seen
+from patchkit_worker.runners import check_class, seen
 from patchkit_worker.runtime import describe, install
 from vllm import LLM, SamplingParams
 
@@ -45,6 +45,8 @@ class ClientRun:
             client = Client(server)
             exchanges = [self._exchange(server, client, call) for call in self._part["client"]]
             log = server.lines_of(self._request["plugin"]["name"])
+            for name in server.runners():
+                check_class(name)
         finally:
             server.stop()
         if any(call_is_whole(call) for call in self._part["client"]) and not self._part.get("faults"):

@@ -10,6 +10,7 @@ an adapter with the same members, so that nothing else asks which of them runs:
 - ``sampler_parts()``: the sampler's objects, by name; ``misplace`` and ``put_back``: for fault injection.
 """
 
+import importlib
 from typing import Any
 
 from patchkit_worker.wanted import WANTED
@@ -19,7 +20,7 @@ if WANTED == "v2":
 else:
     from patchkit_worker.first_runner import FirstRunner as Adapter  # type: ignore[assignment]
 
-__all__ = ["Adapter", "running", "seen"]
+__all__ = ["Adapter", "check_class", "running", "seen"]
 
 _seen: list[str] = []
 
@@ -30,8 +31,18 @@ def running(runner: Any) -> str:
     Raises:
         RuntimeError: it is not the runner that was asked for.
     """
-    found = f"{type(runner).__module__}.{type(runner).__qualname__}"
-    if not isinstance(runner, Adapter.owner):
+    return note(f"{type(runner).__module__}.{type(runner).__qualname__}", isinstance(runner, Adapter.owner))
+
+
+def check_class(name: str) -> str:
+    """The same of a runner in another process, by the full name of its class."""
+    module, _, kind = name.rpartition(".")
+    return note(name, issubclass(getattr(importlib.import_module(module), kind), Adapter.owner))
+
+
+def note(found: str, wanted: bool) -> str:
+    """Remember a class that ran, or refuse it."""
+    if not wanted:
         raise RuntimeError(f"runner {WANTED} was asked for, and vLLM runs {found}")
     if found not in _seen:
         _seen.append(found)

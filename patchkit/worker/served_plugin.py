@@ -1,10 +1,13 @@
 """What a part does to the processes of its server, as a plugin of vLLM in each of them: kernels replaced, faults."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 from patchkit_worker.wanted import WANTED
 
 FAULTS = "PATCHKIT_FAULTS"
+RUNNERS = "PATCHKIT_RUNNERS"  # a file to which each worker adds the class of its model runner
 
 
 def load() -> None:
@@ -13,8 +16,26 @@ def load() -> None:
         from patchkit_worker.interpreter import prepare
 
         prepare()
+    if RUNNERS in os.environ:
+        tell_runners(Path(os.environ[RUNNERS]))
     names = os.environ.get(FAULTS, "").split()
     if names:
         from patchkit_worker.faults import Faults
 
         Faults(names)
+
+
+def tell_runners(file: Path) -> None:
+    """Each worker of this process says which model runner it has made."""
+    from vllm.v1.worker.worker_base import WorkerWrapperBase
+
+    make = WorkerWrapperBase.init_device
+
+    def init_device(worker: Any, *given: Any, **named: Any) -> Any:
+        made = make(worker, *given, **named)
+        kind = type(worker.worker.model_runner)
+        with file.open("a") as lines:
+            lines.write(f"{kind.__module__}.{kind.__qualname__}\n")
+        return made
+
+    WorkerWrapperBase.init_device = init_device
