@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.runtime_usage import Touch, Unread, read_code
 from patchkit.drift.source import Source
+from patchkit.release import version_of
 from patchkit.series.manifest import Manifest, Surface
 
 MISSING = "is missing"
@@ -56,6 +59,7 @@ class Touched:
         known: canonical names by those used.
         missing: what the manifest names and this release does not have.
         unread: lines that may touch vLLM and could not be followed.
+        release: the vLLM release; empty if it is not known.
     """
 
     title: str
@@ -63,6 +67,7 @@ class Touched:
     known: dict[str, str]
     missing: frozenset[str]
     unread: tuple[Unread, ...] = ()
+    release: str = ""
 
 
 def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched:
@@ -76,7 +81,7 @@ def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched
     names = {*declared, *(touch.symbol for touch in code.touches)}
     missing = frozenset(name for name in declared if universe.find(name) is None)
     known = {name: canonical(name, universe) for name in names}
-    return Touched(title, code.touches, known, missing, code.unread)
+    return Touched(title, code.touches, known, missing, code.unread, vllm.release)
 
 
 def canonical(symbol: str, universe: Universe) -> str:
@@ -100,10 +105,22 @@ def mismatches(surface: Surface, states: Sequence[Touched]) -> Iterator[Mismatch
             if key not in ours and not _implied(touch, key[1], ours) and (touch.manner, touch.symbol) not in reported:
                 reported.add((touch.manner, touch.symbol))
                 yield Mismatch(touch.symbol, touch.manner, touch.place)
+    elsewhere = _of_other_releases(surface, states)
     for manner, symbol in sorted(unseen):
-        yield Mismatch(symbol, manner, "")
-    for symbol in sorted(frozenset.intersection(*(state.missing for state in states))):
+        if symbol not in elsewhere:
+            yield Mismatch(symbol, manner, "")
+    for symbol in sorted(frozenset.intersection(*(state.missing for state in states)) - elsewhere):
         yield Mismatch(symbol, MISSING, "")
+
+
+def _of_other_releases(surface: Surface, states: Sequence[Touched]) -> frozenset[str]:
+    """Symbols that, by ``only_in``, none of the releases that were read has: nothing here can tell of them."""
+    releases = [version for state in states if (version := version_of(state.release))]
+    return frozenset(
+        symbol
+        for symbol, having in surface.only_in.items()
+        if releases and not any(SpecifierSet(having, prereleases=True).contains(one) for one in releases)
+    )
 
 
 def _implied(touch: Touch, name: str, declared: Collection[tuple[str, str]]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from made_up_releases import MadeUp
 
 from patchkit.drift.drift import Drift, Read, verdict
@@ -13,6 +15,7 @@ from patchkit.drift.surface_check import Touched, mismatches
 from patchkit.report.drift.text import remarks
 from patchkit.series.manifest import Selected, Surface
 
+GONE = "declared, but no release that was read has vllm.m.C.y"
 READ = Touch("vllm.m.C.x", "reads", "rt/a.py:3")
 
 
@@ -71,3 +74,13 @@ def test_a_class_that_a_patch_hooks_too_is_not_dead() -> None:
     ):
         reading = Reading(release, "", True, {}, {chosen: second})
         assert list(dead(reading, Surface(selected={chosen.symbol: selected}))) == models
+
+
+def test_a_symbol_of_releases_that_were_not_read_is_not_judged() -> None:
+    surface = Surface(reads=["vllm.m.C.x", "vllm.m.C.y"], only_in={"vllm.m.C.y": ">=0.31.0"})
+    for release, lines in (
+        ("0.28.0", []),
+        ("0.31.0", ["declared, but nothing in the code reads vllm.m.C.y", GONE]),
+        ("", ["declared, but nothing in the code reads vllm.m.C.y", GONE]),
+    ):
+        assert said(surface, replace(state(READ, missing="vllm.m.C.y"), release=release)) == lines
