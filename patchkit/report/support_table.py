@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 
 from packaging.version import Version
@@ -23,16 +22,14 @@ NOTHING = "unknown"
 
 
 def support_table(table: ProvenTable) -> str:
-    """A row for neighbouring releases with the same cells, as Markdown; the oldest first."""
+    """A row for all releases with the same cells, as Markdown; the oldest first."""
     releases = sorted({one.release for one in table.proofs}, key=Version)
-    rows = [(release, _cells(table, release)) for release in releases]
-    lines = [
-        f"| {', '.join(release for release, _ in group)} | {' | '.join(cells)} |"
-        for cells, group in itertools.groupby(rows, key=lambda row: row[1])
-    ]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for release in releases:
+        alike.setdefault(_cells(table, release), []).append(release)
+    lines = [f"| {', '.join(group)} | {' | '.join(cells)} |" for cells, group in alike.items()]
     headings = ["vLLM", "patches taken", *(heading for heading, _, _ in COLUMNS)]
-    rest = f"| any other | | {' | '.join(NOTHING for _ in COLUMNS)} |"
-    return "\n".join([f"| {' | '.join(headings)} |", "|---" * len(headings) + "|", *lines, rest])
+    return "\n".join([f"| {' | '.join(headings)} |", "|---" * len(headings) + "|", *lines])
 
 
 def _cells(table: ProvenTable, release: str) -> tuple[str, ...]:
@@ -64,7 +61,7 @@ def with_table(text: str, table: ProvenTable) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         return text
-    return f"{before}{begin}\n{summary(table)}\n\n{support_table(table)}\n\n{END}{after}"
+    return f"{before}{begin}{summary(table)}\n\n{support_table(table)}\n{END}{after}"
 
 
 def summary(table: ProvenTable) -> str:
