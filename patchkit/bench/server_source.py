@@ -47,7 +47,7 @@ class ServerSource:
     def __init__(self, plan: Plan, client: VLLMClient, runtime: Manifest) -> None:
         self._plan, self._client, self._runtime = plan, client, runtime
         self._model, self._version = client.served(), client.version()
-        self._counters = client.counters() is not None
+        self._counters = plan.all_modes != [BASELINE] and client.counters() is not None
         self.requests = {mode: request_of(runtime, plan, mode) for mode in plan.all_modes}
 
     @property

@@ -40,7 +40,7 @@ def tried(ask: Callable[[], Answer], url: str, retries: int, pace: Pace, again: 
         ServerError: no answer in all attempts.
         PatchkitError: the server refuses the request.
     """
-    from openai import APIConnectionError, APIStatusError, OpenAIError
+    from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAIError
 
     def attempt() -> Answer:
         pace.wait()
@@ -61,6 +61,9 @@ def tried(ask: Callable[[], Answer], url: str, retries: int, pace: Pace, again: 
         if in_passing(error):
             raise ServerError(f"{url} does not answer: {said}{tries}", "see the server's log") from None
         raise PatchkitError(f"{url} refuses the request, {said}", _fix(error.status_code)) from None
+    except APITimeoutError:
+        fix = "give it a longer timeout, or ask for less at once"
+        raise ServerError(f"{url}: no whole answer within the timeout{tries}", fix) from None
     except APIConnectionError as error:
         why = _words(error) if error.__cause__ is None else f"{_words(error)} ({error.__cause__})"
         raise ServerError(f"{url} does not answer: {why}{tries}", "see that a server runs there") from None

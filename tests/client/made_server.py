@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,10 +120,12 @@ def serving(server: MadeServer) -> Iterator[MadeServer]:
             for name, value in {**(headers or {}), "Content-Type": "application/json"}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # whoever asked may have gone
+                self.end_headers()
+                self.wfile.write(content)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.daemon_threads, http.block_on_close = True, False
         server.url = f"http://127.0.0.1:{http.server_address[1]}"
         thread = threading.Thread(target=http.serve_forever, daemon=True)
         thread.start()

@@ -100,7 +100,7 @@ def test_a_refusal_is_final_and_says_why(server: MadeServer) -> None:
 def test_a_timeout_is_sent_again(server: MadeServer) -> None:
     server.slow = 0.6
     with VLLMClient(server.url, model="made", limits=Limits(timeout=0.1, retries=1)) as client:
-        with pytest.raises(ServerError, match="tried 2 times"):
+        with pytest.raises(ServerError, match="within the timeout, tried 2 times; give it a longer timeout"):
             client.sample("a")
         assert client.repeated == 1
 
