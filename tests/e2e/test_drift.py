@@ -48,7 +48,7 @@ def breaks(document: dict[str, Any]) -> set[tuple[str, str, str]]:
                 ("async_scheduling", "setting-changed", "silent"),
             },
         ),
-        ("0.22.1", "0.23.0", 1, {("GPUModelRunner", "selection-changed", "silent")}),
+        ("0.22.1", "0.23.0", 0, {("GPUModelRunner", "selection-changed", "silent")}),  # patch 11
         (
             "0.27.1",
             "0.28.0",
