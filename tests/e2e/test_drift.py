@@ -52,10 +52,15 @@ def breaks(document: dict[str, Any]) -> set[tuple[str, str, str]]:
         (
             "0.27.1",
             "0.28.0",
-            1,  # the pin's own AsyncLLM.add_request takes whatever it is given
+            0,
             {
                 ("_prepare_inputs", "returns-changed", "silent"),
                 ("add_request", "parameter-added", "loud"),
+                # the second runner's, and where requests come in: their hooks pass on whatever they are given
+                *(
+                    (name, "parameter-added", "loud")
+                    for name in ("process_inputs", "execute_model", "prepare_inputs", "sample")
+                ),
             },
         ),
     ],
