@@ -112,6 +112,7 @@ def test_with_the_runtime_it_is_unproven_and_was_not_observed(bench: Bench, serv
     assert ran.code == 0, ran.err
     assert unobserved(ran.record) == ["toy"]
     assert "The runtime was not observed in toy." in ran.out
+    assert "--device unknown" not in ran.evidence.with_suffix(".html").read_text(), "no command that cannot work"
     assert "so the runtime was not observed" in ran.evidence.with_suffix(".html").read_text()
     assert ran.record.runtime.name == "toy" and not ran.record.runtime.pin
     carried = [body["vllm_xargs"] for body in server.bodies]
