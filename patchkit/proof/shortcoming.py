@@ -100,7 +100,7 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
 def _same_files(record: Evidence, laid: Laid) -> bool:
     """By git's hash of the files; in evidence without it, by that of the commit, which stands for them."""
     used = record.runtime
-    return used.tree == laid.tree if used.tree else used.commit in ("", laid.head)
+    return used.tree == laid.tree if used.tree else used.commit == laid.head
 
 
 def _same(found: str, release: str) -> bool:

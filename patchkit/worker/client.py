@@ -45,8 +45,7 @@ class ClientRun:
             client = Client(server)
             exchanges = [self._exchange(server, client, call) for call in self._part["client"]]
             log = server.lines_of(self._request["plugin"]["name"])
-            for name in server.runners():
-                check_class(name)
+            check_runners(server)
         finally:
             server.stop()
         if any(call_is_whole(call) for call in self._part["client"]) and not self._part.get("faults"):
@@ -83,6 +82,19 @@ class ClientRun:
             if call_is_whole(call):
                 exchange["expected"] = local(llm, call)
         runtime.uninstall()
+
+
+def check_runners(server: ApiServer) -> None:
+    """Every worker of the server has said that its model runner is the one that was asked for.
+
+    Raises:
+        RuntimeError: it is not, or none has said anything; what runs in this process shows nothing of the server's.
+    """
+    names = server.runners()
+    if not names:
+        raise RuntimeError("no worker of the server said which model runner it has")
+    for name in names:
+        check_class(name)
 
 
 def call_is_whole(call: dict[str, Any]) -> bool:

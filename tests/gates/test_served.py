@@ -150,6 +150,13 @@ def test_a_token_that_the_server_alone_gives_is_red(ours: dict[str, Any], said: 
     assert reasons(run) == [f"a: sample 1 of prompt 0: {said}"]
 
 
+def test_log_probabilities_of_fewer_tokens_are_red() -> None:
+    ours, theirs = ([[[5, -1.0]], [[6, -1.0]], last] for last in ([[7, -1.0], [8, -2.0]], [[7, -1.0]]))
+    both = {"outputs": [sample(0), sample(1, logprobs=ours)], "expected": [sample(0), sample(1, logprobs=theirs)]}
+    run = served(client_part("served_same"), answered(**both))
+    assert reasons(run) == ["a: sample 1 of prompt 0: its log-probabilities are not LLM()'s"]
+
+
 def test_nothing_to_compare_with_is_red() -> None:
     run = served(client_part("served_same"), answered(expected=None))
     assert reasons(run) == ["a: LLM() gave 0 of 2 samples", "no token was compared"]

@@ -77,6 +77,7 @@ def test_a_red_gate_is_kept_and_proves_nothing(tmp_path: Path) -> None:
         ({"runtime": {**WHOLE["runtime"], "patches": WHOLE["runtime"]["patches"][1:]}}, "other patches"),
         ({"runtime": {**WHOLE["runtime"], "tree": "0" * 40}}, "other files: a patch was changed since"),
         ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": "0" * 40}}, "other files"),
+        ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": ""}}, "other files"),
     ],
 )
 def test_other_evidence_does_not_count(tmp_path: Path, changes: dict[str, Any], why: str) -> None:

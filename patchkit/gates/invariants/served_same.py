@@ -54,6 +54,8 @@ def alike(ours: Logprobs, theirs: Logprobs | None) -> bool:
     if theirs is None or len(ours) != len(theirs):
         return False
     for one, other in zip(ours, theirs, strict=True):
+        if len(one or []) != len(other or []):
+            return False
         for (our, value), (their, known) in zip(one or [], other or [], strict=True):
             if our != their or value is None or known is None or abs(value - known) > LOGPROB_TOLERANCE:
                 return False
