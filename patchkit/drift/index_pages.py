@@ -84,7 +84,7 @@ def older(page: Page, before: Page, day: str) -> str:
     """Why a page is older than what the same place had ``before``, in a clause; empty if it is not.
 
     A higher serial decides: what is missing then was deleted. Without serials, a page that lost its newest version or
-    its last upload counts as old: https://github.com/pypi/warehouse/issues/8568.
+    its last upload counts as old: an index may serve one of hours ago (Warehouse, issue 8568).
     """
     of = f"{host(page.place)} gives an old page of {page.distribution}"
     if not before.files:

@@ -46,7 +46,7 @@ def ensure(release: str, device: str, python: Path | None = None, runner: ModelR
 
     One for the CPU is built if there is none; one with CUDA must have been, by `patchkit env`, for it is large.
 
-    ``runner`` is the model runner that vLLM is told to take.
+    ``runner`` is the model runner that vLLM is made to take.
 
     Two processes that want the same one build it once; the second waits.
 

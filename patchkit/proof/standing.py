@@ -57,15 +57,15 @@ def standing(table: ProvenTable, place: Place, tree: str, named: str = "") -> St
     fix = place.proving(named)
     red = [one for one in current if not one.green]
     if red:
-        return Standing(place, "broken", f"{', '.join(red[0].red)} red{_when(red[0])}", f"mend it, then {fix}")
+        return Standing(place, "broken", f"{', '.join(red[0].red)} red{_when(red[0])}", f"fix it, then {fix}")
     if current:
         where = f", {current[0].gpu}" if current[0].gpu else ""
         return Standing(place, "proven", f"{current[0].score} gates green{where}{_when(current[0])}")
     unhooked = table.unhooked_models(place.release, place.device)
     if unhooked and place.runner != "v1" and not _green_elsewhere(table, place, tree):
         why = f"no hook fires, for vLLM runs {', '.join(unhooked)} there with classes that the runtime does not hook"
-        told = f" (`patchkit drift --vllm {place.release}` says why)"
-        return Standing(place, "broken", why + told, f"set {VARIABLE}=0, which brings the first back")
+        where = f" (`patchkit drift --vllm {place.release}` says why)"
+        return Standing(place, "broken", why + where, f"set {VARIABLE}=0, which brings the first back")
     if known:
         return Standing(place, "unknown", f"the gates were green on other files{_when(known[0])}", fix)
     return Standing(place, "unknown", f"no gate was run{_unread(table, place)}", fix)

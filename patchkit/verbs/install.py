@@ -10,6 +10,7 @@ from patchkit.environments.uv import uv
 from patchkit.project import find_project
 from patchkit.release import release_name
 from patchkit.series.entry_points import declared
+from patchkit.series.manifest import load_manifest
 from patchkit.series.worktree import patched_tree
 from patchkit.verbs.latest import release_for
 from patchkit.verbs.serve import plugin_of
@@ -41,8 +42,6 @@ def uninstall(runtime: str, python: Path) -> int:
     Raises:
         PatchkitError: there is no such interpreter, or it cannot be written.
     """
-    from patchkit.series.manifest import load_manifest
-
     vllm_found(python)
     package = load_manifest(find_project(), runtime).package
     said = uv(["pip", "uninstall", "--python", python, package], f"cannot uninstall {package} from {python}")

@@ -62,7 +62,7 @@ def serve(options: ServeOptions) -> NoReturn:
     workspace = Workspace(
         Settings(find_project(), options.runtime, release, options.device, options.python, runner=options.runner)
     )
-    obtainable(workspace.settings.release, options.device, options.python)
+    obtainable(workspace.settings.release, options.device, options.python, options.runner)
     tree = workspace.tree
     plugin = plugin_of(tree)
     metadata = metadata_of(tree)

@@ -14,7 +14,7 @@ from patchkit.drift.index_pages import JSON, BadPageError, Page, check_whole, do
 from patchkit.errors import PatchkitError
 
 HTML = "text/html; charset=utf-8"
-BEFORE = Page("https://index.example/simple/", "vllm", files=9, newest="0.20.0", serial=70)
+BEFORE = Page("https://index.example/", "vllm", files=9, newest="0.20.0", serial=70)
 
 names = st.lists(st.integers(0, 40).map(lambda minor: f"vllm-0.{minor}.0-cp38-abi3-{HERE}.whl"), min_size=1)
 entries = names.map(lambda found: {name: Entry(b"", "0" * 64, yanked='<wrong> & "bad"') for name in found})
