@@ -104,8 +104,7 @@ class ServerSource:
     def _liveness(self, mode: str, required: Mapping[str, str]) -> Liveness:
         if mode == BASELINE or not self._counters:
             return NotObserved()
-        off, settings = self._runtime.off or {}, {**self._runtime.defaults, **self._plan.settings_of(mode)}
-        return ServedCounters(required, idle=bool(off) and settings == {**settings, **off})
+        return ServedCounters(required, self._runtime.idle_with(self._plan.settings_of(mode)))
 
     def used(self) -> ServerUsed:
         """The server as evidence records it."""

@@ -93,9 +93,7 @@ def required_counters(runtime: Manifest, settings: Mapping[str, Any]) -> Require
     Raises:
         PatchkitError: it declares no counter that would show that it is inactive.
     """
-    given = {**runtime.defaults, **settings}
-    idle = bool(runtime.off) and given == {**given, **(runtime.off or {})}
-    found = RequiredCounters({name: one.must_be for name, one in runtime.counters.items()}, idle)
+    found = RequiredCounters({name: one.must_be for name, one in runtime.counters.items()}, runtime.idle_with(settings))
     if not found.show_use:
         raise PatchkitError(
             f"{runtime.name} has no counter that must be decode_rows or decode_steps, to show that it is in use",

@@ -7,6 +7,7 @@ vLLM's CPU build takes Triton for usable only if it has an active backend named 
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -23,76 +24,28 @@ EARLIEST = {"cpu": "0.23.0", "cuda": "0.12.0"}
 TRITON = Requirement("triton==3.9.0")
 """Plain Python but for a compiler that the interpreter never calls; it does not matter which torch is beside it."""
 
-COMPILER = """\
-from triton.backends.compiler import BaseBackend
-
-
-class InterpreterBackend(BaseBackend):
-    \"\"\"Stands in for a compiler; TRITON_INTERPRET=1 never asks it for anything.\"\"\"
-
-    @staticmethod
-    def supports_target(target):
-        return target.backend == "cpu"
-
-    def hash(self):
-        return "interpreter"
-
-    def parse_options(self, options):
-        return options
-
-    def add_stages(self, stages, options, language=None):
-        raise NotImplementedError("nothing is compiled here: set TRITON_INTERPRET=1")
-
-    def load_dialects(self, context):
-        pass
-
-    def get_module_map(self):
-        return {}
-"""
-DRIVER = """\
-from triton.backends.compiler import GPUTarget
-from triton.backends.driver import DriverBase
-
-
-class InterpreterDriver(DriverBase):
-    \"\"\"Says that there is a CPU.\"\"\"
-
-    @classmethod
-    def is_active(cls):
-        return True
-
-    def map_python_to_cpp_type(self, name):
-        return name
-
-    def get_current_target(self):
-        return GPUTarget("cpu", 0, 1)
-
-    def get_active_torch_device(self):
-        import torch
-
-        return torch.device("cpu")
-
-    def get_benchmarker(self):
-        raise NotImplementedError("nothing is measured in the interpreter")
-"""
-KERNELS = Path(__file__).parent.parent / "worker" / "interpreter.py"
-"""What gets the interpreter ready, in the worker and, as a plugin of vLLM, in every process that vLLM starts."""
+WORKER = Path(__file__).parent.parent / "worker"
 ENTRY_POINTS = """\
 [triton.backends]
 cpu = triton_interpreter.cpu
 [vllm.general_plugins]
 triton_interpreter = triton_interpreter.kernels:prepare
 """
-FILES = {
-    "triton_interpreter/__init__.py": "",
-    "triton_interpreter/kernels.py": KERNELS.read_text(),
-    "triton_interpreter/cpu/__init__.py": "",
-    "triton_interpreter/cpu/compiler.py": COMPILER,
-    "triton_interpreter/cpu/driver.py": DRIVER,
-    "triton_interpreter-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: triton-interpreter\nVersion: 0.1\n",
-    "triton_interpreter-0.1.dist-info/entry_points.txt": ENTRY_POINTS,
-}
-"""The stub of a backend and the plugin, by their place in ``site-packages``."""
+
+
+@cache
+def files() -> dict[str, str]:
+    """The stub of a backend, and the plugin that gets the interpreter ready, by their place in ``site-packages``."""
+    backend = {
+        f"triton_interpreter/cpu/{file.name}": file.read_text() for file in (WORKER / "triton_backend").glob("*.py")
+    }
+    return {
+        "triton_interpreter/__init__.py": "",
+        "triton_interpreter/kernels.py": (WORKER / "interpreter.py").read_text(),
+        **backend,
+        "triton_interpreter-0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: triton-interpreter\nVersion: 0.1\n",
+        "triton_interpreter-0.1.dist-info/entry_points.txt": ENTRY_POINTS,
+    }
 
 
 def has_second_runner(release: str, device: str) -> bool:
@@ -118,12 +71,12 @@ def extra_digest(runner: ModelRunner) -> list[str]:
     """Everything beyond the lock that an environment for a runner is made of, as lines for its digest."""
     if runner == "v1":
         return []
-    return [str(TRITON), hashlib.sha256(repr(sorted(FILES.items())).encode()).hexdigest()]
+    return [str(TRITON), hashlib.sha256(repr(sorted(files().items())).encode()).hexdigest()]
 
 
 def prepare(site_packages: Path, release: str) -> list[str]:
     """Put the stubs into an environment; returns the names of what was done, as for quirks."""
-    for name, text in FILES.items():
+    for name, text in files().items():
         path = site_packages / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -214,6 +214,11 @@ class Manifest(ManifestFields, frozen=True, kw_only=True):
     def proven(self) -> list[str]:
         """Releases on which the gates are green with any model runner on any device, the oldest first."""
         return self.table.releases()
+
+    def idle_with(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these settings, on top of the defaults, are such that the runtime must change nothing."""
+        given = {**self.defaults, **settings}
+        return bool(self.off) and given == {**given, **(self.off or {})}
 
     def last_proven(self, before: Version | None = None) -> str:
         """The newest proven release, below ``before`` if given; else the release that it was developed on."""

@@ -3,6 +3,7 @@
 What both model runners have in common; each adds how its sampler draws.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from patchkit_worker.views import Engine, Sampling
 
 
-class SamplerHooks:
+class SamplerHooks(ABC):
     """Hooks one engine's model and sampler, below a runtime.
 
     Args:
@@ -51,9 +52,9 @@ class SamplerHooks:
             self._hidden = hidden.clone()
         return type(self._model).compute_logits(self._model, hidden, *rest, **named)
 
+    @abstractmethod
     def _sample(self, logits: torch.Tensor, *given: Any, **named: Any) -> Any:
         """In place of ``Sampler.sample`` of this engine's sampler."""
-        raise NotImplementedError
 
 
 def token_ids_of(output: Any) -> torch.Tensor:

@@ -241,7 +241,7 @@ def test_another_stub_builds_the_second_runner_again_and_not_the_first(
 ) -> None:
     lock = locks / f"{RELEASE}-cpu.txt"
     before = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
-    monkeypatch.setitem(second_runner.FILES, "triton_interpreter/__init__.py", "# more\n")
+    monkeypatch.setitem(second_runner.files(), "triton_interpreter/__init__.py", "# more\n")
     after = [build.digest(lock, RELEASE), build.digest(lock, RELEASE, "v2")]
     assert after[0] == before[0] and after[1] != before[1] and before[0] != before[1]
 
