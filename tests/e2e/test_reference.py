@@ -15,6 +15,6 @@ from .conftest import CHECKOUT, RELEASE
 @pytest.mark.parametrize("script", ["reference_alone", "learning_measures", "probe_on_simulation"])
 def test_the_gates_of_esamp_hold_what_they_promise(script: str) -> None:
     environment = ensure(RELEASE, "cpu")
-    command = [str(environment.python), str(CHECKOUT / "tests" / "runtime" / f"{script}.py")]
+    command = [str(environment.python), str(CHECKOUT / "tests" / "esamp" / f"{script}.py")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment.variables})
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from patchkit.series import patched_tree
 
 from .conftest import CHECKOUT, RELEASE
 
-SCRIPTS = CHECKOUT / "tests" / "runtime"
+SCRIPTS = CHECKOUT / "tests" / "esamp"
 
 
 def run_inside(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

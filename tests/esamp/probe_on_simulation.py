@@ -224,7 +224,7 @@ def run(settings, wrong="", dtype=torch.float32, device="cpu", poison=False, spo
     if wrong == "forgets beta":
         settings = settings | {"beta": 0.4}
     requests = {}
-    engine = SimpleNamespace(runner=SimpleNamespace(requests=requests), model=model, device=device)
+    engine = SimpleNamespace(held=requests.keys, model=model, device=device)
     watcher, seen = probe.Probe(runtime, settings, engine), []
     lives = {(prompt, sample): (prompt * 2, prompt * 2 + 6 + 3 * sample) for prompt in range(8) for sample in range(3)}
     for now in range(30):
