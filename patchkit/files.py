@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -59,6 +59,15 @@ def read_checked(path: Path) -> bytes | None:
     except OSError:
         return None
     return content if digest == hashlib.sha256(content).hexdigest().encode() else None
+
+
+def read_cached_as(kind: type[Any], path: Path) -> Any:
+    """A cache file by :func:`write_checked` as ``kind``, of JSON; None if it is missing, damaged or something else."""
+    try:
+        content = read_checked(path)
+        return None if content is None else msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError:
+        return None
 
 
 def read_as(kind: type[Record], path: Path, what: str) -> Record:

@@ -43,3 +43,9 @@ def version_of(release: str) -> Version | None:
         return Version(release)
     except InvalidVersion:
         return None
+
+
+def public_version(text: str | None) -> Version | None:
+    """A version without its local label, such as ``+cu129``; None if it is none."""
+    version = version_of(text or "")
+    return version and Version(version.public)

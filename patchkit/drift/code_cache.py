@@ -17,7 +17,7 @@ import msgspec
 from patchkit.drift.runtime_usage import CodeRead
 from patchkit.drift.source import Source
 from patchkit.errors import PatchkitError
-from patchkit.files import read_checked, write_checked
+from patchkit.files import read_cached_as, write_checked
 from patchkit.project import cache_home
 
 MOST = 200
@@ -35,7 +35,7 @@ def read_cached(made: Sequence[str], vllm: Source, types: Mapping[str, str], rea
     if not digest:
         return read()
     path = cache_home() / "code" / f"{_key(made, digest, types)}.json"
-    found = _load(path)
+    found: CodeRead | None = read_cached_as(CodeRead, path)
     if found is None:
         found = read()
         _store(path, found)
@@ -54,15 +54,6 @@ def _reader_version() -> str:
     files = sorted(Path(__file__).parent.rglob("*.py"))
     hashed = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files))
     return f"{sys.version} {hashed.hexdigest()}"
-
-
-def _load(path: Path) -> CodeRead | None:
-    """The entry; None if it is missing or damaged."""
-    try:
-        content = read_checked(path)
-        return msgspec.json.decode(content, type=CodeRead) if content is not None else None
-    except msgspec.DecodeError:
-        return None
 
 
 def _store(path: Path, found: CodeRead) -> None:

@@ -170,8 +170,7 @@ def _by_header(finding: Finding, named: Sequence[Patch], step: SymbolChange) -> 
 
 def _names(patch: Patch, symbol: str) -> bool:
     """Whether a patch's header names a symbol, or one of the methods that a ``forward`` may be."""
-    named = [one.strip() for one in patch.symbol.split(",")]
-    return any(one == symbol or one.startswith(f"{symbol}_") for one in named)
+    return any(one == symbol or one.startswith(f"{symbol}_") for one in patch.symbols)
 
 
 def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:

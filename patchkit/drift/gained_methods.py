@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import Severity
-from patchkit.drift.fixes import misfits
+from patchkit.drift.fixes import PatchedCode, misfits
 from patchkit.drift.reading import Reading
 from patchkit.drift.runtime_usage import Touch
 from patchkit.errors import PatchkitError
@@ -16,14 +15,7 @@ from patchkit.errors import PatchkitError
 KIND = "method-gained"
 
 
-class TouchReader(Protocol):
-    """The runtime's code, patched for the newer release; read when first asked."""
-
-    def on(self, symbol: str) -> Sequence[Touch]:
-        """Its touches on a symbol."""
-
-
-def gained_methods(new: Reading, code: TouchReader) -> Iterator[Finding]:
+def gained_methods(new: Reading, code: PatchedCode) -> Iterator[Finding]:
     """One finding for each such method; one that hands on to the base class's own was written for it, and is none."""
     for symbol, contract in new.gained.items():
         try:

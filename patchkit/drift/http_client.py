@@ -61,11 +61,7 @@ class Client(PyPIClient):
     """
 
     def __init__(self, chosen: Settings) -> None:
-        """A client for ``chosen`` settings.
-
-        Raises:
-            PatchkitError: a certificate, a proxy or a host among them is invalid.
-        """
+        """Raises a PatchkitError if a certificate, a proxy or a host among the settings is invalid."""
         try:
             proxy: dict[str, Any] = {"proxy": chosen.proxy} if chosen.proxy else {}
             super().__init__(
@@ -109,8 +105,7 @@ class Client(PyPIClient):
 
     def _page(self, url: str, options: dict[str, Any]) -> httpx2.Response:
         with self.stream("GET", url, **options) as response:
-            if response.status_code in BUSY:
-                raise BusyError(response)
+            _unless_busy(response)
             if isinstance(response.stream, httpx2.SyncByteStream):
                 response.stream = DeadlineStream(response.stream, self._page_limit)
             content = response.read()
@@ -175,14 +170,11 @@ class Client(PyPIClient):
     def _read(self, url: str, headers: dict[str, str], take: Callable[[httpx2.Response], Answer]) -> Answer:
         def attempt() -> Answer:
             with self.stream("GET", url, headers=headers) as response:
-                if response.status_code in BUSY and response.status_code != 501:
-                    raise BusyError(response)
+                _unless_busy(response)
                 if response.status_code in (400, 416, 501) and "Range" in headers:
                     raise NoPartsError
                 if response.is_error:
-                    raise UnreachableError(
-                        f"{host(url)} answers {response.status_code} {response.reason_phrase}".rstrip()
-                    )
+                    raise UnreachableError(_refusal(url, response))
                 return take(response)
 
         with plain_reason(url):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 from packaging.utils import parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from rich.text import Text
 from unearth import Package
 
@@ -23,7 +23,7 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.packages import Settings, host, local, settings, without_credentials
 from patchkit.project import cache_home
-from patchkit.release import parse_release
+from patchkit.release import parse_release, public_version
 
 __all__ = ["DISTRIBUTIONS", "File", "Listing", "Release", "find", "listing", "timeline"]
 
@@ -142,12 +142,9 @@ def _releases(packages: Iterable[Package], distributions: Sequence[str]) -> tupl
     """Packages by release; of one that several indexes have, the first is taken."""
     files: dict[Version, dict[str, File]] = {}
     for package in packages:
-        try:
-            version = Version(Version(package.version or "").public)
-        except InvalidVersion:
-            continue
-        found = files.setdefault(version, {})
-        found.setdefault(package.link.filename, _file(package))
+        version = public_version(package.version)
+        if version is not None:
+            files.setdefault(version, {}).setdefault(package.link.filename, _file(package))
     return tuple(
         Release(str(version), tuple(sorted(found.values(), key=functools.partial(_rank, distributions=distributions))))
         for version, found in sorted(files.items())

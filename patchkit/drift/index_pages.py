@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from unearth import Package
 
 from patchkit.packages import host
 from patchkit.plural import counted
+from patchkit.release import public_version
 
 ABSENT = frozenset({403, 404, 410})
 """Responses of an index without the package; some file stores use 403."""
@@ -53,7 +54,7 @@ class Page(Struct, frozen=True):
         cls, place: str, distribution: str, index: bool, status: int, serial: int | None, found: Sequence[Package]
     ) -> Page:
         """The page from which ``found`` was read."""
-        versions = [version for version in map(_version, found) if version is not None]
+        versions = [version for one in found if (version := public_version(one.version)) is not None]
         times = [package.link.upload_time for package in found if package.link.upload_time]
         newest = str(max(versions)) if versions else None
         return cls(place, distribution, index, status, len(found), newest, max(times, default=None), serial)
@@ -155,10 +156,3 @@ class _Frames(HTMLParser):
         self.closed.add(tag)
         if tag in self.open:
             self.open.remove(tag)
-
-
-def _version(package: Package) -> Version | None:
-    try:
-        return Version(Version(package.version or "").public)
-    except InvalidVersion:
-        return None

@@ -88,8 +88,7 @@ def retirements(series: Series, step: ReleasePair) -> Iterator[Retirement]:
 
 def _symbols(patch: Patch, step: ReleasePair) -> list[str]:
     """The vLLM symbols in a patch's header that both releases have and whose code changed."""
-    named = [one.strip() for one in patch.symbol.split(",")]
-    contracts = [(name, step.old.contracts.get(name), step.new.contracts.get(name)) for name in named]
+    contracts = [(name, step.old.contracts.get(name), step.new.contracts.get(name)) for name in patch.symbols]
     return [name for name, old, new in contracts if old and new and old.there and new.there and old != new]
 
 

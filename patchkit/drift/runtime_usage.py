@@ -107,11 +107,6 @@ def read_code(runtime: Package, vllm: Package, types: Mapping[str, str]) -> Code
     return CodeRead(tuple(touches), tuple(sorted(reader.unread(), key=lambda one: (*_order(one.place), one.why))))
 
 
-def touches_of(runtime: Package, vllm: Package, types: Mapping[str, str]) -> list[Touch]:
-    """The touches alone; see :func:`read_code`."""
-    return list(read_code(runtime, vllm, types).touches)
-
-
 def _modules(package: Package) -> list[str]:
     names = (path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in package.source.paths())
     return sorted(name for name in names if name.partition(".")[0] == package.top)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,23 +43,9 @@ class RecordingSource:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.release, self.origin, self.published = source.release, source.origin, source.published
+        self.digest: str = getattr(source, "digest", "")
         self.wanted: set[str] = set()
-
-    @property
-    def release(self) -> str:
-        return self._source.release
-
-    @property
-    def origin(self) -> str:
-        return self._source.origin
-
-    @property
-    def published(self) -> bool:
-        return self._source.published
-
-    @property
-    def digest(self) -> str:
-        return getattr(self._source, "digest", "")
 
     def read(self, path: str) -> str | None:
         self.wanted.add(path)
@@ -118,10 +104,10 @@ class Scanner:
             waiting: list[list[Future[None]]] = [[] for _ in sources]
             for at, source in enumerate(recorded):
                 for ahead in range(at, min(at + AT_ONCE, len(sources))):
-                    missing = wanted - asked[ahead]
-                    if missing:
+                    missing, source_ahead = wanted - asked[ahead], sources[ahead]
+                    if missing and isinstance(source_ahead, Prefetched):
                         asked[ahead] |= missing
-                        waiting[ahead].append(pool.submit(fetch, sources[ahead], missing))
+                        waiting[ahead].append(pool.submit(source_ahead.prefetch, missing))
                 for one in waiting[at]:
                     one.result()
                 yield source
@@ -209,9 +195,7 @@ class Scanner:
 
 def of_both(surface: Surface, symbol: str, old: Reading, new: Reading) -> bool:
     """Whether a symbol is one of the surface in both releases: a patch that touches it may come with the newer one."""
-    only = SpecifierSet(surface.only_in.get(symbol, ""), prereleases=True)
-    releases = [version_of(reading.release) for reading in (old, new)]
-    return all(release is None or only.contains(release) for release in releases)
+    return all(surface.expects(symbol, version_of(reading.release)) for reading in (old, new))
 
 
 def hooked_besides(finding: Finding, new: Reading, surface: Surface) -> Finding:
@@ -304,12 +288,6 @@ class PatchedTouches:
     def _read(self, tree: Path) -> CodeRead:
         self._parsed = Package.after(Folder(tree, self.release), self.manifest.package, self._parsed_before)
         return read_code(self._parsed, self.vllm, self.manifest.surface.types)
-
-
-def fetch(source: Source, paths: Iterable[str]) -> None:
-    """Get files of a source before they are read, if that is faster."""
-    if isinstance(source, Prefetched):
-        source.prefetch(paths)
 
 
 def likely_paths(manifest: Manifest) -> set[str]:

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.runtime_usage import Touch, Unread, read_code
 from patchkit.drift.source import Source
@@ -117,9 +115,7 @@ def _of_other_releases(surface: Surface, states: Sequence[Touched]) -> frozenset
     """Symbols that, by ``only_in``, none of the releases that were read has: nothing here can tell of them."""
     releases = [version for state in states if (version := version_of(state.release))]
     return frozenset(
-        symbol
-        for symbol, having in surface.only_in.items()
-        if releases and not any(SpecifierSet(having, prereleases=True).contains(one) for one in releases)
+        symbol for symbol in surface.only_in if releases and not any(surface.expects(symbol, one) for one in releases)
     )
 
 

@@ -6,8 +6,6 @@ import ast
 import difflib
 from collections.abc import Iterator
 
-from packaging.specifiers import SpecifierSet
-
 from patchkit.drift.contract import NO_CONSTRUCTOR
 from patchkit.drift.findings import Finding
 from patchkit.drift.package import Definition, Package, Universe
@@ -31,22 +29,13 @@ def absent(surface: Surface, old: Reading, new: Reading, seen: set[str], package
         if contract.there or old.contracts[name].there:
             if name in surface.constructs and NO_CONSTRUCTOR in (contract.guessed or old.contracts[name].guessed):
                 yield Finding(KIND, "loud", name, f"{NO_CONSTRUCTOR}, so it was not compared", new=contract.place)
-        elif name not in seen and _expected(name, surface, old, new):
+        elif name not in seen and any(surface.expects(name, version_of(each.release)) for each in (old, new)):
             said = f"is neither in {old.release} nor in {new.release}{_hint(name, package, universe)}"
             yield Finding(KIND, "loud", name, said)
     for chosen, choice in new.choices.items():
         if choice is None and old.choices.get(chosen) is None:
             said = f"neither release shows which class runs {chosen.architecture} on {chosen.device}"
             yield Finding(KIND, "silent", chosen.symbol, said)
-
-
-def _expected(name: str, surface: Surface, old: Reading, new: Reading) -> bool:
-    """Whether one of the two releases ought to have a symbol."""
-    if name not in surface.only_in:
-        return True
-    having = SpecifierSet(surface.only_in[name], prereleases=True)
-    versions = [version_of(old.release), version_of(new.release)]
-    return any(version is None or version in having for version in versions)
 
 
 def _hint(name: str, package: Package, universe: Universe) -> str:

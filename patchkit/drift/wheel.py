@@ -27,7 +27,7 @@ from patchkit import console
 from patchkit.drift.http_client import Client, NoPartsError, UnreachableError, client_for
 from patchkit.drift.index import File, Release
 from patchkit.errors import PatchkitError
-from patchkit.files import read_checked, write_atomically, write_checked
+from patchkit.files import read_cached_as, read_checked, write_atomically, write_checked
 from patchkit.packages import host, local, settings
 from patchkit.project import cache_home
 
@@ -73,11 +73,8 @@ class SourceCache:
 
     def entries(self) -> dict[str, Entry] | None:
         """Path → entry of every Python file; None if the list is not cached."""
-        try:
-            content = read_checked(self._list)
-            return msgspec.json.decode(content, type=dict[str, Entry]) if content is not None else None
-        except msgspec.DecodeError:
-            return None
+        found: dict[str, Entry] | None = read_cached_as(dict[str, Entry], self._list)
+        return found
 
     def put_entries(self, entries: dict[str, Entry]) -> None:
         """Store the list of files."""
@@ -208,7 +205,7 @@ class PublishedSource:
         with self._lock, self._explained():
             opened = self._opened()
             if opened is None:
-                self._entries = self._fetch_all()
+                self._entries = self._fetch_all(paths)
                 for path in paths:
                     found[path] = self._cache.get(path, self._entries[path]) or b""
                 return found

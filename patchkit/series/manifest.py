@@ -94,6 +94,10 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
     types: dict[str, str] = {}
     behind: dict[str, list[str]] = {}
 
+    def expects(self, symbol: str, release: Version | None) -> bool:
+        """Whether a release has a symbol, by ``only_in``; one that is not known may have it."""
+        return release is None or SpecifierSet(self.only_in.get(symbol, ""), prereleases=True).contains(release)
+
     def manners(self) -> dict[str, set[str]]:
         """How each symbol is touched, by its name."""
         found: dict[str, set[str]] = {}

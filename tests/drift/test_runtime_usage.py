@@ -6,7 +6,7 @@ import pytest
 from made_up_releases import MadeUp
 
 from patchkit.drift.package import Package
-from patchkit.drift.runtime_usage import Call, Touch, touches_of
+from patchkit.drift.runtime_usage import Call, Touch, read_code
 from patchkit.errors import PatchkitError
 
 VLLM = {
@@ -51,7 +51,7 @@ def touched(code: str, types: dict[str, str] | None = None, **more: str) -> set[
 
 def found(code: str, types: dict[str, str] | None = None, **more: str) -> list[Touch]:
     files = {"rt/__init__.py": "", "rt/hooks.py": code, **{f"rt/{name}.py": text for name, text in more.items()}}
-    return touches_of(Package(MadeUp(files), "rt"), Package(MadeUp(VLLM), "vllm"), types or {})
+    return list(read_code(Package(MadeUp(files), "rt"), Package(MadeUp(VLLM), "vllm"), types or {}).touches)
 
 
 FACTORY = """

@@ -185,6 +185,13 @@ def test_a_release_without_a_wheel_for_here_is_read_from_its_archive(vllm: Index
     assert all_of(PublishedSource(find(listing(), "0.14.0"))) == MODULES
 
 
+def test_a_file_of_an_archive_that_was_damaged_in_the_cache_is_fetched_again(vllm: Index) -> None:
+    published("0.14.0").paths()
+    for kept in (cache_home() / "sources").rglob("core.py"):
+        kept.write_text("damaged")
+    assert all_of(published("0.14.0")) == MODULES
+
+
 def test_an_archive_that_is_another_is_refused_and_nothing_of_it_is_believed(index: Index) -> None:
     index.add("vllm-0.12.0.tar.gz")
     index.files["vllm"]["vllm-0.12.0.tar.gz"].content = archive_of({"vllm/evil.py": ""}, "vllm-0.12.0.tar.gz")
