@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(number: float, one: str, many: str = "") -> str:
     """``1 row``, ``2 rows``; ``many`` where the plural is not ``one`` and an s."""
     shown = str(number) if isinstance(number, int) else f"{number:g}"
     return f"{shown} {one if number == 1 else many or f'{one}s'}"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """``a, b and c``."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def shortened(reason: str, most: int = 90) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from patchkit.drift.index import Listing
 
 UNKNOWN = "unknown"
-AT_ONCE = 8
-"""Releases read at once; with twice as many, 37 of them took as long."""
 
 
 class Source(Protocol):
@@ -65,14 +62,6 @@ def source_of(release: str, listing: Listing | None = None) -> Source:
     from patchkit.drift.wheel import PublishedSource
 
     return PublishedSource(find(listing or ask(), release))
-
-
-def prefetch(sources: Sequence[Source], paths: Collection[str]) -> None:
-    """Get the same files of many releases, several at once, each release as :meth:`Prefetched.prefetch` does it."""
-    slow = [source for source in sources if isinstance(source, Prefetched)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for _ in pool.map(lambda source: source.prefetch(paths), slow):
-            pass
 
 
 class Checkout:

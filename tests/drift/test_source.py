@@ -9,7 +9,7 @@ import pytest
 from git import Actor, Repo
 from local_index import HERE, MODULES, Index
 
-from patchkit.drift.source import Checkout, installed, prefetch, source_of
+from patchkit.drift.source import Checkout, installed, source_of
 from patchkit.errors import PatchkitError
 
 ME = Actor("somebody", "somebody@example.org")
@@ -108,7 +108,6 @@ def test_what_an_interpreter_would_import(tree: Path, monkeypatch: pytest.Monkey
 def test_a_release_by_its_name(index: Index, tree: Path) -> None:
     index.add(f"vllm-0.12.0-cp38-abi3-{HERE}.whl")
     sources = [source_of("0.12"), Checkout(tree)]
-    prefetch(sources, [*MODULES])
     assert [source.release for source in sources] == ["0.12.0", "unknown"]
     for source in sources:
         assert {path: source.read(path) for path in source.paths()} == MODULES

@@ -15,7 +15,7 @@ from local_index import FOREIGN, HERE, MODULES, Index, archive_of, wheel_of
 
 from patchkit.drift import wheel
 from patchkit.drift.index import File, find, listing
-from patchkit.drift.source import prefetch, source_of
+from patchkit.drift.source import source_of
 from patchkit.drift.wheel import PYTHON_FILE, Entry, PublishedSource, SourceCache
 from patchkit.errors import PatchkitError
 from patchkit.project import cache_home
@@ -98,8 +98,9 @@ def test_a_wheel_is_opened_again_without_asking(small: Index) -> None:
 
 def test_many_releases_at_once(vllm: Index) -> None:
     has = listing()
-    sources = [source_of(release.text, has) for release in has.releases]
-    prefetch(sources, MODULES)
+    sources = [PublishedSource(release) for release in has.releases]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda source: source.prefetch(MODULES), sources))
     vllm.stop()
     for source in sources:
         assert {path: source.read(path) for path in source.paths()} == MODULES, source.release

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import made_accuracy
 import msgspec
 from made_evidence import evidence_of, green, red, without
 
+from patchkit.drift.drift import Drift, Read, document
+from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, to_json
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
 from patchkit.report.site import render_site
@@ -91,27 +94,18 @@ def mutants() -> MutantsEvidence:
 
 def drift() -> list[dict[str, Any]]:
     """A silent break that a patch fixes, a loud one that none does, and a release in which nothing broke."""
-    fixed = {
-        "kind": "returns-changed",
-        "severity": "silent",
-        "symbol": "vllm.a.Runner._prepare",
-        "sentence": "returns 2 values where it returned 6",
-        "fixed_by": ["0005-Learn-ids"],
-        "because": "its header names the symbol",
-    }
-    bare = {"kind": "gone", "severity": "loud", "symbol": "vllm.b.Sampler.draw", "sentence": "is gone", "fixed_by": []}
-    steps = [("0.19.0", "0.20.0", [fixed], []), ("0.20.0", "0.21.0", [bare], [DEAD]), ("0.21.0", "0.22.0", [], [DEAD])]
-    return [
-        {
-            "runtime": "esamp",
-            "pin": "0753033777931d03",
-            "old": {"release": old, "proven": True},
-            "new": {"release": new, "proven": True},
-            "findings": found,
-            "dead": dead,
-        }
-        for old, new, found, dead in steps
+    prepare, draw = "vllm.a.Runner._prepare", "vllm.b.Sampler.draw"
+    fixed = Finding("returns-changed", "silent", prepare, "returns 2 values where it returned 6")
+    fixed = replace(fixed, fixed_by=("0005-Learn-ids",), because="its header names the symbol")
+    bare = Finding("gone", "loud", draw, "is gone")
+    read = {release: Read(release, f"vllm-{release}.whl", True) for release in ("0.19.0", "0.20.0", "0.21.0", "0.22.0")}
+    steps = [
+        ("0.19.0", "0.20.0", (fixed,), ()),
+        ("0.20.0", "0.21.0", (bare,), (DEAD,)),
+        ("0.21.0", "0.22.0", (), (DEAD,)),
     ]
+    pin = "0753033777931d03"
+    return document([Drift("esamp", pin, read[old], read[new], (), (), *found) for old, new, *found in steps])
 
 
 def watch() -> dict[str, Any]:

@@ -84,6 +84,11 @@ class Finding:
         """A break that no patch of the series fixes."""
         return self.breaks and not self.fixed_by
 
+    @property
+    def patches(self) -> list[str]:
+        """The patches that fix it; the manifest, upstream's code or the gates may do so as well."""
+        return [name for name in self.fixed_by if name[:4].isdigit()]
+
 
 @dataclass(frozen=True)
 class Case:

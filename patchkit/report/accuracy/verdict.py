@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, unobserved
 from patchkit.evals.records import FigureSeen
-from patchkit.plural import counted
+from patchkit.plural import counted, joined
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
@@ -133,12 +133,6 @@ def best(rows: Sequence[Comparison]) -> str:
     """``pass@16``, or ``pass@n`` where not all have the same n."""
     sizes = {row.cell.n for row in rows}
     return f"pass@{sizes.pop()}" if len(sizes) == 1 else "pass@n"
-
-
-def joined(parts: Sequence[str]) -> str:
-    """``a, b and c``."""
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _by_mode(evidence: AccuracyEvidence) -> Iterator[tuple[str, list[Comparison]]]:

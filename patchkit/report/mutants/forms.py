@@ -23,7 +23,7 @@ def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
         rows = [(one.mutant, one.family, one.what, wording.outcome(one)) for one in wrong]
         yield from markdown.table(("mutant", "family", "what is wrong", "what became of it"), rows)
     if rows_of_families := wording.families(evidence):
-        yield from markdown.table(wording.COLUMNS, (row.cells() for row in rows_of_families))
+        yield from markdown.table(wording.COLUMNS, rows_of_families)
     every = [
         (one.mutant, one.family, one.what, f"{one.seconds:.1f} s", wording.outcome(one)) for one in evidence.mutants
     ]

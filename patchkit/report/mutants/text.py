@@ -38,7 +38,7 @@ def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:
-            table.add_row(*row.cells())
+            table.add_row(*row)
         console.print(table)
         console.print()
 

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, score
 from patchkit.plural import counted
 
 COLUMNS = ("family", "run", "equivalent", "counted", "killed", "as stated", "survived", "unknown")
-
-
-class Family(NamedTuple):
-    """A row of the table: a family's name, then as many as :data:`COLUMNS` say."""
-
-    name: str
-    run: int
-    equivalent: int
-    counted: int
-    killed: int
-    as_stated: int
-    survived: int
-    unknown: int
-
-    def cells(self) -> list[str]:
-        """The row as texts."""
-        return list(map(str, self))
 
 
 def sentences(evidence: MutantsEvidence) -> Iterator[str]:
@@ -56,18 +38,17 @@ def _not_fine(evidence: MutantsEvidence) -> Iterator[tuple[str, int]]:
     yield from ((name, number) for name, number in numbers if number)
 
 
-def families(evidence: MutantsEvidence) -> list[Family]:
-    """A row a family, in the order of the mutants, and one for all."""
+def families(evidence: MutantsEvidence) -> list[list[str]]:
+    """A row a family, as :data:`COLUMNS` has it, in the order of the mutants, and one for all."""
     names = dict.fromkeys(one.family for one in evidence.mutants)
     rows = [_family(name, [one for one in evidence.mutants if one.family == name]) for name in names]
     return [*rows, _family("all", evidence.mutants)] if rows else []
 
 
-def _family(name: str, mutants: list[MutantRun]) -> Family:
+def _family(name: str, mutants: list[MutantRun]) -> list[str]:
     found = score(mutants, len(mutants))
-    return Family(
-        name, found.run, found.equivalent, found.counted, found.killed, found.as_stated, found.survived, found.unknown
-    )
+    ended = (found.killed, found.as_stated, found.survived, found.unknown)
+    return [name, *map(str, (found.run, found.equivalent, found.counted, *ended))]
 
 
 def not_fine(evidence: MutantsEvidence) -> list[MutantRun]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from patchkit.drift.drift import Drift
+from patchkit.drift.findings import Finding
 from patchkit.plural import counted
 from patchkit.report.drift.adopted_patches import short as short
 from patchkit.report.site import matrix
-from patchkit.report.site.documents import Break, TimelineStep
 from patchkit.report.site.sources import Sources
 from patchkit.report.site.trees import Trees
 from patchkit.series.patch import Patch
 
 
-def headline(steps: Sequence[TimelineStep]) -> str:
+def headline(steps: Sequence[Drift]) -> str:
     """``36 steps from release to release, 13 with a break; 5 breaks unpatched, the first in vLLM 0.22.0``."""
     broken = sum(bool(step.breaks) for step in steps)
     first = next((step.new.release for step in steps if any(one.unpatched for one in step.breaks)), None)
@@ -40,7 +41,7 @@ def anchor(runtime: str, patch: str) -> str:
     return matrix.anchor(f"{runtime}-{patch}")
 
 
-def answer(one: Break) -> str:
+def answer(one: Finding) -> str:
     """What covers a break that no patch fixes, as a label."""
     kinds = {
         "upstream": "the runtime's code already fits",
@@ -55,20 +56,20 @@ def titled(patch: str) -> str:
     return patch.replace("-", " ")
 
 
-def reason(one: Break) -> str:
+def reason(one: Finding) -> str:
     """Why that is so, and which patch may fix a break that is unpatched."""
     perhaps = f"perhaps fixed by {', '.join(map(titled, one.perhaps_by))}" if one.unpatched and one.perhaps_by else ""
     return "; ".join(filter(None, (one.because, perhaps)))
 
 
-def rest(step: TimelineStep) -> str:
+def rest(step: Drift) -> str:
     """How many findings break nothing."""
-    look, harmless = step.count("look"), step.count("harmless")
+    look, harmless = step.counts["look"], step.counts["harmless"]
     parts = [f"{look} to look at" if look else "", f"{harmless} harmless" if harmless else ""]
     return ", ".join(filter(None, parts))
 
 
-def dead_now(steps: Sequence[TimelineStep], index: int) -> list[str]:
+def dead_now(steps: Sequence[Drift], index: int) -> list[str]:
     """Models on which no hook fires any more, in the first step in which that is so."""
     before = set(steps[index - 1].dead) if index else set()
     return [one for one in steps[index].dead if one not in before]

@@ -11,10 +11,11 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, read_accuracy
+from patchkit.drift.drift import Drift, read_drifts
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence
-from patchkit.report.site.documents import Published, TimelineStep, Watch, read_drift, read_published, read_watch
+from patchkit.report.site.documents import Published, Watch, read_published, read_watch
 
 Record = TypeVar("Record")
 
@@ -38,7 +39,7 @@ class Sources:
     mutants: list[Filed[MutantsEvidence]] = field(default_factory=list)
     accuracies: list[Filed[AccuracyEvidence]] = field(default_factory=list)
     published: list[Filed[Published]] = field(default_factory=list)
-    drifts: list[Filed[list[TimelineStep]]] = field(default_factory=list)
+    drifts: list[Filed[list[Drift]]] = field(default_factory=list)
     watches: list[Filed[Watch]] = field(default_factory=list)
 
     def everything(self) -> list[Filed[Any]]:
@@ -62,7 +63,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "mutants": ("mutants", read_mutants_evidence),
     "accuracy": ("accuracies", read_accuracy),
     "published": ("published", read_published),
-    "drift": ("drifts", read_drift),
+    "drift": ("drifts", read_drifts),
     "watch": ("watches", read_watch),
 }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from patchkit.plural import joined
 from patchkit.report import markdown
 from patchkit.report.drift import markdown as drifts
 from patchkit.report.markdown import escaped
@@ -68,11 +69,7 @@ def _sections(tick: Tick) -> Iterator[str]:
         yield drifts.render([one.drift] if one.drift else [])
     quiet = [one.release for one in tick.news if one.drift and not one.drift.breaks]
     if quiet:
-        yield f"Nothing that the runtime uses changed in {_listed(quiet)}.\n"
+        yield f"Nothing that the runtime uses changed in {joined(quiet)}.\n"
     for found in judged:
         if found.passed:
             yield markdown.render(found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
