@@ -16,6 +16,11 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def detail(text: str) -> None:
+    """A line of less weight on stderr, as it is."""
+    err.print(text, style="dim", markup=False)
+
+
 def wide(console: Console, width: int = 160) -> Console:
     """The console for a table: a terminal sets its width; a pipe does not, and must not break what is searched for."""
     return console if console.is_terminal else Console(file=console.file, width=width, highlight=False)

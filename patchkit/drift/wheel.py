@@ -248,7 +248,7 @@ class PublishedSource:
             if entries is not None and all(self._cache.get(path, entries[path]) is not None for path in wanted):
                 return entries
             why = "its server sends no parts" if self._file.wheel else "there is no wheel for this platform"
-            console.err.print(f"reading all of {self._file.filename}, for {why} …", style="dim", markup=False)
+            console.detail(f"reading all of {self._file.filename}, for {why} …")
             entries = self._connected().whole(self._file.url, self._unpack)
             self._cache.put_entries(entries)
             return entries
@@ -413,8 +413,7 @@ class HashedStream(io.RawIOBase):
         self._count += count
         if self._size is not None and self._size > WORTH_REPORTING and 4 * self._count >= (self._said + 1) * self._size:
             self._said = 4 * self._count // self._size
-            note = f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB"
-            console.err.print(note, style="dim", markup=False)
+            console.detail(f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB")
 
     def drain(self) -> None:
         """Read what is left."""

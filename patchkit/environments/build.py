@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +68,7 @@ def remove(folder: Path) -> None:
         raise PatchkitError(f"cannot remove {folder}: {error.strerror or error}", "remove it by hand") from error
 
 
-def build(
-    folder: Path,
-    release: str,
-    lock: Path,
-    log: Path,
-    progress: Callable[[str], None] | None = None,
-    runner: ModelRunner = "v1",
-) -> None:
+def build(folder: Path, release: str, lock: Path, log: Path, runner: ModelRunner = "v1") -> None:
     """Build the environment of ``lock`` in ``folder`` from nothing, for vLLM's first or second model ``runner``.
 
     Raises:
@@ -95,7 +87,7 @@ def build(
         listed.write_text("".join(f"{line}\n" for line in (for_cpu_torch(wanted) if cpu else wanted)))
         backend = ["--torch-backend", "cpu"] if cpu == "index" else []
         arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
-        uv(arguments, what, log, progress=progress)
+        uv(arguments, what, log, show_downloads=True)
         applied = apply_quirks(site_packages(folder), release)
         applied += prepare(site_packages(folder), release) if runner == "v2" else []
         facts = {

@@ -159,7 +159,12 @@ def _build(folder: Path, release: str, torch: str, found: Resolution, log: Path)
     uv(["venv", "--python", found.python, folder], what, log)
     listed = folder / FILE
     write_atomically(listed, found.content)
-    uv(["pip", "install", "--python", build.interpreter(folder), "--requirement", listed], what, log, progress=_say)
+    uv(
+        ["pip", "install", "--python", build.interpreter(folder), "--requirement", listed],
+        what,
+        log,
+        show_downloads=True,
+    )
     facts = {
         "release": release,
         "lock": listed.name,
@@ -172,7 +177,3 @@ def _build(folder: Path, release: str, torch: str, found: Resolution, log: Path)
         "built": time.time(),
     }
     write_atomically(folder / build.MARKER, json.dumps(facts, indent=1) + "\n")
-
-
-def _say(line: str) -> None:
-    console.err.print(f"  {line}", style="dim", markup=False)

@@ -109,11 +109,7 @@ def _build_once(folder: Path, release: str, lock: Path, runner: ModelRunner) -> 
         log = folder.with_name(f"{folder.name}.log")
         what = f"vLLM {release}" + (" with its second runner" if runner == "v2" else "")
         with console.working(f"building the environment for {what} (once; log: {log})"):
-            build.build(folder, release, lock, log, _say, runner)
-
-
-def _say(line: str) -> None:
-    console.err.print(f"  {line}", style="dim", markup=False)
+            build.build(folder, release, lock, log, runner)
 
 
 @contextmanager

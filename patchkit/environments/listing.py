@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from patchkit.environments import build
 from patchkit.environments.environment import home
+from patchkit.release import version_of
 
 
 def listed() -> list[dict[str, Any]]:
@@ -15,7 +16,7 @@ def listed() -> list[dict[str, Any]]:
     found = []
     for folder in home().glob("*-*"):
         release, device, runner = parts_of(folder.name)
-        if folder.is_dir() and is_version(release):
+        if folder.is_dir() and version_of(release) is not None:
             facts = build.finished(folder)
             named = {"release": release, "device": device, "runner": runner, "folder": str(folder)}
             found.append({**(facts or {}), **named, "whole": facts is not None})
@@ -27,12 +28,3 @@ def parts_of(name: str) -> tuple[str, str, str]:
     release, _, rest = name.partition("-")
     device, _, runner = rest.partition("-")
     return release, device, runner or "v1"
-
-
-def is_version(text: str) -> bool:
-    """Whether a text can be a release."""
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

@@ -7,9 +7,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from patchkit.console import detail
 from patchkit.errors import PatchkitError
 
 PIP_TO_UV = {
@@ -123,7 +124,7 @@ def uv(
     what: str,
     log: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    progress: Callable[[str], None] | None = None,
+    show_downloads: bool = False,
 ) -> str:
     """Run ``uv arguments`` and return its output.
 
@@ -131,7 +132,7 @@ def uv(
         what: what is being done, in words; begins the error line.
         log: file to which the command and all its output are appended.
         environ: variables added to the user's.
-        progress: called with each of uv's "Downloading …" lines.
+        show_downloads: whether uv's "Downloading …" lines go to stderr.
 
     Raises:
         PatchkitError: uv failed; the reason is condensed to one line, and the line names the log.
@@ -148,8 +149,8 @@ def uv(
             assert process.stdout is not None
             for line in process.stdout:
                 said.append(line)
-                if progress and line.startswith(("Downloading", " Downloading")):
-                    progress(line.strip())
+                if show_downloads and line.startswith(("Downloading", " Downloading")):
+                    detail(f"  {line.strip()}")
     except OSError as error:
         raise PatchkitError(
             f"{what}: uv cannot be started ({error.strerror or error})", "reinstall patchkit"

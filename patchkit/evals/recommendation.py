@@ -67,12 +67,12 @@ def _unresolved(changes: list[Change], fluent: bool) -> tuple[Advice, str]:
 
 
 def _fluent(cell: Cell) -> bool:
-    cut, answered = _cut_off(cell), _answered(cell)
+    cut, answered = cell.truncated(BASELINE), _answered(cell)
     return (cut is None or cut <= 0.5) and (answered is None or answered >= 0.5)
 
 
 def _grounds(cell: Cell, mode: str, outcome: Outcome, changes: list[Change]) -> Iterator[str]:
-    cut, answered, base = _cut_off(cell), _answered(cell), changes[0].before
+    cut, answered, base = cell.truncated(BASELINE), _answered(cell), changes[0].before
     said = [f"baseline pass@1 is {100 * base:.1f}%"]
     if cut is not None:
         said.append(f"max_tokens cut off {cut:.0%} of its samples")
@@ -89,17 +89,7 @@ def _grounds(cell: Cell, mode: str, outcome: Outcome, changes: list[Change]) -> 
         yield f"its tokens/s are {speed.ratio:.2f} x the baseline's ({speed.low:.2f} to {speed.high:.2f}, {pairs})"
 
 
-def _cut_off(cell: Cell) -> float | None:
-    """Share of the baseline's samples that max_tokens cut off; None if that was not recorded."""
-    recorded = [trial for trial in cell.modes[BASELINE] if trial.truncated]
-    return sum(sum(trial.truncated) for trial in recorded) / _samples(cell, len(recorded)) if recorded else None
-
-
 def _answered(cell: Cell) -> float | None:
     """Share of problems, over the baseline's trials, that got an answer at all; None if that was not recorded."""
     shares = [share for trial in cell.modes[BASELINE] for share in trial.answers]
     return sum(share is not None for share in shares) / len(shares) if shares else None
-
-
-def _samples(cell: Cell, trials: int) -> int:
-    return trials * len(cell.problems) * cell.n

@@ -267,3 +267,8 @@ class Cell(msgspec.Struct, kw_only=True):
     curves: dict[str, list[Rate]] = msgspec.field(default_factory=dict)
     judgements: list[Judgement] = msgspec.field(default_factory=list)
     throughput: dict[str, Throughput] = msgspec.field(default_factory=dict)
+
+    def truncated(self, mode: str) -> float | None:
+        """The share of a mode's samples that max_tokens cut off; None if that was not recorded."""
+        trials = [trial.truncated for trial in self.modes.get(mode, []) if trial.truncated]
+        return sum(map(sum, trials)) / (len(trials) * self.n * len(self.problems)) if trials else None

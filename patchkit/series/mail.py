@@ -110,6 +110,18 @@ class Mail(NamedTuple):
         return " ".join(text.split())
 
 
+def content_of(path: Path) -> bytes:
+    """The bytes of a patch file.
+
+    Raises:
+        PatchkitError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+
+
 def read_mail(content: bytes, path: Path, form: Form) -> Mail:
     """Parse the patch file ``content``, which belongs at ``path``.
 

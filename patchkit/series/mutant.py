@@ -12,7 +12,7 @@ from unidiff.patch import PatchSet
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import RUNNERS, ModelRunner
 from patchkit.series.header_fields import applies_to, catch, depends
-from patchkit.series.mail import Form, Mail, read_mail
+from patchkit.series.mail import Form, Mail, content_of, read_mail
 from patchkit.series.patch import Catch
 
 FAMILIES = {
@@ -89,10 +89,7 @@ def read_mutant(path: Path) -> Mutant:
     Raises:
         PatchkitError: it cannot be read, or its name, header or diff is malformed.
     """
-    try:
-        return parse_mutant(path.read_bytes(), path)
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    return parse_mutant(content_of(path), path)
 
 
 def parse_mutant(content: bytes, path: Path) -> Mutant:

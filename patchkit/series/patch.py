@@ -14,8 +14,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from unidiff.patch import PatchSet
 
-from patchkit.series.trailers import split_message
-
 Kind = Literal["loud", "silent", "latent"]
 MAIL_SPECIALS = '()<>[]:;@,."\\'  # a name with one of them is quoted (RFC 5322)
 NO_COMMIT = "0" * 40
@@ -68,12 +66,6 @@ class Patch:
     def symbols(self) -> list[str]:
         """The symbols that its header names."""
         return [symbol.strip() for symbol in self.symbol.split(",")]
-
-    @property
-    def prose(self) -> str:
-        """The body without the fields at its end."""
-        lines = self.body.split("\n")
-        return "\n".join(lines[: split_message(lines)]).rstrip("\n")
 
     def needed_on(self, release: Version) -> bool:
         """Whether this vLLM needs the patch."""

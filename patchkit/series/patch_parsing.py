@@ -8,7 +8,7 @@ from typing import cast
 
 from patchkit.errors import PatchkitError
 from patchkit.series.header_fields import FILE_NAME, applies_to, catch, depends
-from patchkit.series.mail import Form, Mail, read_mail
+from patchkit.series.mail import Form, Mail, content_of, read_mail
 from patchkit.series.patch import Kind, Patch
 
 # what a user's own settings may not change
@@ -27,10 +27,7 @@ def read_patch(path: Path) -> Patch:
     Raises:
         PatchkitError: it cannot be read, or its name, header or diff is malformed.
     """
-    try:
-        return parse(path.read_bytes(), path)
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror}", "check the file and its permissions") from error
+    return parse(content_of(path), path)
 
 
 def parse(content: bytes, path: Path) -> Patch:

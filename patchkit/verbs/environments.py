@@ -15,12 +15,12 @@ from patchkit import console
 from patchkit.environments import build
 from patchkit.environments.cuda import AUTO, announce, ensure_cuda, plan_cuda
 from patchkit.environments.environment import ensure, exclusive, folder_of, home
-from patchkit.environments.listing import is_version, listed
+from patchkit.environments.listing import listed
 from patchkit.environments.lock import locked_releases, make_lock
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
-from patchkit.release import release_name
+from patchkit.release import release_name, version_of
 from patchkit.verbs.latest import LATEST, newest_in_index, release_for
 
 
@@ -94,7 +94,7 @@ def lock(releases: Sequence[str]) -> int:
 
 
 def _remove(release: str, device: str, runner: ModelRunner, as_json: bool) -> int:
-    release = release_name(release) if is_version(release) else release
+    release = release_name(release) if version_of(release) else release
     folder = folder_of(release, device, runner)
     if folder.parent != home() or not folder.is_dir():
         raise PatchkitError(

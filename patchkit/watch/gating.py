@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchkit.console import err
+from patchkit.console import detail
 from patchkit.drift.index import DISTRIBUTIONS, Release
 from patchkit.environments.borrowed import vllm_found
 from patchkit.environments.lock import lock_file, make_lock
@@ -183,7 +183,7 @@ def run(words: list[str], log: Path, limit: float) -> Ran:
             for line in process.stdout or ():
                 said.append(line.strip())
                 file.write(line)
-                err.print(f"  {line.rstrip()}", style="dim", markup=False)
+                detail(f"  {line.rstrip()}")
         process.wait()
     finally:
         timer.cancel()

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from patchkit.console import err
+from patchkit.console import detail, err
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.watch.tick import Tick
@@ -60,7 +60,7 @@ class ReportFiles:
 
     def doing(self, what: str) -> None:
         """Say what comes next, here and in the report."""
-        err.print(f"{what} …", style="dim", markup=False)
+        detail(f"{what} …")
         self._tick.doing = what
         self.save()
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from toy import prose_of
 
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
@@ -76,7 +77,7 @@ def test_every_part_is_read() -> None:
     assert found.author == ("Ada Löwe", "ada@example.org")
     assert found.date == datetime(2025, 1, 6, 11, tzinfo=timezone.utc)
     assert found.signed_off_by == ("Ada <ada@example.org>",)
-    assert found.prose == "Prose of a line.\n\nAnd of another."
+    assert prose_of(found) == "Prose of a line.\n\nAnd of another."
     assert [(file.path, file.added, file.removed) for file in found.patch_set] == [("toy/tap.py", 1, 1)]
     assert found.diff == DIFF
 
@@ -208,7 +209,7 @@ def test_any_patch_survives_the_round_trip(
     made = replace(patch(), subject=subject, author=(name, "a@b.org"), date=date)
     made = replace(made, body=f"{prose}\n\n{fields}" if prose else fields)
     once = parse(bytes(made), PATH)
-    assert (once.subject, once.prose, once.drift, once.kind) == (subject, prose, drift, kind)
+    assert (once.subject, prose_of(once), once.drift, once.kind) == (subject, prose, drift, kind)
     assert (once.symptom, once.author, once.date) == (symptom, (name, "a@b.org"), date)
     assert once.caught_by[0].reason.pattern == " ".join(reason.split())
     assert parse(bytes(once), PATH) == once

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from test_series_patch import PATH, TEXT
-from toy import MESSAGE, fix_tap, git
+from toy import MESSAGE, fix_tap, git, prose_of
 
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
@@ -36,7 +36,7 @@ KEPT = [
 def test_trailers_are_kept(line: str, before: str) -> None:
     found = parse(TEXT.replace(SIGNED, f"{SIGNED}{before}{line}\n").encode(), PATH)
     assert line in found.body and found.forwarded == "no" and found.drift == 4
-    assert found.prose == "Prose of a line.\n\nAnd of another."
+    assert prose_of(found) == "Prose of a line.\n\nAnd of another."
     assert parse(bytes(found), PATH) == found
 
 

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from patchkit.series.patch import Patch
+from patchkit.series.trailers import split_message
+
 ENVIRONMENT = os.environ | {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -68,3 +71,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def command(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("patchkit")), *arguments]
+
+
+def prose_of(patch: Patch) -> str:
+    """The body of a patch without the fields at its end."""
+    lines = patch.body.split("\n")
+    return "\n".join(lines[: split_message(lines)]).rstrip("\n")

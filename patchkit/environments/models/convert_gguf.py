@@ -15,6 +15,7 @@ import numpy as np
 from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors.numpy import save_file
+from tokenizer_json import tokenizer_json  # beside this script
 
 CONTROL = 3  # GGUF's token type of special tokens
 NAMES = {
@@ -77,12 +78,6 @@ def documents(fields: dict) -> dict[str, dict]:
     unknown, padding = fields["tokenizer.ggml.unknown_token_id"], fields["tokenizer.ggml.padding_token_id"]
     tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
     special = [i for i, kind in enumerate(kinds) if kind == CONTROL]
-    added = [
-        {"id": i, "content": tokens[i], "special": True}
-        | dict.fromkeys(("normalized", "lstrip", "rstrip", "single_word"), False)
-        for i in special
-    ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     hidden, heads = fields["llama.embedding_length"], fields["llama.attention.head_count"]
     return {
         "config.json": {
@@ -108,30 +103,7 @@ def documents(fields: dict) -> dict[str, dict]:
             "pad_token_id": padding,
         },
         "generation_config.json": {"bos_token_id": begin, "eos_token_id": end, "pad_token_id": padding},
-        "tokenizer.json": {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": added,
-            "normalizer": None,
-            "pre_tokenizer": {
-                "type": "Sequence",
-                "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
-            },
-            "post_processor": None,
-            "decoder": byte_level,
-            "model": {
-                "type": "BPE",
-                "dropout": None,
-                "unk_token": None,
-                "continuing_subword_prefix": None,
-                "end_of_word_suffix": None,
-                "fuse_unk": False,
-                "byte_fallback": False,
-                "vocab": {token: i for i, token in enumerate(tokens)},
-                "merges": fields["tokenizer.ggml.merges"],
-            },
-        },
+        "tokenizer.json": tokenizer_json(tokens, fields["tokenizer.ggml.merges"], special, digits_alone=True),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": tokens[begin],

@@ -16,6 +16,7 @@ from typing import Any
 
 from patchkit.environments.models.bytelevel import alphabet, stand_in
 from patchkit.environments.models.tensorfile import Tensor, write_safetensors
+from patchkit.environments.models.tokenizer_json import tokenizer_json
 
 EDITION = 1
 SEED = 20260424
@@ -66,19 +67,6 @@ def vocabulary() -> list[str]:
 def documents(tokens: list[str]) -> dict[str, dict[str, Any]]:
     """The JSON files, by name."""
     begin, end = SPECIALS
-    added = [
-        {
-            "id": i,
-            "content": t,
-            "special": True,
-            "normalized": False,
-            "lstrip": False,
-            "rstrip": False,
-            "single_word": False,
-        }
-        for i, t in enumerate(SPECIALS)
-    ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "config.json": {
             "architectures": ["LlamaForCausalLM"],
@@ -102,27 +90,7 @@ def documents(tokens: list[str]) -> dict[str, dict[str, Any]]:
             "eos_token_id": END,
         },
         "generation_config.json": {"bos_token_id": BEGIN, "eos_token_id": END},
-        "tokenizer.json": {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": added,
-            "normalizer": None,
-            "pre_tokenizer": byte_level,
-            "post_processor": None,
-            "decoder": byte_level,
-            "model": {
-                "type": "BPE",
-                "dropout": None,
-                "unk_token": None,
-                "continuing_subword_prefix": None,
-                "end_of_word_suffix": None,
-                "fuse_unk": False,
-                "byte_fallback": False,
-                "vocab": {token: i for i, token in enumerate(tokens)},
-                "merges": [f"{first} {second}" for first, second in syllables()],
-            },
-        },
+        "tokenizer.json": tokenizer_json(tokens, [" ".join(pair) for pair in syllables()], range(len(SPECIALS))),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": begin,

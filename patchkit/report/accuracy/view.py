@@ -146,12 +146,6 @@ def spread(cell: Cell, mode: str, of: Callable[[Trial], list[float | None]]) -> 
 answers, approaches = attrgetter("answers"), attrgetter("approaches")  # of a trial: how far those of a problem differ
 
 
-def truncated(cell: Cell, mode: str) -> float | None:
-    """The share of samples that max_tokens cut off."""
-    trials = [trial.truncated for trial in cell.modes.get(mode, []) if trial.truncated]
-    return sum(map(sum, trials)) / (len(trials) * cell.n * len(cell.problems)) if trials else None
-
-
 def ungraded(evidence: AccuracyEvidence) -> list[tuple[Cell, str, int]]:
     """Where graders failed: cell, mode, and how many samples."""
     counts = [

@@ -132,7 +132,7 @@ def breadth(row: Comparison) -> list[tuple[str, list[str]]]:
     shares_by_name: list[tuple[str, list[float | None]]] = [
         ("distinct answers, of those given", [view.spread(row.cell, mode, view.answers) for mode in row.modes]),
         ("distinct approaches", [view.spread(row.cell, mode, view.approaches) for mode in row.modes]),
-        ("samples cut off by max_tokens", [view.truncated(row.cell, mode) for mode in row.modes]),
+        ("samples cut off by max_tokens", [row.cell.truncated(mode) for mode in row.modes]),
     ]
     rows = [(name, ["none" if one is None else percent(one) for one in shares]) for name, shares in shares_by_name]
     counts = unread(row)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from patchkit.gates.evidence import Circumstances
+from patchkit.gates.evidence import Circumstances, Evidence
+from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.plural import counted
 from patchkit.report import wording
 from patchkit.report.mutants import wording as mutants_wording
@@ -89,22 +90,23 @@ def _runners(supports: Sequence[Support]) -> Iterator[str]:
 
 
 def _knockout(sources: Sources, trees: Trees) -> Area:
-    lines, states = [], list[State]()
-    for filed in sources.knockouts:
-        standing = trees.standing(filed.record)
-        states.append(judged_state(filed.record.passed, standing))
-        lines.append(f"{_place(filed.record)}{'; '.join(wording.sentences(filed.record))}{_of_tree(standing)}")
-    return Area("Knock-out", "knockouts.html", _worst(states), lines or [NOTHING])
+    said = [(filed.record, "; ".join(wording.sentences(filed.record))) for filed in sources.knockouts]
+    return _judged("Knock-out", "knockouts.html", said, trees)
 
 
 def _mutants(sources: Sources, trees: Trees) -> Area:
+    said = [(filed.record, next(iter(mutants_wording.sentences(filed.record)))) for filed in sources.mutants]
+    return _judged("Mutants", "mutants.html", said, trees)
+
+
+def _judged(title: str, page: str, runs: Sequence[tuple[Evidence | MutantsEvidence, str]], trees: Trees) -> Area:
+    """A line a run, of what it says."""
     lines, states = [], list[State]()
-    for filed in sources.mutants:
-        standing = trees.standing(filed.record)
-        states.append(judged_state(filed.record.passed, standing))
-        score = next(iter(mutants_wording.sentences(filed.record)))
-        lines.append(f"{_place(filed.record)}{score}{_of_tree(standing)}")
-    return Area("Mutants", "mutants.html", _worst(states), lines or [NOTHING])
+    for record, said in runs:
+        standing = trees.standing(record)
+        states.append(judged_state(record.passed, standing))
+        lines.append(f"{_place(record)}{said}{_of_tree(standing)}")
+    return Area(title, page, _worst(states), lines or [NOTHING])
 
 
 def _drift(sources: Sources) -> Area:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Circumstances
@@ -14,6 +15,7 @@ from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 from patchkit.series.worktree import Tree, patched_tree
 
+Found = TypeVar("Found")
 Standing = Literal["this tree", "another tree", "unknown tree"]
 MEANING: dict[Standing, str] = {
     "this tree": "made with the pin and the patches that the project has now",
@@ -57,37 +59,27 @@ class Trees:
 
     def gates(self, runtime: str) -> list[str]:
         """Names of the gates that the project has for a runtime, in order; empty if they are not to be had."""
-        if self.project is None or runtime not in self.project.runtimes():
-            return []
-        try:
-            return [gate.name for gate in select(load_scenarios(self.project, runtime), "gate")]
-        except PatchkitError:
-            return []
+        found = self._had(runtime, lambda project: select(load_scenarios(project, runtime), "gate"))
+        return [gate.name for gate in found or ()]
 
     def patches(self, runtime: str) -> list[Patch]:
         """The runtime's series, in order; empty if it is not to be had."""
         if runtime not in self._series:
-            self._series[runtime] = self._read(runtime)
+            found = self._had(runtime, lambda project: Series.load(project.patches / runtime))
+            self._series[runtime] = [*found.patches] if found else []
         return self._series[runtime]
-
-    def _read(self, runtime: str) -> list[Patch]:
-        if self.project is None or runtime not in self.project.runtimes():
-            return []
-        try:
-            return list(Series.load(self.project.patches / runtime).patches)
-        except PatchkitError:
-            return []
 
     def _tree(self, runtime: str, release: str) -> Tree | None:
         key = (runtime, release)
         if key not in self._found:
-            self._found[key] = self._laid_out(runtime, release)
+            self._found[key] = self._had(runtime, lambda project: patched_tree(project, runtime, release))
         return self._found[key]
 
-    def _laid_out(self, runtime: str, release: str) -> Tree | None:
+    def _had(self, runtime: str, read: Callable[[Project], Found]) -> Found | None:
+        """What is read of the project; None if it has no such runtime, or that cannot be read."""
         if self.project is None or runtime not in self.project.runtimes():
             return None
         try:
-            return patched_tree(self.project, runtime, release)
+            return read(self.project)
         except PatchkitError:
             return None
