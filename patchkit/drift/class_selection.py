@@ -209,7 +209,6 @@ def _named(
 
 
 def _alternatives(value: ast.expr | None, frame: Frame) -> Iterator[tuple[ast.expr, tuple[Condition, ...]]]:
-    """An expression, or both sides of a conditional one with its test."""
     if isinstance(value, ast.IfExp):
         yield value.body, (Condition(value.test, True, frame),)
         yield value.orelse, (Condition(value.test, False, frame),)
@@ -230,7 +229,6 @@ def _classes(
 
 
 def _is_kept(statement: ast.stmt) -> bool:
-    """Whether it sets an attribute."""
     return isinstance(statement, (ast.Assign, ast.AnnAssign)) and any(
         isinstance(one, ast.Attribute) for one in targets(statement)
     )

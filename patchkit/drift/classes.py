@@ -67,7 +67,6 @@ def abstract_of(holder: Definition, universe: Universe) -> frozenset[str]:
 
 
 def methods_of(holder: Definition, universe: Universe) -> frozenset[str]:
-    """Names of the methods that a class has, its own or inherited."""
     bodies = [one for owner in universe.lineage(holder) for one in getattr(owner.node, "body", ())]
     return frozenset(one.name for one in bodies if isinstance(one, FUNCTIONS))
 
@@ -108,7 +107,6 @@ def _is_field(statement: ast.AnnAssign) -> bool:
 
 
 def _given_to_field(statement: ast.AnnAssign, name: str, value: str) -> bool:
-    """Whether ``field(…)`` is given this."""
     made = statement.value
     given = made.keywords if isinstance(made, ast.Call) else []
     return any(one.arg == name and ast.unparse(one.value) == value for one in given)

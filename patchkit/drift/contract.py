@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from patchkit.drift.classes import abstract_of, constructor_known, fields_of, is_read_only, methods_of
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Type, is_property, is_static
-from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Universe, positional, statements, targets
+from patchkit.drift.package import (
+    FUNCTIONS,
+    Definition,
+    Function,
+    Module,
+    Universe,
+    positional,
+    statements,
+    targets,
+    with_defaults,
+)
 from patchkit.drift.value_kind import value_kind
 
 NO_CONSTRUCTOR = "its constructor is in none of vLLM's files"
@@ -215,7 +225,6 @@ def _of_methods(symbol: str, found: Definition, methods: list[Definition], infer
 
 
 def _made(found: Definition, inference: Inference) -> str:
-    """What an attribute is set to."""
     if found.owner is None or not isinstance(found.node, (ast.Assign, ast.AnnAssign)):
         return ""
     kind = inference.attribute(Instance(found.owner), found.name.rpartition(".")[2])
@@ -254,7 +263,6 @@ def default_of(value: ast.expr | None) -> str:
 
 
 def kind_of(found: Definition) -> str:
-    """What a definition is, in a word or two."""
     node = found.node
     if isinstance(node, ast.Module):
         return "module"
@@ -275,17 +283,17 @@ def kind_of(found: Definition) -> str:
 
 
 def parameters_of(function: Function) -> Iterator[Parameter]:
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    defaults = [None] * (len(positional) - len(arguments.defaults)) + [ast.unparse(one) for one in arguments.defaults]
-    for one, default in zip(positional, defaults, strict=True):
-        yield Parameter(one.arg, "positional", default, spelled(one.annotation))
-    if arguments.vararg:
-        yield Parameter(arguments.vararg.arg, "rest", None, spelled(arguments.vararg.annotation))
-    for one, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        yield Parameter(one.arg, "keyword", ast.unparse(given) if given else None, spelled(one.annotation))
-    if arguments.kwarg:
-        yield Parameter(arguments.kwarg.arg, "named", None, spelled(arguments.kwarg.annotation))
+    every, placed = with_defaults(function), len(positional(function))
+    yield from (_parameter(one, "positional", default) for one, default in every[:placed])
+    if function.args.vararg:
+        yield _parameter(function.args.vararg, "rest")
+    yield from (_parameter(one, "keyword", default) for one, default in every[placed:])
+    if function.args.kwarg:
+        yield _parameter(function.args.kwarg, "named")
+
+
+def _parameter(one: ast.arg, kind: str, default: ast.expr | None = None) -> Parameter:
+    return Parameter(one.arg, kind, ast.unparse(default) if default else None, spelled(one.annotation))
 
 
 def spelled(annotation: ast.expr | None) -> str:
@@ -349,7 +357,7 @@ def returns_of(found: Definition, inference: Inference, guessed: list[str], dept
     if not statements and not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own_nodes(found.node)):
         yield Returned((), False, found.place)
     for statement in statements:
-        place = f"{found.module.path.partition('/')[2]}:{statement.lineno}"
+        place = found.module.place(statement)
         value = statement.value
         if value is None or (isinstance(value, ast.Constant) and value.value is None):
             yield Returned((), False, place)
@@ -402,7 +410,7 @@ def effects_of(found: Definition, inference: Inference, depth: int = 0) -> dict[
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             for target in [node.target] if isinstance(node, ast.AugAssign) else targets(node):
                 if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-                    where = f"{found.module.path.partition('/')[2]}:{target.lineno}"
+                    where = found.module.place(target)
                     effects.setdefault(f"{same.get(target.value.id, target.value.id)}.{target.attr}", where)
         elif isinstance(node, ast.Call) and depth < FOLLOWED:
             effects = _effects_of_call(node, found, scope, inference, depth) | effects
@@ -413,7 +421,7 @@ def _effects_of_call(
     call: ast.Call, found: Definition, scope: Mapping[str, Type], inference: Inference, depth: int
 ) -> dict[str, str]:
     """What a call does to the objects that it is handed by name, or that it is a method of."""
-    where = f"{found.module.path.partition('/')[2]}:{call.lineno}"
+    where = found.module.place(call)
     handed = {at: one.id for at, one in enumerate(call.args) if isinstance(one, ast.Name)}
     named = {one.arg: one.value.id for one in call.keywords if one.arg and isinstance(one.value, ast.Name)}
     if _named(call) in ("setattr", "__setattr__"):
@@ -451,13 +459,12 @@ def settled_in(attribute: str, module: Module) -> Iterator[tuple[str, str]]:
             for statement, conditions in _conditioned(function.body, ()):
                 if any(isinstance(one, ast.Attribute) and one.attr == attribute for one in targets(statement)):
                     said = [*map(ast.unparse, conditions), ast.unparse(statement), *_local(conditions, function)]
-                    yield f"{module.path.partition('/')[2]}:{statement.lineno}", _digest("\n".join(said))
+                    yield module.place(statement), _digest("\n".join(said))
 
 
 def _conditioned(
     body: list[ast.stmt], above: tuple[ast.expr, ...]
 ) -> Iterator[tuple[ast.Assign | ast.AnnAssign, tuple[ast.expr, ...]]]:
-    """Every assignment in a body, with the tests that lead to it."""
     for statement in body:
         if isinstance(statement, (ast.Assign, ast.AnnAssign)):
             yield statement, above

@@ -55,12 +55,10 @@ class Drift:
 
     @property
     def unpatched(self) -> list[Finding]:
-        """Breaks that no patch fixes."""
         return [finding for finding in self.findings if finding.unpatched]
 
     @property
     def counts(self) -> Counter[str]:
-        """How many findings of each severity."""
         return Counter(finding.severity for finding in self.findings)
 
 

@@ -73,7 +73,7 @@ class Frame:
         return self.definition.module
 
     def place(self, node: ast.AST) -> str:
-        return f"{self.module.path.partition('/')[2]}:{getattr(node, 'lineno', 0)}"
+        return self.module.place(node)
 
 
 @dataclass

@@ -151,7 +151,6 @@ def _not_read(manners: Sequence[str], unread: Sequence[Unread]) -> str:
 
 
 def _undefined(finding: Finding, step: SymbolChange, code: PatchedCode) -> Iterator[str]:
-    """Abstract methods that no class of the runtime's own defines."""
     if finding.kind == "abstract-added":
         for name in sorted(step.new.abstract - step.old.abstract):
             if not code.on(f"{finding.symbol}.{name}"):

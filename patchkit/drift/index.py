@@ -53,7 +53,6 @@ def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: Settings | Non
 
 
 def _cache_file(distributions: Sequence[str], chosen: Settings) -> Path:
-    """The cache file for these indexes."""
     key = hashlib.sha256("\n".join([*distributions, "", *chosen.places]).encode()).hexdigest()
     return cache_home() / "index" / f"{key[:24]}.json"
 
@@ -66,7 +65,6 @@ def _load(file: Path) -> Listing | None:
 
 
 def _fall_back(cached: Listing | None, file: Path, error: UnreachableError) -> Listing:
-    """The cached listing, in place of an answer that did not come."""
     if cached is None:
         raise PatchkitError(
             f"the package index cannot be reached ({error}), and nothing is kept from before",
@@ -102,7 +100,6 @@ def _ask(distributions: Sequence[str], chosen: Settings, cached: Listing | None)
 
 
 def _pages(name: str, chosen: Settings, client: Client) -> list[tuple[Page, list[Package]]]:
-    """What each place has of a package, place by place."""
     finding, found = finder(chosen, client), []
     for source in list(finding.sources):
         finding.sources[:] = [source]

@@ -53,7 +53,6 @@ class Page(Struct, frozen=True):
     def of(
         cls, place: str, distribution: str, index: bool, status: int, serial: int | None, found: Sequence[Package]
     ) -> Page:
-        """The page from which ``found`` was read."""
         versions = [version for one in found if (version := public_version(one.version)) is not None]
         times = [package.link.upload_time for package in found if package.link.upload_time]
         newest = str(max(versions)) if versions else None

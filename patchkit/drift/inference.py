@@ -143,7 +143,6 @@ class Inference:
         return {name: self.of_definition(before) if before else None}
 
     def attribute(self, holder: Type | None, name: str) -> Type | None:
-        """The type of ``holder.name``."""
         if isinstance(holder, Namespace):
             found = self.universe.member(holder.definition, name)
             declared = (
@@ -238,7 +237,6 @@ class Inference:
         return self.annotation(written.value, module, depth + 1)
 
     def called(self, function: Type | None) -> Type | None:
-        """What a call returns."""
         if isinstance(function, Class):
             return Instance(function.definition)
         if isinstance(function, Callable) and isinstance(function.definition.node, FUNCTIONS):
@@ -296,7 +294,6 @@ class Inference:
 
 
 def first(kinds: Iterable[Type | None]) -> Type | None:
-    """The first that is known."""
     return next((kind for kind in kinds if kind is not None), None)
 
 

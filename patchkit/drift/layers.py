@@ -228,7 +228,6 @@ def _assigned(node: ast.AST) -> dict[str, list[ast.expr]]:
 
 
 def _names_in(node: ast.AST) -> Iterator[str]:
-    """Names and dotted names."""
     for one in ast.walk(node):
         if isinstance(one, (ast.Name, ast.Attribute)) and (name := _dotted(one)):
             yield name

@@ -77,7 +77,6 @@ class Model:
 
     @cached_property
     def _found(self) -> Definition | None:
-        """The class that runs it, by the registry."""
         return self._registered.get(self.architecture)
 
     @cached_property
@@ -131,7 +130,6 @@ class Facts(Mapping[str, object]):
         self.used: dict[str, str] = {}
 
     def inverting(self, names: Iterable[str]) -> Facts:
-        """The same, with some traits inverted."""
         return Facts(self._model, self._given, self._unread, frozenset(names))
 
     def __getitem__(self, name: str) -> object:
@@ -152,14 +150,12 @@ class Facts(Mapping[str, object]):
 
     @property
     def rule(self) -> list[str]:
-        """The traits that were used and are known, with places."""
         known = {name: trait for name, trait in self._model.asked.items() if not trait.guessed}
         said = self._model.architecture
         return [f"{name} of {said} is {str(one.value).lower()} ({one.place})" for name, one in known.items()]
 
     @property
     def guessed_traits(self) -> list[str]:
-        """The traits that were used and are not known."""
         return [name for name, one in self._model.asked.items() if one.guessed]
 
     def guessed(self, traits: Iterable[str]) -> list[str]:
@@ -199,7 +195,6 @@ def _marked(model: Definition, name: str, universe: Universe) -> Trait:
 
 
 def _lost_bases(owner: Definition, universe: Universe) -> Iterator[str]:
-    """Base classes that are vLLM's own and were not found."""
     for base in getattr(owner.node, "bases", ()):
         root = ast.unparse(base).partition("[")[0].partition(".")[0]
         if (

@@ -55,6 +55,10 @@ class Module:
     _attributes: dict[ast.ClassDef, dict[str, list[Setting]]] = field(default_factory=dict)
     _bodies: dict[ast.ClassDef, dict[str, list[ast.stmt]]] = field(default_factory=dict)
 
+    def place(self, node: ast.AST) -> str:
+        """``v1/sample/sampler.py:42``, below the package's own folder."""
+        return f"{self.path.partition('/')[2]}:{getattr(node, 'lineno', 1)}"
+
     def set_on_self(self, owner: ast.ClassDef) -> dict[str, list[Setting]]:
         """Where the methods of a class set attributes of ``self``, by name: annotated ones first, then ``__init__``."""
         if owner not in self._attributes:
@@ -97,13 +101,8 @@ class Definition:
     hops: tuple[str, ...] = ()
 
     @property
-    def line(self) -> int:
-        return getattr(self.node, "lineno", 1)
-
-    @property
     def place(self) -> str:
-        """``v1/sample/sampler.py:42``, below the package's own folder."""
-        return f"{self.module.path.partition('/')[2]}:{self.line}"
+        return self.module.place(self.node)
 
     def reached(self, how: str) -> Definition:
         return Definition(self.name, self.node, self.module, self.owner, (how, *self.hops))
@@ -165,7 +164,6 @@ class Package:
         return sorted(found, key=lambda module: module.name)
 
     def below(self, folder: str) -> Iterator[Module]:
-        """Every module in a folder and those under it."""
         for path in sorted(self._paths):
             if path.startswith(f"{folder}/"):
                 found = self.module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
@@ -173,7 +171,6 @@ class Package:
                     yield found
 
     def modules_in(self, module: Module) -> set[str]:
-        """The names of the modules and packages in a package."""
         folder = module.path.removesuffix("__init__.py")
         inside = [path.removeprefix(folder) for path in self._paths if path.startswith(folder)]
         return {path.partition("/")[0].removesuffix(".py") for path in inside} - {"__init__"}
@@ -253,7 +250,6 @@ class Universe:
         return None
 
     def bound_by(self, module: Module, name: str, node: ast.stmt | ast.alias, hops: int = 0) -> Definition | None:
-        """What a statement of a module's top level binds ``name`` to."""
         if not isinstance(node, ast.alias):
             return Definition(f"{module.name}.{name}", node, module)
         origin, original = module.origins[name]
@@ -263,7 +259,6 @@ class Universe:
         return found.reached("re-exported") if found else None
 
     def imported(self, origin: str, name: str) -> Definition | None:
-        """What ``from origin import name`` binds."""
         return self._imported(origin, name, 0)
 
     def _imported(self, origin: str, original: str, hops: int) -> Definition | None:
@@ -356,12 +351,10 @@ def parse_module(name: str, path: str, text: str) -> Module:
 
 
 def origin_of(statement: ast.ImportFrom, module: Module) -> str:
-    """The full name of the module that a statement in ``module`` imports from."""
     return _origin(statement, module.name if module.path.endswith("__init__.py") else module.name.rpartition(".")[0])
 
 
 def _made_of(statement: ast.stmt, name: str) -> bool:
-    """Whether an assignment reads the name that it binds."""
     value = statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
     return value is not None and any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(value))
 
@@ -481,3 +474,12 @@ def _is_overload(statement: ast.stmt) -> bool:
 def positional(function: Function) -> list[str]:
     """The names of the parameters that may be given by position, ``self`` among them."""
     return [one.arg for one in [*function.args.posonlyargs, *function.args.args]]
+
+
+def with_defaults(function: Function) -> list[tuple[ast.arg, ast.expr | None]]:
+    """The parameters by position, then those by keyword alone, each with its default."""
+    arguments = function.args
+    placed = [*arguments.posonlyargs, *arguments.args]
+    missing = [None] * (len(placed) - len(arguments.defaults))
+    defaults = [*missing, *arguments.defaults, *arguments.kw_defaults]
+    return list(zip([*placed, *arguments.kwonlyargs], defaults, strict=True))

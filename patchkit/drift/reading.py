@@ -84,10 +84,10 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     for name, anchors in surface.text.items():
         found = universe.find(name)
         if found:
-            text = (
-                ast.get_source_segment(found.module.text, found.node) if name_is_in_file(found) else found.module.text
-            )
-            contracts[name] = replace(contracts[name], anchors={one: (text or "").count(one) for one in anchors})
+            text = found.module.text
+            if not isinstance(found.node, ast.Module):
+                text = ast.get_source_segment(text, found.node) or ""
+            contracts[name] = replace(contracts[name], anchors={one: text.count(one) for one in anchors})
     for name in surface.settings:
         if contracts[name].kind == "attribute":
             folder = _folder(contracts[name])
@@ -103,11 +103,6 @@ def read(surface: Surface, package: Package, before: Reading | None = None) -> R
     _add_neighbours(list(gained), gained, [], package, inference)
     source, choices = package.source, dict(_choices(surface, inference))
     return Reading(source.release, source.origin, source.published, contracts, choices, gained)
-
-
-def name_is_in_file(found: Definition) -> bool:
-    """Whether it is something inside a module, not the module."""
-    return not isinstance(found.node, ast.Module)
 
 
 def _choices(surface: Surface, inference: Inference) -> Iterator[tuple[ChosenClass, Choice | None]]:
@@ -160,7 +155,6 @@ def _elsewhere(old: Contract, package: Package, universe: Universe) -> str:
 
 
 def _folder(contract: Contract) -> str:
-    """The folder of the file in which a symbol is defined."""
     return f"vllm/{contract.place}".rpartition("/")[0]
 
 
@@ -246,8 +240,9 @@ def _call_sites(
             for call in calls:
                 assert isinstance(call.func, ast.Attribute)
                 shape = shape_of(call)
-                where = f"{module.path.partition('/')[2]}:{call.lineno}"
-                site = CallSite(where, function.name, shape.positional, shape.keywords, shape.rest or shape.named)
+                site = CallSite(
+                    module.place(call), function.name, shape.positional, shape.keywords, shape.rest or shape.named
+                )
                 yield call.func.attr, inference.expression(call.func.value, module, scope), site
 
 

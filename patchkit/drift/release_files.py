@@ -41,7 +41,6 @@ class File(Struct, frozen=True):
 
     @property
     def platforms(self) -> frozenset[str]:
-        """Platform tags of a wheel."""
         return frozenset(tag.platform for tag in parse_wheel_filename(self.filename)[3]) if self.wheel else frozenset()
 
     @property
@@ -86,7 +85,6 @@ class Release(Struct, frozen=True):
 
     @property
     def fits(self) -> bool:
-        """Whether there is a wheel for this kind of machine."""
         return any(file.fits for file in self.files if file.yanked is None)
 
 

@@ -97,7 +97,6 @@ class Checkout:
         )
 
     def read(self, path: str) -> str | None:
-        """See :class:`Source`."""
         if not path.startswith("vllm/") or ".." in path.split("/"):
             return None
         try:
@@ -110,7 +109,6 @@ class Checkout:
             ) from error
 
     def paths(self) -> Collection[str]:
-        """See :class:`Source`."""
         return self._paths
 
     @cached_property

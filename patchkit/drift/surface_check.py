@@ -69,7 +69,6 @@ class Touched:
 
 
 def touched(title: str, tree: Path, manifest: Manifest, vllm: Source) -> Touched:
-    """Read the runtime's code in ``tree`` against one vLLM release."""
     package = Package(vllm, "vllm")
     code = read_code(Package(Folder(tree, title), manifest.package), package, manifest.surface.types)
     universe = Universe(package)

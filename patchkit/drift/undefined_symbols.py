@@ -44,8 +44,7 @@ def _hint(name: str, package: Package, universe: Universe) -> str:
     if holder is None:
         return ""
     if isinstance(holder.node, ast.Module) and "__getattr__" in holder.module.bindings:
-        line = holder.module.bindings["__getattr__"].lineno
-        place = f"{holder.module.path.partition('/')[2]}:{line}"
+        place = holder.module.place(holder.module.bindings["__getattr__"])
         return f"; `__getattr__` at {place} may have it, which cannot be followed: name it where it is defined"
     near = difflib.get_close_matches(rest, sorted(_members(holder, package, universe)), NEAREST)
     return f"; nearest: {', '.join(f'{holder.name}.{one}' for one in near)}" if near else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 
 from patchkit.drift.inference import TRANSPARENT
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe
+from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe, with_defaults
 
 MEMBER = "a member of "
 """Before the name of an enum whose members are no strings and no numbers."""
@@ -35,11 +35,7 @@ def _parameter(name: str, statement: ast.Assign, found: Definition) -> tuple[ast
     assert found.owner is not None
     for method in getattr(found.owner.node, "body", ()):
         if isinstance(method, FUNCTIONS) and any(one is statement for one in ast.walk(method)):
-            arguments = method.args
-            positional = [*arguments.posonlyargs, *arguments.args]
-            missing = [None] * (len(positional) - len(arguments.defaults))
-            defaults = [*missing, *arguments.defaults, *arguments.kw_defaults]
-            for one, default in zip([*positional, *arguments.kwonlyargs], defaults, strict=True):
+            for one, default in with_defaults(method):
                 if one.arg == name:
                     return one.annotation, default
     return None, None

@@ -77,7 +77,6 @@ class SourceCache:
         return found
 
     def put_entries(self, entries: dict[str, Entry]) -> None:
-        """Store the list of files."""
         write_checked(self._list, msgspec.json.encode(entries))
 
     def get(self, path: str, entry: Entry) -> bytes | None:
@@ -89,7 +88,6 @@ class SourceCache:
         return content if entry == _entry(content) else None
 
     def put(self, path: str, content: bytes) -> None:
-        """Store the content of a file."""
         write_atomically(self.folder / path, content)
 
 
@@ -140,7 +138,6 @@ class PublishedSource:
         self._parts: RemoteParts | None = None
 
     def paths(self) -> Collection[str]:
-        """See :class:`patchkit.drift.source.Source`."""
         return self._listed().keys()
 
     def read(self, path: str) -> str | None:
@@ -200,7 +197,6 @@ class PublishedSource:
         return entries
 
     def _fetch(self, paths: Collection[str]) -> dict[str, bytes]:
-        """Get files of the release, and cache them."""
         found: dict[str, bytes] = {}
         with self._lock, self._explained():
             opened = self._opened()
@@ -267,7 +263,6 @@ class PublishedSource:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn errors of reading a distribution into one line."""
         what = f"cannot read vLLM {self.release} ({self._file.filename})"
         try:
             yield
@@ -324,11 +319,9 @@ class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no anno
                 self._blocks.append((start, content))
 
     def forget(self) -> None:
-        """Drop what is held."""
         self._blocks.clear()
 
     def fetch(self, data_range: tuple[int, int | None], stream: bool = False) -> PartialBuffer:
-        """A part for remotezip; see there."""
         first, last = data_range
         if first < 0:
             start, content = self._last_bytes(-first)
@@ -390,7 +383,6 @@ class HashedStream(io.RawIOBase):
     """A stream of what comes in chunks, hashed on the way; progress is printed to stderr at each quarter."""
 
     def __init__(self, chunks: Iterator[bytes], name: str, size: int | None) -> None:
-        """Nothing is read yet."""
         self._chunks, self._name, self._size = chunks, name, size
         self._rest = b""
         self._count, self._said = 0, 0
@@ -400,7 +392,6 @@ class HashedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """See :class:`io.RawIOBase`."""
         if not self._rest:
             self._rest = next(self._chunks, b"")
             self.digest.update(self._rest)
@@ -416,7 +407,6 @@ class HashedStream(io.RawIOBase):
             console.detail(f"{self._name}: {self._count / 1e6:.0f} of {self._size / 1e6:.0f} MB")
 
     def drain(self) -> None:
-        """Read what is left."""
         while self.read(1 << 20):
             pass
 

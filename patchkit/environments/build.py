@@ -54,7 +54,6 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 
 def interpreter(folder: Path) -> Path:
-    """The environment's Python."""
     return folder / "bin" / "python"
 
 

@@ -113,7 +113,6 @@ def ensure_cuda(release: str, torch: str = AUTO) -> Path:
 
 
 def announce(release: str, found: Resolution) -> None:
-    """Say what will be downloaded, before it is."""
     console.err.print(
         f"vLLM {release} with torch {found.version('torch') or 'unknown'}, for Python {found.python}: {found}, "
         "less what uv has in its cache",

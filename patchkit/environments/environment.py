@@ -32,7 +32,6 @@ class Environment:
 
 
 def home() -> Path:
-    """Folder of all environments."""
     return cache_home() / "environments"
 
 

@@ -193,7 +193,6 @@ def make_lock(release: str) -> Path:
 
 
 def changes(release: str, torch: str) -> list[str]:
-    """What the lock changed, for its header."""
     return [f"torch is {torch.partition('+')[0]} of any build", f"without {', '.join(UNNEEDED)}", *constraints(release)]
 
 

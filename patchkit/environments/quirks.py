@@ -186,5 +186,4 @@ def apply_quirks(site_packages: Path, release: str) -> list[str]:
 
 
 def quirks_of(release: str) -> list[str]:
-    """Names of the quirks that a release has."""
     return [quirk.name for quirk in QUIRKS if quirk.releases.contains(release)]

@@ -56,7 +56,6 @@ class Resolution:
 
     @property
     def unsized(self) -> list[str]:
-        """Packages whose size nobody says."""
         return [one.name for one in self.downloads if one.bytes is None]
 
     def __str__(self) -> str:

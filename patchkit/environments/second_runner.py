@@ -49,7 +49,6 @@ def files() -> dict[str, str]:
 
 
 def has_second_runner(release: str, device: str) -> bool:
-    """Whether a release has the second runner on a device."""
     return parse_release(release) >= Version(EARLIEST[device])
 
 

@@ -9,7 +9,6 @@ from patchkit.report import patches_needed, wording
 
 
 def render(evidence: Evidence) -> str:
-    """A line for everything red, and one for the verdict."""
     return "".join(f"{line}\n" for line in lines(evidence))
 
 
@@ -36,5 +35,4 @@ def command(level: str, title: str, message: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Without what would end the command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -18,7 +18,6 @@ def class_name(evidence: Circumstances) -> str:
 
 
 def render(evidence: Evidence) -> str:
-    """A suite for the scenarios, one for the knock-outs."""
     root = element(None, "testsuites", name=wording.headline(evidence), time=f"{evidence.seconds:.3f}")
     place = class_name(evidence)
     if evidence.verdicts:
@@ -41,13 +40,11 @@ def render(evidence: Evidence) -> str:
 
 
 def document(root: ET.Element) -> str:
-    """The whole file, indented."""
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def new_suite(root: ET.Element, name: str, found: list[bool], evidence: Circumstances) -> ET.Element:
-    """A suite with its sums and with how it came about."""
     counts = {"tests": str(len(found)), "failures": str(found.count(False)), "errors": "0", "skipped": "0"}
     suite = element(root, "testsuite", name=name, timestamp=evidence.began, **counts)
     properties = element(suite, "properties")
@@ -73,5 +70,4 @@ def element(parent: ET.Element | None, tag: str, **attributes: str) -> ET.Elemen
 
 
 def clean(text: str) -> str:
-    """Without the control characters that no XML may hold."""
     return NOT_IN_XML.sub("\ufffd", text)

@@ -12,7 +12,6 @@ SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
 
 
 def render(evidence: Evidence) -> str:
-    """The whole report, one heading deep."""
     return "\n".join(lines(evidence)) + "\n"
 
 
@@ -68,7 +67,6 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], escape: bool = Tru
 
 
 def row(cells: Iterable[str], escape: bool = True) -> str:
-    """One line of a table."""
     return f"| {' | '.join(escaped(cell) if escape else cell for cell in cells)} |"
 
 

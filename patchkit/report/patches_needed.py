@@ -46,7 +46,6 @@ def sentence(evidence: Evidence) -> Iterator[str]:
 
 
 def name(knocked: Knockout) -> str:
-    """The patch, and what had to be left out with it."""
     return f"{knocked.patch} and {', '.join(knocked.left_with)}" if knocked.left_with else knocked.patch
 
 

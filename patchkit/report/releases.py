@@ -40,7 +40,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _installable(row: Mapping[str, Any]) -> Text:
-    """What pip would take on this machine."""
     wheels = [name for name, there in (("wheel", row["wheel"]), ("CPU wheel", row["cpu_wheel"])) if there]
     if wheels:
         return Text(", ".join(wheels))

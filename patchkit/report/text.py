@@ -13,7 +13,6 @@ from patchkit.report.knockouts import STYLES
 
 
 def show(evidence: Evidence, console: Console = out) -> None:
-    """Print the whole report."""
     console = wide(console)
     for sentence in wording.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
@@ -43,7 +42,6 @@ def verdicts(evidence: Evidence) -> Table:
 
 
 def figures(evidence: Evidence) -> Table:
-    """Every figure of every scenario."""
     table = plain("figures", "")
     for verdict in evidence.verdicts:
         line = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
@@ -53,12 +51,10 @@ def figures(evidence: Evidence) -> Table:
 
 
 def cell(mark: str) -> Text:
-    """A coloured mark."""
     return Text(mark, STYLES.get(mark.strip("[]"), ""), justify="center")
 
 
 def plain(*columns: str) -> Table:
-    """A table without lines."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
     for name in columns:
         table.add_column(Text(name))

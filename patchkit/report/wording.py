@@ -112,7 +112,6 @@ def outcome(knocked: Knockout) -> str:
 
 
 def last_words(verdict: Verdict) -> str:
-    """The last output of the worker in the parts that are red."""
     return "\n".join(part.last_words for part in verdict.parts if part.last_words)
 
 
@@ -138,12 +137,10 @@ def matrix(evidence: Evidence) -> Iterator[tuple[str, list[str]]]:
 
 
 def mark(passed: bool | None) -> str:
-    """One cell."""
     return "·" if passed is None else "✓" if passed else "✗"
 
 
 def figures(verdict: Verdict) -> Iterable[tuple[str, str]]:
-    """Every figure, as people write numbers."""
     return ((name, number(figure)) for name, figure in verdict.figures.items())
 
 

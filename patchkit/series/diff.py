@@ -148,7 +148,6 @@ class _Reader:
             self._hunk(*(1 if count is None else int(count) for count in match.groups()))
 
     def _hunk(self, old: int, new: int) -> None:
-        """The lines of a hunk, as many as its head says."""
         while old or new:
             mark = self._next()[:1] or " " if self.at < len(self.lines) else "end"  # git takes an empty line as context
             old -= mark in ("-", " ")

@@ -76,7 +76,6 @@ def _as_laid_out(folder: Path, stamp: Stamp) -> set[str]:
 
 
 def _patch(git: Git, folder: Path, commit: str, name: str) -> Patch:
-    """One commit as a patch, not numbered yet."""
     content: bytes = git.format_patch(*FORMAT, *PREFIXES, "-1", commit, stdout_as_string=False)
     name = name.lstrip("._-")[:52] or "change"  # git leaves out of a subject what is not ASCII
     return parse(content + b"\n", folder / f"0000-{name}.patch")

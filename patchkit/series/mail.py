@@ -71,7 +71,6 @@ class Mail(NamedTuple):
 
     @property
     def author(self) -> tuple[str, str]:
-        """Name and address."""
         name, address = parseaddr(self._header("From"))
         if not name.strip() or "@" not in address or set(name + address) & set("<>\n\0"):
             raise self.bad("From", "not a name and an address", "write `From: Ada Lovelace <ada@example.org>`")
@@ -90,7 +89,6 @@ class Mail(NamedTuple):
             raise self.bad("Date", f"`{text[:40]}` is no mail date", fix) from error
 
     def bad(self, field: str, why: str, fix: str) -> PatchkitError:
-        """An error about a field of this file."""
         return bad(self.path, field, why, fix)
 
     def _header(self, key: str) -> str:
@@ -166,7 +164,6 @@ def _check_text(lines: list[str], end: int, path: Path) -> None:
 
 
 def bad(path: Path, field: str, why: str, fix: str) -> PatchkitError:
-    """An error about a field of the file at ``path``."""
     return PatchkitError(f"{path}: {field}: {why}", fix)
 
 

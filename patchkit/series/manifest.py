@@ -99,7 +99,6 @@ class Surface(Struct, frozen=True, forbid_unknown_fields=True):
         return release is None or SpecifierSet(self.only_in.get(symbol, ""), prereleases=True).contains(release)
 
     def manners(self) -> dict[str, set[str]]:
-        """How each symbol is touched, by its name."""
         found: dict[str, set[str]] = {}
         for manner in MANNERS:
             for symbol in getattr(self, manner):
@@ -332,7 +331,6 @@ def _check_plugin(plugin: Plugin, path: Path) -> None:
 
 
 def _texts(declared: ManifestFields) -> Iterator[tuple[str, str]]:
-    """Every text that has a form, with its key."""
     upstream = declared.upstream
     yield from (("name", declared.name), ("package", declared.package), ("start", declared.start))
     surface = declared.surface

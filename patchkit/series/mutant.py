@@ -128,7 +128,6 @@ def _family(mail: Mail) -> str:
 
 
 def _runner(mail: Mail) -> ModelRunner:
-    """The model runner that it is for."""
     named = mail.fields.get("Runner", [RUNNERS[0]])[0]
     for runner in RUNNERS:
         if named == runner:

@@ -82,7 +82,6 @@ def _linked(copy: Path, path: Path) -> bool:
 
 
 def _lay_out(mutant: Mutant, place: Path) -> Changes:
-    """Lay out one tree; returns what differs in it."""
     folder, unchanged = place / mutant.name, place / UNCHANGED
     _copy(unchanged, folder, link=True)
     try:

@@ -97,7 +97,6 @@ def check_gates(mutants: Iterable[Mutant], gates: Collection[str]) -> None:
 
 
 def find(mutants: Sequence[Mutant], selector: str) -> Mutant:
-    """The mutant of this number or name."""
     bare = selector.removesuffix(".patch")
     for mutant in mutants:
         if bare == mutant.name or (bare.isdecimal() and int(bare) == mutant.number):
@@ -121,5 +120,4 @@ def spread(mutants: Sequence[Mutant], most: int, seed: int = 0) -> list[Mutant]:
 
 
 def _rank(seed: int, name: str) -> str:
-    """The sort key of a name for a seed."""
     return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()

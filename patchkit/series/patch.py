@@ -64,11 +64,9 @@ class Patch:
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols that its header names."""
         return [symbol.strip() for symbol in self.symbol.split(",")]
 
     def needed_on(self, release: Version) -> bool:
-        """Whether this vLLM needs the patch."""
         return holds_for(self.applies_to, release)
 
     def __bytes__(self) -> bytes:

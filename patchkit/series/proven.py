@@ -125,7 +125,6 @@ def read_proven(folder: Path, pin: str) -> ProvenTable:
 
 
 def to_yaml(table: ProvenTable) -> str:
-    """The file's text."""
     lines = [f"pin: {_flow(table.pin)}", *_rows("proofs", table.proofs)]
     lines += [*_rows("unhooked", table.unhooked), f"drift_read: {_flow(table.drift_read)}"]
     return HEAD + "".join(f"{line}\n" for line in lines)

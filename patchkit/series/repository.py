@@ -48,7 +48,6 @@ def complaints(error: GitCommandError) -> list[str]:
 
 
 def last_words(error: GitCommandError) -> str:
-    """Why git failed, in a line."""
     if isinstance(error.status, int) and error.status < 0:
         return f"git died of signal {-error.status}"
     return next(iter(complaints(error)), f"git ended with {error.status}")

@@ -80,7 +80,6 @@ class GateTarget:
         return "" if self.may_lock else f"not gated: no environment; `patchkit lock {release.text}` makes the lock"
 
     def locked(self, release: Release) -> bool:
-        """Whether there is a lock already."""
         return lock_file(release.text, "cpu").is_file()
 
 

@@ -55,7 +55,6 @@ class ReportFiles:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something new to report."""
         return self._known != self._tick.digest
 
     def doing(self, what: str) -> None:

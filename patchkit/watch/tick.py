@@ -44,7 +44,6 @@ class GateRun:
     evidence: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """For machines."""
         return {
             "runner": self.runner,
             "outcome": self.outcome,
@@ -99,7 +98,6 @@ class NewRelease:
         return self.drift.unpatched if self.drift else []
 
     def document(self) -> dict[str, Any]:
-        """For machines."""
         return {
             "release": self.release,
             "uploaded": self.uploaded,
@@ -132,17 +130,14 @@ class Tick:
 
     @property
     def code(self) -> int:
-        """The exit code."""
         return CODES[self.state]
 
     @property
     def proven(self) -> list[str]:
-        """New releases on which the runtime is proven now."""
         return [one.release for one in self.news if one.outcome == "proven"]
 
     @property
     def unpatched(self) -> list[Finding]:
-        """Breaks of all new releases that no patch fixes."""
         return [finding for one in self.news for finding in one.unpatched]
 
     def finish(self) -> None:
@@ -151,12 +146,10 @@ class Tick:
         self.doing = self.why = ""
 
     def break_off(self, why: str) -> None:
-        """The tick ends early."""
         self.state, self.why = "unfinished", f"{why}, while {self.doing}" if self.doing else why
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
         if self.state == "unfinished":
             return f"this tick did not finish: {self.why or f'it was {self.doing} when it was last heard of'}"
         if not self.news:
@@ -206,7 +199,6 @@ class Tick:
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
     def document(self) -> dict[str, Any]:
-        """For machines: everything."""
         return {
             "patchkit": __version__,
             "state": self.state,

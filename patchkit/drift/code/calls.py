@@ -24,7 +24,7 @@ from patchkit.drift.inference import (
     Type,
     is_static,
 )
-from patchkit.drift.package import FUNCTIONS, Definition, positional
+from patchkit.drift.package import FUNCTIONS, Definition, positional, with_defaults
 from patchkit.drift.runtime_usage import Call, shape_of
 
 DEEPEST = 5
@@ -78,7 +78,6 @@ class Calls(Known):
     def applied(
         self, function: Type | None, arguments: Sequence[Type | None], named: Named, written: ast.Call, frame: Frame
     ) -> Type | None:
-        """Call what has this type with these arguments."""
         shape = shape_of(written)
         if isinstance(function, Callable):
             self._note_call(function, shape, written, frame)
@@ -230,11 +229,8 @@ def is_super(written: ast.expr) -> bool:
 def _defaults(node: ast.AST) -> dict[str, Type | None]:
     """Parameters whose default is a text."""
     assert isinstance(node, FUNCTIONS)
-    names, values = positional(node), node.args.defaults
-    pairs = [*zip(names[len(names) - len(values) :], values, strict=True)]
-    pairs += [(one.arg, value) for one, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if value]
     return {
-        name: Text(value.value)
-        for name, value in pairs
+        one.arg: Text(value.value)
+        for one, value in with_defaults(node)
         if isinstance(value, ast.Constant) and isinstance(value.value, str)
     }

@@ -195,7 +195,6 @@ def place_in(kind: Type | None, at: int) -> Type | None:
 
 
 def _joined(written: ast.JoinedStr | ast.BinOp, kinds: list[Type | None]) -> Type | None:
-    """Text put together from texts that are known."""
     if isinstance(written, ast.BinOp) and not isinstance(written.op, ast.Add):
         return None
     if not all(isinstance(one, Text) for one in kinds):

@@ -59,7 +59,6 @@ class Known(Patches):
     """What those calls touch, and what they return."""
 
     def known(self, call: KnownCall) -> Answer:
-        """What a call returns, if it is of such a function."""
         if len(call.given) == 3 and (
             call.name in PUTTING or call.last == "setattr" or call.name.endswith("patch.object")
         ):
@@ -120,7 +119,6 @@ class Known(Patches):
         return (None,)
 
     def _replaced(self, call: KnownCall) -> Answer:
-        """``dataclasses.replace``."""
         held = call.given[0]
         if not isinstance(held, Instance) or not self.of_vllm(held):
             return None

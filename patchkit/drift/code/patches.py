@@ -139,7 +139,6 @@ class Patches(Notes):
             self.touch(symbol, "replaces", frame, where)
 
     def _put_class(self, symbol: str, by: Class, frame: Frame, where: ast.AST) -> None:
-        """What is constructed in its place takes what the constructor takes."""
         made = self.universe.class_member(by.definition, "__init__")
         takes = accepted_by(made.node) if made and isinstance(made.node, FUNCTIONS) else None
         self.touch(symbol, "replaces", frame, where, takes)

@@ -66,7 +66,6 @@ def _is_original(value: ast.expr, is_original: IsOriginal) -> bool:
 
 
 def as_function(written: ast.Lambda) -> ast.FunctionDef:
-    """A lambda as the function that it is."""
     returned = ast.copy_location(ast.Return(written.body), written)
     made = ast.FunctionDef("<lambda>", written.args, [returned], [])
     return ast.copy_location(made, written)

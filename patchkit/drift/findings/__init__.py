@@ -49,7 +49,6 @@ KINDS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 
 
 def findings_of(case: Case) -> list[Finding]:
-    """Everything that changed about one symbol."""
     found = [finding for find in KINDS for finding in find(case)]
     return found or list(body_changed.find(case))
 

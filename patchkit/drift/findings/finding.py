@@ -81,7 +81,6 @@ class Finding:
 
     @property
     def unpatched(self) -> bool:
-        """A break that no patch of the series fixes."""
         return self.breaks and not self.fixed_by
 
     @property
@@ -116,7 +115,6 @@ class Case:
 
     @property
     def both(self) -> bool:
-        """It is there in both releases."""
         return self.old.there and self.new.there
 
     def finding(self, kind: str, severity: Severity, sentence: str, guessed: str = "") -> Finding:

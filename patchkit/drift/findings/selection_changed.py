@@ -65,7 +65,6 @@ def _severity(before: Choice, after: Choice) -> Severity:
 
 
 def _without_places(choice: Choice) -> list[str]:
-    """The reasons and guesses, without line numbers."""
     return [re.sub(r" \([\w/]+\.py:\d+\)$", "", line) for line in (*choice.rule, *choice.guessed)]
 
 

@@ -34,7 +34,6 @@ NAMES = {
 
 
 def convert(source: Path, folder: Path) -> None:
-    """Write config, weights and tokenizer into ``folder``."""
     reader = GGUFReader(str(source))
     fields = {key: field.contents() for key, field in reader.fields.items()}
     heads, key_heads = fields["llama.attention.head_count"], fields["llama.attention.head_count_kv"]
@@ -73,7 +72,6 @@ def compact(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def documents(fields: dict) -> dict[str, dict]:
-    """The JSON files, by name."""
     begin, end = fields["tokenizer.ggml.bos_token_id"], fields["tokenizer.ggml.eos_token_id"]
     unknown, padding = fields["tokenizer.ggml.unknown_token_id"], fields["tokenizer.ggml.padding_token_id"]
     tokens, kinds = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]

@@ -13,7 +13,6 @@ Tensor = tuple[tuple[int, ...], array]  # type: ignore[type-arg]
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write ``tensors`` to ``path``, in the order given."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, (shape, values) in tensors.items():

@@ -42,7 +42,6 @@ END_BIAS, GARBLED_BIAS = 2.3, -9.0
 
 
 def write(folder: Path) -> None:
-    """Write config, weights and tokenizer into ``folder``."""
     tokens = vocabulary()
     for name, content in documents(tokens).items():
         (folder / name).write_text(json.dumps(content, indent=1) + "\n")
@@ -65,7 +64,6 @@ def vocabulary() -> list[str]:
 
 
 def documents(tokens: list[str]) -> dict[str, dict[str, Any]]:
-    """The JSON files, by name."""
     begin, end = SPECIALS
     return {
         "config.json": {
@@ -103,7 +101,6 @@ def documents(tokens: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def weights(tokens: list[str]) -> Iterator[tuple[str, Tensor]]:
-    """Every weight of the model by its name."""
     dice = random.Random(SEED)
     embedding = _random(dice, VOCABULARY, HIDDEN, 1.0)
     for token in range(VOCABULARY):

@@ -35,7 +35,6 @@ def is_stub(tree: ast.Module, name: str) -> bool:
 
 
 def _outside(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node that is in no function or class."""
     for child in ast.iter_child_nodes(node):
         if not isinstance(child, FUNCTIONS):
             yield child

@@ -51,7 +51,6 @@ def _closings(lines: list[str], fence: str) -> Closings:
 def _block(
     lines: list[str], start: int, fence: str, closings: Closings, is_whole: Callable[[str], bool]
 ) -> tuple[str, int]:
-    """A block's code, and the line after it."""
     for at in _after(closings.at_end, start):
         code = _up_to(lines, start, at, lines[at].rstrip().rstrip(fence[0]))
         if code.strip() and is_whole(code):

@@ -174,7 +174,6 @@ def _effect(row: Comparison, last: str) -> str:
 
 
 def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
-    """Cells by name if they are few; by their task if all are of one model."""
     one_model = len({row.cell.model for row in rows}) == 1
     kind = "task" if one_model else "cell"
     if len(found) == len(rows):

@@ -24,7 +24,6 @@ class Comparison(NamedTuple):
 
     @property
     def mode(self) -> str:
-        """What is compared with the baseline."""
         return self.judgement.mode if self.judgement else BASELINE
 
     @property
@@ -34,31 +33,25 @@ class Comparison(NamedTuple):
 
     @property
     def modes(self) -> list[str]:
-        """The baseline, and the mode if there is one."""
         return list(dict.fromkeys((BASELINE, self.mode)))
 
     @property
     def throughput(self) -> Throughput | None:
-        """Of the mode over the baseline."""
         return self.cell.throughput.get(self.mode)
 
     @property
     def seen(self) -> list[FigureSeen]:
-        """The figures of the runtime's probe that a verdict depends on."""
         return self.judgement.seen if self.judgement else []
 
     @property
     def unmet(self) -> list[FigureSeen]:
-        """The figures of the probe that are not as required."""
         return [one for one in self.seen if not one.met]
 
     def change(self, k: int) -> Change | None:
-        """The change in pass@k."""
         changes = self.judgement.changes if self.judgement else []
         return next((change for change in changes if change.k == k), None)
 
     def rate(self, k: int, mode: str = BASELINE) -> Rate | None:
-        """pass@k of one mode."""
         return next((rate for rate in self.cell.curves.get(mode, []) if rate.k == k), None)
 
 
@@ -73,12 +66,10 @@ class ProblemChange(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Whether anything is different."""
         return self.before != self.after or bool(self.gained or self.lost)
 
 
 def comparisons(evidence: AccuracyEvidence) -> list[Comparison]:
-    """All of them, in the order of the evidence."""
     found: list[Comparison] = []
     for cell in evidence.cells:
         judgements: list[Judgement | None] = [*cell.judgements] or [None]
@@ -128,12 +119,10 @@ def shared_prefix(ids: Sequence[str]) -> str:
 
 
 def samples_each(cell: Cell, mode: str) -> int:
-    """Samples a problem has in one mode, over all trials."""
     return cell.n * len(cell.modes.get(mode, []))
 
 
 def share(values: Sequence[float | None]) -> float | None:
-    """The mean of those that are known."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
@@ -174,7 +163,6 @@ def failures(row: Comparison, most: int = 5) -> list[tuple[str, list[int]]]:
 
 
 def counters(trials: Sequence[Trial]) -> list[tuple[str, list[float | None]]]:
-    """A runtime's counters, in each trial."""
     names = dict.fromkeys(name for trial in trials for name in trial.counters)
     return [(name, [trial.counters.get(name) for trial in trials]) for name in names]
 
@@ -192,7 +180,6 @@ sampling, engine, runtime = map(attrgetter, ("sampling", "engine", "runtime"))  
 
 
 def common(cells: Sequence[Cell], of: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
-    """The settings that all cells share."""
     first, *others = [of(cell) for cell in cells] or [{}]
     return {name: value for name, value in first.items() if all(name in one and one[name] == value for one in others)}
 
@@ -204,7 +191,6 @@ def settings_by_mode(cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
 
 
 def own(cells: Sequence[Cell], cell: Cell) -> dict[str, Any]:
-    """The settings of one cell that not all share."""
     kinds = (sampling, engine, runtime)
     return {name: value for of in kinds for name, value in of(cell).items() if name not in common(cells, of)}
 

@@ -43,7 +43,6 @@ OUTCOMES: dict[Outcome, tuple[str, str]] = {
 
 
 def legend() -> Iterator[tuple[str, str]]:
-    """Name and meaning of every outcome."""
     for name, (_, meaning) in OUTCOMES.items():
         yield name, meaning
 
@@ -60,7 +59,6 @@ def subject(evidence: AccuracyEvidence) -> str:
 
 
 def unproven(evidence: AccuracyEvidence) -> str:
-    """Why no figure can be relied on."""
     return f"The gates did not admit this run: {evidence.unproven}. No figure below can be relied on."
 
 
@@ -116,7 +114,6 @@ def disagreement(row: Comparison) -> list[str]:
 
 
 def _why_both(change: Change) -> str:
-    """Why an interval and p disagree."""
     asks = (
         "The interval asks how far the difference might lie on other problems of this kind; p asks how often chance "
         "alone would make as much of what these problems did."
@@ -236,7 +233,6 @@ def _durations(evidence: AccuracyEvidence) -> dict[str, str]:
 
 
 def work(evidence: AccuracyEvidence) -> list[list[str]]:
-    """Cell, mode, tokens, seconds and seeds, a line each."""
     lines = []
     for row in _first_of_cells(evidence):
         for mode, trials in row.cell.modes.items():
@@ -263,7 +259,6 @@ def commands(evidence: AccuracyEvidence) -> list[str]:
 
 
 def _noise_floor(evidence: AccuracyEvidence) -> Iterator[str]:
-    """The largest difference between two baseline trials of every cell."""
     for row in _first_of_cells(evidence):
         changes = [change for k in ends(row.cell.n) if (change := row.change(k))]
         if changes:
@@ -272,7 +267,6 @@ def _noise_floor(evidence: AccuracyEvidence) -> Iterator[str]:
 
 
 def _sandboxes(evidence: AccuracyEvidence) -> Iterator[str]:
-    """Which limits applied to which tasks."""
     for sandbox in dict.fromkeys(cell.sandbox for cell in evidence.cells):
         tasks = dict.fromkeys(cell.task for cell in evidence.cells if cell.sandbox == sandbox)
         yield f"{', '.join(tasks)}: {sandbox or 'no code that a model wrote was run'}"

@@ -16,7 +16,6 @@ SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
 
 
 def render(drifts: Sequence[Drift]) -> str:
-    """Every drift under a heading of its own."""
     return "\n\n".join("\n".join(_lines(drift)) for drift in drifts) + "\n"
 
 

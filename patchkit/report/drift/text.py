@@ -20,7 +20,6 @@ COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "d
 
 
 def show(drift: Drift) -> None:
-    """One pair of releases, whole."""
     console = wide(out)
     console.print(headline(drift))
     for finding in drift.findings:

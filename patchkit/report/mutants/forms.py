@@ -36,7 +36,6 @@ def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
 
 
 def render_junit(evidence: MutantsEvidence) -> str:
-    """A suite for the series without a mutant, one for the mutants."""
     root = junit.element(None, "testsuites", name=headline(evidence), time=f"{evidence.seconds:.3f}")
     place = junit.class_name(evidence)
     if evidence.control:

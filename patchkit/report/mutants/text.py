@@ -13,7 +13,6 @@ from patchkit.report.wording import circumstances, headline
 
 
 def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
-    """Print the whole report, the score first."""
     show_score(evidence, console)
     console.print(Text(headline(evidence)), soft_wrap=True)
     console.print()
@@ -44,6 +43,5 @@ def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
 
 
 def show_score(evidence: MutantsEvidence, console: Console = out) -> None:
-    """Print the score with what it is of."""
     for sentence in wording.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)

@@ -71,15 +71,12 @@ def outcome(one: MutantRun) -> str:
 
 
 def header(one: MutantRun) -> str:
-    """The expectation in its header."""
     return f"equivalent: {one.equivalent}" if one.equivalent else one.expected
 
 
 def control(gate: GateRun) -> str:
-    """A gate on the series as it is."""
     return "green" if gate.passed else f"red: {gate.reason}"
 
 
 def mark(one: MutantRun) -> str:
-    """Whether it ended as expected."""
     return "✓" if one.outcome in ("killed", "equivalent") else "✗"

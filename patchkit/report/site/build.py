@@ -67,7 +67,6 @@ def _pages(renderer: Renderer, sources: Sources, trees: Trees) -> Iterator[tuple
 
 
 def _ours(page: Path) -> bool:
-    """Whether patchkit wrote a page."""
     try:
         return f'name="generator" content="{GENERATOR}' in page.read_text(encoding="utf-8", errors="replace")
     except OSError:

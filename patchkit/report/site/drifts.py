@@ -32,12 +32,10 @@ def series(sources: Sources, trees: Trees) -> dict[str, list[Patch]]:
 
 
 def listed(sources: Sources, trees: Trees, runtime: str, patch: str) -> bool:
-    """Whether a patch is in a table of the page."""
     return any(one.name == patch for one in series(sources, trees).get(runtime, []))
 
 
 def anchor(runtime: str, patch: str) -> str:
-    """A patch's place on the page."""
     return matrix.anchor(f"{runtime}-{patch}")
 
 
@@ -63,7 +61,6 @@ def reason(one: Finding) -> str:
 
 
 def rest(step: Drift) -> str:
-    """How many findings break nothing."""
     look, harmless = step.counts["look"], step.counts["harmless"]
     parts = [f"{look} to look at" if look else "", f"{harmless} harmless" if harmless else ""]
     return ", ".join(filter(None, parts))

@@ -58,7 +58,6 @@ def _sentence(support: Support) -> str:
 
 
 def areas(sources: Sources, supports: Sequence[Support], speeds: Sequence[Speed], trees: Trees) -> list[Area]:
-    """All kinds, those without evidence as well."""
     return [
         _gates(supports),
         _knockout(sources, trees),
@@ -83,7 +82,6 @@ def _gates(supports: Sequence[Support]) -> Area:
 
 
 def _runners(supports: Sequence[Support]) -> Iterator[str]:
-    """How many releases are green on each runner."""
     runs = [run for support in supports for row in support.rows for run in row.runs if run.state == "green"]
     for name in dict.fromkeys(run.runner for run in runs):
         yield f"{name}: {counted(sum(run.runner == name for run in runs), 'release')}"

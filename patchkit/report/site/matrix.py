@@ -51,7 +51,6 @@ class Run:
 
     @property
     def green(self) -> int:
-        """How many gates are green."""
         return sum(cell.state == "green" for cell in self.cells)
 
     @property
@@ -86,7 +85,6 @@ class Support:
     rows: list[ReleaseRow]
 
     def of(self, state: State) -> list[ReleaseRow]:
-        """The releases in one state."""
         return [row for row in self.rows if row.state == state]
 
     @property
@@ -108,7 +106,6 @@ def runner(evidence: Circumstances) -> str:
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:
-    """A table for each runtime that gates or drifts name."""
     names = [filed.record.runtime.name for filed in sources.gates]
     names += [step.runtime for filed in sources.drifts for step in filed.record]
     return [_support(name, sources, trees) for name in dict.fromkeys(names)]
@@ -185,5 +182,4 @@ def killers(mutants: Sequence[MutantRun]) -> tuple[list[str], list[tuple[str, li
 
 
 def anchor(name: str) -> str:
-    """A name as an id on a page."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "unnamed"

@@ -54,7 +54,6 @@ class Renderer:
         )
 
     def page(self, name: str, **context: Any) -> str:
-        """One page by the name of its template."""
         return self._jinja.get_template(f"{name}.html.jinja").render(here=name, **context)
 
     def above(self, filed: Filed[Any]) -> Markup:

@@ -43,7 +43,6 @@ class Sources:
     watches: list[Filed[Watch]] = field(default_factory=list)
 
     def everything(self) -> list[Filed[Any]]:
-        """Every file, kind by kind."""
         kinds: list[list[Any]] = [self.gates, self.knockouts, self.mutants, self.benches, self.accuracies]
         return [filed for kind in (*kinds, self.published, self.drifts, self.watches) for filed in kind]
 

@@ -32,7 +32,6 @@ class Speed(NamedTuple):
 
     @property
     def runner(self) -> str:
-        """What it ran on."""
         return runner(self.filed.record)
 
 
@@ -102,5 +101,4 @@ def axis(most: float) -> Markup:
 
 
 def most_of(found: list[Speed]) -> float:
-    """Where the axis ends."""
     return max([LEAST_DOMAIN, *(1.05 * (one.high or one.ratio) for one in found)])

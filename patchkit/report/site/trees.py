@@ -34,7 +34,6 @@ class Trees:
 
     @classmethod
     def here(cls) -> Trees:
-        """Those of the project around this folder."""
         try:
             return cls(find_project())
         except PatchkitError:

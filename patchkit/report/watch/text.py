@@ -16,7 +16,6 @@ COLOURS = {"proven": "green", "doubtful": "yellow", "red": "bold red", "unproven
 
 
 def show(tick: Tick, report: Path) -> None:
-    """The whole tick."""
     out.print(
         Text.assemble(("watch", "bold"), f"  {tick.runtime} {tick.pin[:12]}, proven up to vLLM {tick.last_proven}")
     )
