@@ -22,9 +22,9 @@ import yaml
 
 from patchkit.drift.index import listing, timeline
 from patchkit.drift.package import Package, Universe
+from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.scan import RecordingSource, Scanner
 from patchkit.drift.surface_check import canonical
-from patchkit.drift.wheel import PublishedSource
 from patchkit.project import find_project
 
 TRUTH = Path(__file__).parent / "ground_truth.yaml"

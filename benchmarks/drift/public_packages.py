@@ -28,10 +28,10 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.fixes import SymbolChange, with_fix
 from patchkit.drift.index import find, listing
 from patchkit.drift.package import Package, Universe
+from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.runtime_usage import Call, CodeRead, Touch, Unread, read_code
 from patchkit.drift.surface_check import Folder, canonical
-from patchkit.drift.wheel import PublishedSource
 from patchkit.series.manifest import Surface
 from patchkit.series.series import Series
 

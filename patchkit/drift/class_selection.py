@@ -18,7 +18,8 @@ from typing import NamedTuple
 from patchkit.drift.evaluator import Evaluator, Frame
 from patchkit.drift.inference import Callable, Class, Inference
 from patchkit.drift.model_traits import Facts, Model
-from patchkit.drift.package import FUNCTIONS, Definition, Universe, targets
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS, targets
 
 DEEPEST = 4
 """Methods that hand over to one another before the class is made."""

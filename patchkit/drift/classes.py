@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from patchkit.drift.inference import is_property
-from patchkit.drift.package import FUNCTIONS, Definition, Universe
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS, is_property
 
 RECORDS = ("BaseModel", "Struct", "NamedTuple", "TypedDict")
 """Base classes that make a constructor out of annotated fields."""

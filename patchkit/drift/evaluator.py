@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from patchkit.drift.contract import default_of, spelled, unset_default
-from patchkit.drift.inference import Callable, Inference, Instance, Namespace, Type, is_property
-from patchkit.drift.package import FUNCTIONS, Definition, Module, positional
+from patchkit.drift.inference import Callable, Inference, Instance, Namespace, Type
+from patchkit.drift.module import Module
+from patchkit.drift.package import Definition
+from patchkit.drift.signature import default_of, spelled, unset_default
+from patchkit.drift.syntax import FUNCTIONS, is_property, positional
 
 DEEPEST = 48
 """Expressions and calls that are followed inside one another."""

@@ -6,10 +6,16 @@ import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from patchkit.drift.package import FUNCTIONS, Definition, Function, Module, Setting, Universe
+from patchkit.drift.module import Module, Setting
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS, Function, is_property, is_static
 
 CONTAINERS = {"list", "List", "Sequence", "Iterable", "Iterator", "tuple", "Tuple", "set", "Set", "deque", "Collection"}
+
+
 MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict"}
+
+
 TRANSPARENT = {"Optional", "Union", "Annotated", "Final", "ClassVar", "Required"}
 """Annotations that say no more than what is inside them."""
 DEEPEST = 12
@@ -295,11 +301,3 @@ class Inference:
 
 def first(kinds: Iterable[Type | None]) -> Type | None:
     return next((kind for kind in kinds if kind is not None), None)
-
-
-def is_static(function: Function) -> bool:
-    return any(ast.unparse(one).endswith("staticmethod") for one in function.decorator_list)
-
-
-def is_property(function: Function) -> bool:
-    return any(ast.unparse(one).partition("(")[0].endswith("property") for one in function.decorator_list)

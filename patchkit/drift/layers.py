@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe, targets
+from patchkit.drift.module import Module
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS, targets
 
 MODELS = "vllm.model_executor.models"
 EXPERTS = re.compile(r"FusedMoE(?!\w*Config)")

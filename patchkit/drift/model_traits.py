@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from patchkit.drift.layers import LAYERS, MODELS, Layers, layers_of
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe
+from patchkit.drift.module import Module
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS
 
 REGISTRY = "vllm.model_executor.models.registry"
 MARKS = ("is_hybrid", "is_attention_free", "has_inner_state")

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
-from patchkit.drift.contract import Contract, words_of
+from patchkit.drift.code_hashes import words_of
+from patchkit.drift.contract import Contract
 
 if TYPE_CHECKING:
     from patchkit.series.patch import Patch

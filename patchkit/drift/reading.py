@@ -9,16 +9,20 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from patchkit.drift.class_selection import Selection, SelectionInputs, selected
-from patchkit.drift.contract import CallSite, Contract, contract_of, effects_of, of_class, settled_in, words_of
+from patchkit.drift.code_hashes import words_of
+from patchkit.drift.contract import CallSite, Contract
+from patchkit.drift.contract_reading import contract_of, of_class
+from patchkit.drift.effects import effects_of
 from patchkit.drift.inference import Inference, Instance, Type
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Package, Universe, uncollected
+from patchkit.drift.module import Module
+from patchkit.drift.overridden_settings import settled_in
+from patchkit.drift.package import Definition, Package, Universe, uncollected
 from patchkit.drift.runtime_usage import shape_of
+from patchkit.drift.syntax import FUNCTIONS
 from patchkit.series.manifest import Surface
 
 ALIKE = 0.6
 """Share of lines that two functions must have in common to be taken for one that was renamed."""
-
-
 OF_CLASSES = {"constructs", "derives", "calls", "wraps", "replaces"}
 """Manners for which the constructor and the abstract methods of a class matter."""
 

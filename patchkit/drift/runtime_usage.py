@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from patchkit.drift.inference import Inference
-from patchkit.drift.package import Function, Package, Universe, positional, uncollected
+from patchkit.drift.package import Package, Universe, uncollected
+from patchkit.drift.syntax import Function, positional
 
 Manner = Literal["imports", "wraps", "replaces", "calls", "reads", "unpacks", "constructs", "derives", "writes", "text"]
 ROUNDS = 8

@@ -14,7 +14,8 @@ from packaging.version import Version
 
 from patchkit.drift.code_cache import read_cached
 from patchkit.drift.compare import compare, worst_first
-from patchkit.drift.contract import Contract, contract_of
+from patchkit.drift.contract import Contract
+from patchkit.drift.contract_reading import contract_of
 from patchkit.drift.drift import Drift, Read
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.setting_changed import MANIFEST

@@ -59,7 +59,7 @@ def source_of(release: str, listing: Listing | None = None) -> Source:
     """
     from patchkit.drift.index import find
     from patchkit.drift.index import listing as ask
-    from patchkit.drift.wheel import PublishedSource
+    from patchkit.drift.published_source import PublishedSource
 
     return PublishedSource(find(listing or ask(), release))
 

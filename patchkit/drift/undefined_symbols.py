@@ -6,7 +6,7 @@ import ast
 import difflib
 from collections.abc import Iterator
 
-from patchkit.drift.contract import NO_CONSTRUCTOR
+from patchkit.drift.contract_reading import NO_CONSTRUCTOR
 from patchkit.drift.findings import Finding
 from patchkit.drift.package import Definition, Package, Universe
 from patchkit.drift.reading import Reading

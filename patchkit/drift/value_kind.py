@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 
 from patchkit.drift.inference import TRANSPARENT
-from patchkit.drift.package import FUNCTIONS, Definition, Module, Universe, with_defaults
+from patchkit.drift.module import Module
+from patchkit.drift.package import Definition, Universe
+from patchkit.drift.syntax import FUNCTIONS, with_defaults
 
 MEMBER = "a member of "
 """Before the name of an enum whose members are no strings and no numbers."""

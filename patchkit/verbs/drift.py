@@ -12,10 +12,10 @@ from patchkit.drift import undefined_symbols as undefined
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.index import Listing, Release, find, listing, timeline
 from patchkit.drift.package import uncollected
+from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.scan import Scanner
 from patchkit.drift.source import Checkout, Source, installed
 from patchkit.drift.surface_check import Mismatch, Touched, mismatches, touched
-from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.project import find_project

@@ -11,8 +11,8 @@ from typing import Literal
 from packaging.version import Version
 
 from patchkit.drift.index import Release
+from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.scan import Scanner
-from patchkit.drift.wheel import PublishedSource
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.series.worktree import patched_tree

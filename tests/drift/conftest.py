@@ -13,7 +13,7 @@ import pytest
 from local_index import FOREIGN, HERE, Handler, Index, Server
 from tenacity import wait_none
 
-from patchkit.drift import http_client, wheel
+from patchkit.drift import http_client, remote_wheel
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +35,8 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificates: s
     monkeypatch.setattr(http_client, "PAUSE", wait_none())
     given = http_client._certificates
     monkeypatch.setattr(http_client, "_certificates", lambda one: given(one) if one.certificate else certificates)
-    monkeypatch.setattr(wheel, "TAIL", 4096)
-    monkeypatch.setattr(wheel, "GAP", 1024)
+    monkeypatch.setattr(remote_wheel, "TAIL", 4096)
+    monkeypatch.setattr(remote_wheel, "GAP", 1024)
     http_client.client_for.cache_clear()
     return tmp_path
 

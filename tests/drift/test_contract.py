@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_releases import inference_of
 
-from patchkit.drift.contract import Contract, contract_of, effects_of
+from patchkit.drift.contract import Contract
+from patchkit.drift.contract_reading import contract_of
+from patchkit.drift.effects import effects_of
 from patchkit.errors import PatchkitError
 
 

@@ -264,7 +264,7 @@ def test_another_index_has_another_listing(vllm: Index, monkeypatch: pytest.Monk
 
 
 def test_importing_the_index_opens_no_connection() -> None:
-    code = "import socket; socket.socket.connect = None; import patchkit.drift.index, patchkit.drift.wheel"
+    code = "import socket; socket.socket.connect = None; import patchkit.drift.index, patchkit.drift.published_source"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

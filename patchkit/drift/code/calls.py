@@ -11,21 +11,10 @@ from patchkit.drift.code.frame import Extra, Frame, dotted
 from patchkit.drift.code.known import Known, KnownCall, Named
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import How
-from patchkit.drift.inference import (
-    Callable,
-    Class,
-    Foreign,
-    Instance,
-    Missing,
-    Namespace,
-    Row,
-    Table,
-    Text,
-    Type,
-    is_static,
-)
-from patchkit.drift.package import FUNCTIONS, Definition, positional, with_defaults
+from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Row, Table, Text, Type
+from patchkit.drift.package import Definition
 from patchkit.drift.runtime_usage import Call, shape_of
+from patchkit.drift.syntax import FUNCTIONS, is_static, positional, with_defaults
 
 DEEPEST = 5
 """Calls that are read again one inside the other."""

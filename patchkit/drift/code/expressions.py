@@ -11,19 +11,7 @@ from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.known import is_dict
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import as_function
-from patchkit.drift.inference import (
-    Callable,
-    Class,
-    Foreign,
-    Instance,
-    Items,
-    Namespace,
-    Row,
-    Table,
-    Text,
-    Type,
-    first,
-)
+from patchkit.drift.inference import Callable, Class, Foreign, Instance, Items, Namespace, Row, Table, Text, Type, first
 from patchkit.drift.package import Definition
 
 MOST_ROWS = 256

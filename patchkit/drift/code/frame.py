@@ -7,7 +7,8 @@ from collections.abc import Callable as Function
 from dataclasses import dataclass, field
 
 from patchkit.drift.inference import Type
-from patchkit.drift.package import Definition, Module
+from patchkit.drift.module import Module
+from patchkit.drift.package import Definition
 
 Scope = dict[str, Type | None]
 """Types of local names; None for one that hides a name of the module and is not known."""

@@ -10,19 +10,9 @@ from dataclasses import dataclass
 from patchkit.drift.code.frame import Extra, Frame, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import Patches
-from patchkit.drift.inference import (
-    Callable,
-    Class,
-    Foreign,
-    Instance,
-    Missing,
-    Namespace,
-    Row,
-    Table,
-    Text,
-    Type,
-)
-from patchkit.drift.package import FUNCTIONS, Definition, positional
+from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Row, Table, Text, Type
+from patchkit.drift.package import Definition
+from patchkit.drift.syntax import FUNCTIONS, positional
 
 Named = Mapping[str | None, Type | None]
 Answer = tuple[Type | None] | None

@@ -11,9 +11,10 @@ from typing import Literal
 from patchkit.drift.code.frame import Extra, Frame
 from patchkit.drift.code.notes import Notes, definition_of
 from patchkit.drift.code.replacements import called_with_self, hands_on, made_by
-from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Text, Type, is_static
-from patchkit.drift.package import FUNCTIONS, Definition, positional
+from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Text, Type
+from patchkit.drift.package import Definition
 from patchkit.drift.runtime_usage import Call, Manner, Unread, accepted_by
+from patchkit.drift.syntax import FUNCTIONS, is_static, positional
 
 ANYTHING = Call(0, rest=True, named=True)
 """What a wrapper of wrapt takes: ``(wrapped, instance, args, kwargs)``."""

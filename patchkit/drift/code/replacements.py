@@ -6,8 +6,8 @@ import ast
 from collections.abc import Callable as Predicate
 from collections.abc import Iterator
 
-from patchkit.drift.contract import own_nodes
-from patchkit.drift.package import FUNCTIONS, Definition, Function, positional
+from patchkit.drift.package import Definition
+from patchkit.drift.syntax import FUNCTIONS, Function, own_nodes, positional
 
 IsOriginal = Predicate[[ast.Call], bool]
 """Whether a call is one of what was replaced."""

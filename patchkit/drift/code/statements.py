@@ -10,20 +10,11 @@ from patchkit.drift.code.expressions import Expressions, place_in
 from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import hands_on
-from patchkit.drift.inference import (
-    Callable,
-    Class,
-    Foreign,
-    Instance,
-    Items,
-    Missing,
-    Namespace,
-    Text,
-    Type,
-    is_static,
-)
-from patchkit.drift.package import FUNCTIONS, Definition, Module, origin_of, positional
+from patchkit.drift.inference import Callable, Class, Foreign, Instance, Items, Missing, Namespace, Text, Type
+from patchkit.drift.module import Module, origin_of
+from patchkit.drift.package import Definition
 from patchkit.drift.runtime_usage import Manner, accepted_by
+from patchkit.drift.syntax import FUNCTIONS, is_static, positional
 
 
 @dataclass

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_index import FOREIGN, HERE, MODULES, Index, archive_of, wheel_of
 
-from patchkit.drift import wheel
+from patchkit.drift import remote_wheel
 from patchkit.drift.index import File, find, listing
+from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.source import source_of
-from patchkit.drift.wheel import PYTHON_FILE, Entry, PublishedSource, SourceCache
+from patchkit.drift.source_cache import Entry, SourceCache, entry_of
+from patchkit.drift.whole_distribution import PYTHON_FILE
 from patchkit.errors import PatchkitError
 from patchkit.project import cache_home
 
@@ -57,7 +59,7 @@ def test_files_come_out_of_a_wheel_in_parts(small: Index) -> None:
 def test_a_big_list_of_files_is_read_too(index: Index) -> None:
     modules = {f"vllm/made/up/module_{number:04}.py": f"NUMBER = {number}\n" for number in range(80)}
     index.add(WHEEL, wheel_of(modules, padding=0))
-    assert len(index.files["vllm"][WHEEL].content) > 2 * wheel.TAIL
+    assert len(index.files["vllm"][WHEEL].content) > 2 * remote_wheel.TAIL
     source = published()
     assert source.read("vllm/made/up/module_0050.py") == "NUMBER = 50\n"
     assert len(source.paths()) == 80
@@ -290,7 +292,7 @@ def test_the_cache_gives_back_what_it_was_given(
         patched.setenv("PATCHKIT_HOME", str(tmp_path_factory.mktemp("cache")))
         kept = SourceCache(File("vllm", "x.whl", "https://i/x.whl", hashlib.sha256(repr(files).encode()).hexdigest()))
         assert kept.entries() is None
-        entries = {path: wheel._entry(content) for path, content in files.items()}
+        entries = {path: entry_of(content) for path, content in files.items()}
         for path, content in files.items():
             assert kept.get(path, entries[path]) is None
             kept.put(path, content)
