@@ -144,8 +144,11 @@ def test_the_route_of_a_kind_of_finding(tmp_path: Path) -> None:
 
 
 def test_every_folder_says_what_it_holds() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \|", section("CONTRIBUTING.md", "Where things are"), re.MULTILINE)
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", section("CONTRIBUTING.md", "Where things are"), re.MULTILINE))
     packages = {f"patchkit/{file.parent.name}" for file in (CHECKOUT / "patchkit").glob("*/__init__.py")}
     assert packages <= set(rows)
-    for row in rows:
-        assert (CHECKOUT / row.replace("NAME", "esamp")).is_dir(), row
+    for row, text in rows.items():
+        folder = CHECKOUT / row.replace("NAME", "esamp")
+        assert folder.is_dir(), row
+        for name in re.findall(r"`(\w+)`", text) if row.startswith("patchkit/") else ():
+            assert (folder / name).is_dir() or (folder / f"{name}.py").is_file(), f"{row} has no {name}"

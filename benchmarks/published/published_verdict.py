@@ -13,9 +13,9 @@ import numpy as np
 from published_table import Pair, Published, PublishedCell
 
 from patchkit.evals.bootstrap import difference_intervals
+from patchkit.evals.number_format import MINUS
 from patchkit.evals.outcome import CEILING, at_ceiling, bounds, classify, describe
 from patchkit.evals.paired import ALPHA, direction, mcnemar
-from patchkit.evals.probe_figures import MINUS
 from patchkit.evals.records import Change, Outcome
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from published_table import Pair, Published
 from published_verdict import PublishedVerdict, verdicts
 
-from patchkit.evals.probe_figures import points
+from patchkit.evals.number_format import points
 
 HEAD = (
     "model",

@@ -1,0 +1,1 @@
+"""Measures a runtime with real models: throughput, and accuracy. :mod:`patchkit.evals` judges the samples."""

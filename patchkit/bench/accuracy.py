@@ -16,8 +16,8 @@ from patchkit.bench.plan import Plan, TaskSpec
 from patchkit.bench.progress import show_progress
 from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.errors import PatchkitError
-from patchkit.evals.grading import Grading, find_grader
-from patchkit.evals.judge import curves, judge
+from patchkit.evals.analysis import curves, judge
+from patchkit.evals.grader_pool import Grading, find_grader
 from patchkit.evals.records import BASELINE, Cell, RequiredFigure, Trial
 from patchkit.evals.tasks import load_task
 from patchkit.evals.tasks.base import Task

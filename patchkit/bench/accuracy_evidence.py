@@ -87,7 +87,7 @@ def read_accuracy(path: Path) -> AccuracyEvidence:
 
 
 def _judge_again(cell: Cell) -> None:
-    from patchkit.evals.judge import curves, judge  # scipy is behind it
+    from patchkit.evals.analysis import curves, judge  # scipy is behind it
 
     cell.modes = {BASELINE: cell.modes[BASELINE], **cell.modes}
     cell.curves = curves(cell)

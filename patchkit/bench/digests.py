@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patchkit import evals
-from patchkit.evals.grading import find_grader
+from patchkit.evals.grader_pool import find_grader
 
 SMALL = 1024 * 1024  # bytes: of larger files only the size is hashed
 

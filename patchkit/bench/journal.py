@@ -245,5 +245,5 @@ class Journal:
 
 
 def failed(grade: Grade) -> bool:
-    """It was the grader that failed, not the sample; see ``patchkit.evals.grading``."""
+    """It was the grader that failed, not the sample; see ``patchkit.evals.grader_pool``."""
     return grade.why.startswith("grader:")

@@ -15,7 +15,7 @@ from patchkit.bench.journal import Graded, Journal, Session
 from patchkit.bench.liveness import Liveness, RequiredCounters, check_liveness, merge_counters
 from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.shards import DrawError, Drawing, Shard
-from patchkit.evals.grading import Grading
+from patchkit.evals.grader_pool import Grading
 from patchkit.evals.records import BASELINE, Grade, Sample
 from patchkit.evals.tasks.base import Task
 from patchkit.gates.events import Drawn, Loaded, Progress, RunEvent, Sampled

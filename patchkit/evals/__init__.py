@@ -1,5 +1,8 @@
 """Pass@k: how often a problem is solved within k samples, and whether two ways of sampling differ in it.
 
+What samples are worth is said here; :mod:`patchkit.bench` draws them with a model, and measures throughput.
+``benchmarks/`` in the checkout measures patchkit itself.
+
 ``pass_at_k`` and ``PassAtK`` are for any harness; they need nothing else of patchkit.
 """
 

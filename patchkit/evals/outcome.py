@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchkit.evals.bootstrap import clopper_pearson
-from patchkit.evals.probe_figures import points
+from patchkit.evals.number_format import points
 from patchkit.evals.records import Change, Needed, Outcome
 
 CEILING, FLOOR = 0.90, 0.10  # of the baseline's pass@n, by one-sided 95% bounds

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from patchkit.evals.number_format import signed
 from patchkit.evals.records import Cell, FigureSeen, RequiredFigure, Trial
 from patchkit.plural import counted
 
-MINUS = "\N{MINUS SIGN}"
 MOST = 1e300  # larger is no figure, and neither is what compares with nothing
 
 
@@ -40,18 +40,6 @@ def shown(seen: FigureSeen) -> str:
     unknown = seen.processes - seen.known
     more = f", not known in {unknown}" if unknown else ""
     return f"{worst}, above {signed(seen.wanted.above)} in {seen.above} of {every}{more}"
-
-
-def signed(value: float) -> str:
-    """``0.124``, ``1,234``, with a real minus where it is below zero."""
-    size = abs(value)
-    return f"{MINUS if value < 0 else ''}{f'{size:,.0f}' if size >= 1000 or size == int(size) else f'{size:.3g}'}"
-
-
-def points(difference: float) -> str:
-    """``+1.8``, ``0.0``: a difference of rates in percentage points, with a real minus where they are fewer."""
-    size = f"{100 * abs(difference):.1f}"
-    return size if size == "0.0" else f"{'+' if difference > 0 else MINUS}{size}"
 
 
 def _seen(wanted: RequiredFigure, found: Iterable[float | None]) -> FigureSeen:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from patchkit.evals.number_format import points
 from patchkit.evals.outcome import describe
-from patchkit.evals.probe_figures import points, shown
+from patchkit.evals.probe_figures import shown
 from patchkit.evals.records import BASELINE, Cell, Change, FigureSeen, Outcome
 from patchkit.plural import counted
 

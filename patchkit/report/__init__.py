@@ -1,1 +1,1 @@
-"""Evidence for people and for CI; a file each form."""
+"""Evidence for people and for CI, a file a form: ``terminal``, ``markdown``, ``junit``, ``github``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from patchkit.gates.evidence import Evidence
-from patchkit.report import patches_needed, wording
+from patchkit.report import patches_needed, phrases
 
 
 def render(evidence: Evidence) -> str:
@@ -14,19 +14,19 @@ def render(evidence: Evidence) -> str:
 
 def lines(evidence: Evidence) -> Iterator[str]:
     """Errors first."""
-    on = f"on vLLM {evidence.release}, {evidence.device}{wording.second(evidence)}"
+    on = f"on vLLM {evidence.release}, {evidence.device}{phrases.second(evidence)}"
     for verdict in evidence.verdicts:
         if not verdict.passed:
-            yield command("error", f"{verdict.scenario} {on}", wording.explained(verdict))
+            yield command("error", f"{verdict.scenario} {on}", phrases.explained(verdict))
     for knocked in evidence.knockouts:
         if not knocked.caught:
-            yield command("error", f"without {knocked.patch} {on}", wording.outcome(knocked))
+            yield command("error", f"without {knocked.patch} {on}", phrases.outcome(knocked))
     for row in patches_needed.rows(evidence):
         if row.state in ("harmful", "no longer needed"):
             said = "; ".join(filter(None, (row.why, row.advice)))
             yield command("warning", f"{row.patch} {on} is {row.state}", said)
     level = "notice" if evidence.passed else "error"
-    yield command(level, wording.headline(evidence), "; ".join(wording.sentences(evidence)))
+    yield command(level, phrases.headline(evidence), "; ".join(phrases.sentences(evidence)))
 
 
 def command(level: str, title: str, message: str) -> str:

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from patchkit.gates.evidence import Circumstances, Evidence
-from patchkit.report import patches_needed, wording
+from patchkit.report import patches_needed, phrases
 
 NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -18,20 +18,20 @@ def class_name(evidence: Circumstances) -> str:
 
 
 def render(evidence: Evidence) -> str:
-    root = element(None, "testsuites", name=wording.headline(evidence), time=f"{evidence.seconds:.3f}")
+    root = element(None, "testsuites", name=phrases.headline(evidence), time=f"{evidence.seconds:.3f}")
     place = class_name(evidence)
     if evidence.verdicts:
         found = [one.passed for one in evidence.verdicts]
         suite = new_suite(root, f"{evidence.kind} on {place}", found, evidence)
         for verdict in evidence.verdicts:
-            message = None if verdict.passed else wording.explained(verdict)
-            details = "\n".join([*verdict.reasons, wording.last_words(verdict)])
+            message = None if verdict.passed else phrases.explained(verdict)
+            details = "\n".join([*verdict.reasons, phrases.last_words(verdict)])
             add_case(suite, place, verdict.scenario, verdict.seconds, message, details)
     if evidence.knockouts:
         found = [one.caught for one in evidence.knockouts]
         suite = new_suite(root, f"knock-outs on {place}", found, evidence)
         for knocked in evidence.knockouts:
-            message = None if knocked.caught else wording.outcome(knocked)
+            message = None if knocked.caught else phrases.outcome(knocked)
             details = "\n".join(f"{gate}: {brief.reason or 'green'}" for gate, brief in knocked.verdicts.items())
             need = f"{knocked.need}: {knocked.need_why}" if knocked.need else ""
             details = "\n".join(filter(None, (details, need, patches_needed.advice(knocked))))
@@ -48,7 +48,7 @@ def new_suite(root: ET.Element, name: str, found: list[bool], evidence: Circumst
     counts = {"tests": str(len(found)), "failures": str(found.count(False)), "errors": "0", "skipped": "0"}
     suite = element(root, "testsuite", name=name, timestamp=evidence.began, **counts)
     properties = element(suite, "properties")
-    for key, value in wording.circumstances(evidence).items():
+    for key, value in phrases.circumstances(evidence).items():
         element(properties, "property", name=key, value=value)
     return suite
 

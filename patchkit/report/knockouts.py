@@ -10,7 +10,7 @@ from rich.text import Text
 from patchkit.console import out
 from patchkit.gates.evidence import Evidence, Knockout, Verdict
 from patchkit.plural import counted, shortened
-from patchkit.report import patches_needed, wording
+from patchkit.report import patches_needed, phrases
 
 STYLES = {"✓": "green", "✗": "red", "·": "dim"}
 LEGEND = "✓ green   ✗ red   [✗] the gate that the patch's header names   · not run"
@@ -60,10 +60,10 @@ def _outcome(knocked: Knockout) -> Text:
 
 def _matrix(evidence: Evidence) -> Iterator[Text]:
     """Patch by gate, the gates' names stepped above their columns."""
-    rows = list(wording.matrix(evidence))
+    rows = list(phrases.matrix(evidence))
     width = max(len(patch) for patch, _ in rows) + 1
     yield Text("left out:")
-    for number, gate in enumerate(wording.gates_of(evidence)):
+    for number, gate in enumerate(phrases.gates_of(evidence)):
         yield Text(f"{'':{width}} {' │ ' * number} {gate}", "dim")
     caught = [None, *(knocked.caught for knocked in evidence.knockouts)]
     for (patch, cells), is_caught in zip(rows, caught, strict=True):

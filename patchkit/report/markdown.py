@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from patchkit.gates.evidence import Evidence, Verdict
-from patchkit.report import patches_needed, wording
+from patchkit.report import patches_needed, phrases
 
 SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
 
@@ -17,27 +17,27 @@ def render(evidence: Evidence) -> str:
 
 def lines(evidence: Evidence) -> Iterator[str]:
     """The verdict, the tables, and below a fold every figure."""
-    sign = SIGNS[wording.mark(evidence.passed)]
-    yield f"## {sign} {escaped(wording.headline(evidence))}"
+    sign = SIGNS[phrases.mark(evidence.passed)]
+    yield f"## {sign} {escaped(phrases.headline(evidence))}"
     yield ""
-    yield f"**{escaped('; '.join(wording.sentences(evidence)))}.**"
+    yield f"**{escaped('; '.join(phrases.sentences(evidence)))}.**"
     if evidence.verdicts:
-        yield from table(("", wording.NAMES[evidence.kind], "took", "why it is red"), map(_verdict, evidence.verdicts))
+        yield from table(("", phrases.NAMES[evidence.kind], "took", "why it is red"), map(_verdict, evidence.verdicts))
     if evidence.knockouts:
         yield from _knockouts(evidence)
     yield from folded("Figures", _figures(evidence))
-    yield from folded("How it came about", table(("", ""), wording.circumstances(evidence).items()))
+    yield from folded("How it came about", table(("", ""), phrases.circumstances(evidence).items()))
 
 
 def _verdict(verdict: Verdict) -> tuple[str, ...]:
-    why = "" if verdict.passed else wording.explained(verdict)
-    return SIGNS[wording.mark(verdict.passed)], verdict.scenario, f"{verdict.seconds:.1f} s", why
+    why = "" if verdict.passed else phrases.explained(verdict)
+    return SIGNS[phrases.mark(verdict.passed)], verdict.scenario, f"{verdict.seconds:.1f} s", why
 
 
 def _knockouts(evidence: Evidence) -> Iterator[str]:
-    gates = wording.gates_of(evidence)
-    signs = ["", *(SIGNS[wording.mark(knocked.caught)] for knocked in evidence.knockouts)]
-    rows = ((patch, *cells, sign) for (patch, cells), sign in zip(wording.matrix(evidence), signs, strict=True))
+    gates = phrases.gates_of(evidence)
+    signs = ["", *(SIGNS[phrases.mark(knocked.caught)] for knocked in evidence.knockouts)]
+    rows = ((patch, *cells, sign) for (patch, cells), sign in zip(phrases.matrix(evidence), signs, strict=True))
     yield from table(("left out", *gates, "caught"), rows)
     yield ""
     yield "In brackets: the gate that the patch's header says must go red."
@@ -48,13 +48,13 @@ def _knockouts(evidence: Evidence) -> Iterator[str]:
         yield from table(("need", "patch", "why", "what to do"), needs)
         yield ""
     for knocked in evidence.knockouts:
-        yield f"- {escaped(knocked.patch)}: {escaped(wording.outcome(knocked))}"
+        yield f"- {escaped(knocked.patch)}: {escaped(phrases.outcome(knocked))}"
 
 
 def _figures(evidence: Evidence) -> Iterator[str]:
-    rows = [(one.scenario, name, value) for one in evidence.verdicts for name, value in wording.figures(one)]
+    rows = [(one.scenario, name, value) for one in evidence.verdicts for name, value in phrases.figures(one)]
     if rows:
-        yield from table((wording.NAMES[evidence.kind], "figure", "value"), rows)
+        yield from table((phrases.NAMES[evidence.kind], "figure", "value"), rows)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], escape: bool = True) -> Iterator[str]:

@@ -32,7 +32,7 @@ from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.project import Project, find_project
 from patchkit.report.accuracy.page import render_html
-from patchkit.report.accuracy.text import show_text
+from patchkit.report.accuracy.terminal import show_text
 from patchkit.verbs.latest import release_for
 
 

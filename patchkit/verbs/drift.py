@@ -20,7 +20,7 @@ from patchkit.errors import PatchkitError
 from patchkit.plural import counted
 from patchkit.project import find_project
 from patchkit.release import parse_release, version_of
-from patchkit.report.drift import markdown, text
+from patchkit.report.drift import markdown, terminal
 from patchkit.report.drift.surface import show_mismatches, show_touches
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.worktree import patched_tree
@@ -66,9 +66,9 @@ def drift(
     elif form == "markdown":
         print(markdown.render(drifts), end="")
     elif since is not None:
-        text.show_timeline(drifts)
+        terminal.show_timeline(drifts)
     else:
-        text.show(drifts[0])
+        terminal.show(drifts[0])
     _check_found(scanner.manifest, drifts)
     return int(any(each.unpatched for each in drifts))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from patchkit.console import out
 from patchkit.gates.workspace import Workspace
-from patchkit.report.lines import closing_line
+from patchkit.report.progress_lines import closing_line
 from patchkit.verbs.scenario_options import Request
 
 

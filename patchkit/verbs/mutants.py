@@ -14,8 +14,8 @@ from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.workspace import Workspace
-from patchkit.report.mutants.run import found_line, progress_line, show_able, show_run
-from patchkit.report.wording import headline
+from patchkit.report.mutants.run_output import found_line, progress_line, show_able, show_run
+from patchkit.report.phrases import headline
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
 from patchkit.series.mutants import MutantSelection, check_gates, load_mutants, meant_for

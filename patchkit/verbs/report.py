@@ -12,7 +12,7 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
-from patchkit.report import github, junit, markdown, text
+from patchkit.report import github, junit, markdown, terminal
 
 OTHERS = {"watch": "the report of a watch", "published": "a published table"}
 
@@ -76,7 +76,7 @@ def of_gates(path: Path, form: str) -> int:
         raise PatchkitError(f"{path} has no form table, only pass@k of our own does", "choose markdown")
     record = read_evidence(path)
     if form == "text":
-        text.show(record)
+        terminal.show(record)
     else:
         render = {"markdown": markdown.render, "junit": junit.render, "github": github.render}[form]
         print(render(record), end="")
@@ -101,7 +101,7 @@ def of_drift(path: Path, form: str) -> int:
     """What ``drift --json`` said: of a pair of releases, or with ``--since`` of a timeline."""
     from patchkit.drift.drift import read_drifts
     from patchkit.report.drift import markdown as drift_markdown
-    from patchkit.report.drift import text as drift_text
+    from patchkit.report.drift import terminal as drift_text
 
     if form not in ("text", "markdown"):
         raise PatchkitError(f"{path} has no form {form}: a drift is no test", "choose text or markdown")

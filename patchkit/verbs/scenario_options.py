@@ -18,8 +18,8 @@ from patchkit.gates.scenario import Scenario, select
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.project import find_project
-from patchkit.report.lines import verdict_line
-from patchkit.report.wording import headline
+from patchkit.report.phrases import headline
+from patchkit.report.progress_lines import verdict_line
 from patchkit.verbs.latest import release_for
 
 

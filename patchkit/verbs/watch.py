@@ -13,10 +13,10 @@ from patchkit.console import err
 from patchkit.drift.scan import Scanner
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
-from patchkit.report.watch import github, markdown, text
+from patchkit.report.watch import github, markdown, terminal
 from patchkit.series.proven import NAME
 from patchkit.watch.gating import Gates, GateTarget, runners_of
-from patchkit.watch.pin import PinUpdate, update_pin
+from patchkit.watch.promotion import Promotion, promote
 from patchkit.watch.report_files import ReportFiles
 from patchkit.watch.stages import Judge, Wanted
 from patchkit.watch.tick import Tick
@@ -61,7 +61,7 @@ def watch(options: WatchOptions) -> int:
     finally:
         _show(options, tick, files)
     if not options.as_json:
-        text.show(tick, files.markdown)
+        terminal.show(tick, files.markdown)
     return tick.code
 
 
@@ -76,7 +76,7 @@ def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     if options.move_pin and tick.proven and not options.dry_run:
         files.doing("moving the pin")
         updates = [
-            PinUpdate(
+            Promotion(
                 one.release,
                 [files.folder / run.evidence for run in one.runs if run.evidence],
                 files.folder / one.lock if one.lock else None,
@@ -84,7 +84,7 @@ def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
             for one in tick.news
             if one.outcome == "proven"
         ]
-        for release in update_pin(project, options.runtime, updates):
+        for release in promote(project, options.runtime, updates):
             err.print(f"vLLM {release} joined {scanner.manifest.folder / NAME}; `patchkit prove` tells", markup=False)
 
 

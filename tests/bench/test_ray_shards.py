@@ -27,7 +27,7 @@ from patchkit.bench.ray_shards import Interpreter, ray_shards
 from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
-from patchkit.evals.grading import Grading
+from patchkit.evals.grader_pool import Grading
 from patchkit.evals.tasks.base import Problem, Task
 from patchkit.gates.worker_client import WorkerClient
 

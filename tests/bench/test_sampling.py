@@ -20,7 +20,7 @@ from patchkit.bench.journal import Journal, Session
 from patchkit.bench.progress import ProgressDisplay
 from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import DrawError, Shard
-from patchkit.evals.grading import Grading
+from patchkit.evals.grader_pool import Grading
 from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Task
 

@@ -12,7 +12,7 @@ from patchkit.drift.reading import Choice, ChosenClass, Reading, read
 from patchkit.drift.runtime_usage import Touch
 from patchkit.drift.scan import dead
 from patchkit.drift.surface_check import Touched, mismatches
-from patchkit.report.drift.text import remarks
+from patchkit.report.drift.terminal import remarks
 from patchkit.series.manifest import Selected, Surface
 
 GONE = "declared, but no release that was read has vllm.m.C.y"

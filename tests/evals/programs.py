@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from patchkit.evals.graders.solution import solution
+from patchkit.evals.graders.code_extraction import solution
 
 FOLDER = Path(__file__).parent / "programs"
 PARTS = {"written_on": "written on", "held_back": "held back"}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from patchkit.evals.graders.solution import parsed, solution
+from patchkit.evals.graders.code_extraction import parsed, solution
 
 PROMPT = 'def twice(n):\n    """Doubles."""\n'
 

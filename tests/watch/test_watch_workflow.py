@@ -73,7 +73,7 @@ def test_the_pin_moves_only_by_what_is_proven() -> None:
     condition = JOBS["pin"]["if"]
     assert "needs.tick.outputs.proven != ''" in condition
     assert "needs.tick.outputs.state != 'unfinished'" in condition
-    assert "patchkit.watch.pin watch" in steps("pin")["A pull request with this change alone"]["run"]
+    assert "patchkit.watch.promotion watch" in steps("pin")["A pull request with this change alone"]["run"]
 
 
 def test_the_mark_is_the_reports_own() -> None:

@@ -11,7 +11,7 @@ import re
 from fractions import Fraction
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.answers import answer_part, stated
+from patchkit.evals.graders.answer_extraction import answer_part, stated
 from patchkit.evals.graders.styles import flatten_styles, strip_styles
 from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.graders.answers import answer_part, delimited, stated
+from patchkit.evals.graders.answer_extraction import answer_part, delimited, stated
 from patchkit.evals.graders.integer import INTEGER, read_answer, read_operations
 from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem

@@ -17,7 +17,7 @@ import msgspec
 
 from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
-from patchkit.evals.graders.solution import fingerprints, parsed, solution
+from patchkit.evals.graders.code_extraction import fingerprints, parsed, solution
 from patchkit.evals.records import Grade
 from patchkit.evals.sandbox import Ending, Limits
 from patchkit.evals.tasks.base import Problem
@@ -110,20 +110,20 @@ def verdict(reference: Reference, program: str, limits: Limits) -> str:
     answered = {"source": program, "entry_point": reference.entry_point}
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        judge = sandbox.start(compiled_side("judging", *asked), limits, way, names=asked, channel=ours)
-        candidate = sandbox.start(compiled_side("answering", *answered), limits, way, names=answered, channel=theirs)
-    sandbox.finish(judge, candidate)
-    return reason(judge.ending(), candidate.ending())
+        checker = sandbox.start(compiled_side("checker", *asked), limits, way, names=asked, channel=ours)
+        candidate = sandbox.start(compiled_side("candidate", *answered), limits, way, names=answered, channel=theirs)
+    sandbox.finish(checker, candidate)
+    return reason(checker.ending(), candidate.ending())
 
 
-def reason(judge: Ending, candidate: Ending) -> str:
-    """Why it does not pass, as one of a few short labels; empty if the judge says that it does."""
-    said = judge.output.decode(errors="replace") if (judge.end, judge.number) == ("exit", 0) else ""
+def reason(checker: Ending, candidate: Ending) -> str:
+    """Why it does not pass, as one of a few short labels; empty if the checker says that it does."""
+    said = checker.output.decode(errors="replace") if (checker.end, checker.number) == ("exit", 0) else ""
     if said == "pass":
         return ""
     if candidate.end == "output":
         return "output"
-    if "time" in (judge.end, candidate.end) or (candidate.end, candidate.number) == ("signal", signal.SIGXCPU):
+    if "time" in (checker.end, candidate.end) or (candidate.end, candidate.number) == ("signal", signal.SIGXCPU):
         return "timeout"
     if said.startswith("raised "):
         kind = said.removeprefix("raised ")

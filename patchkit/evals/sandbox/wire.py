@@ -1,7 +1,7 @@
-"""The protocol between the judge and the answering program: plain values, as JSON in frames with a length.
+"""The protocol between the checker and the candidate: plain values, as JSON in frames with a length.
 
-The judge must be able to read whatever a hostile program sends: only values of built-in types come out, made here, and
-anything else is an exception. Runs inside the sandbox, so it imports nothing of patchkit, and little else.
+The checker must be able to read whatever a hostile program sends: only values of built-in types come out, made here,
+and anything else is an exception. Runs inside the sandbox, so it imports nothing of patchkit, and little else.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from patchkit.evals.probe_figures import points
+from patchkit.evals.number_format import points
 from patchkit.evals.records import Change, Needed, Rate
 from patchkit.report.accuracy.numbers import chance, percent, span
 

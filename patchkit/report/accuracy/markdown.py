@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.records import BASELINE
-from patchkit.report.accuracy import numbers, verdict, view, wording
+from patchkit.report.accuracy import numbers, phrases, verdict, view
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, folded, table
-from patchkit.report.wording import number
+from patchkit.report.phrases import number
 
 
 def render_markdown(evidence: AccuracyEvidence) -> str:
@@ -22,14 +22,14 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
     """Unproven or not, the verdict, the matrix; then each cell and the circumstances below a fold."""
     rows = view.comparisons(evidence)
     if evidence.unproven:
-        yield f"> ⚠️ **Unproven.** {escaped(wording.unproven(evidence))}"
+        yield f"> ⚠️ **Unproven.** {escaped(phrases.unproven(evidence))}"
         yield ""
-    if ungraded := wording.ungraded(evidence):
+    if ungraded := phrases.ungraded(evidence):
         yield f"> ⚠️ **Not graded.** {escaped(ungraded)}"
         yield ""
     yield f"## {escaped(verdict.verdict(evidence))}"
     yield ""
-    yield escaped(f"pass@k: {wording.subject(evidence)}")
+    yield escaped(f"pass@k: {phrases.subject(evidence)}")
     for line in (*verdict.advice(evidence), verdict.resolution(evidence)):
         if line:
             yield f"- {escaped(line)}"
@@ -51,7 +51,7 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[str]:
         )
         yield from table(head, (_matrix_row(evidence, row) for row in rows))
     for row in rows:
-        yield from folded(html.escape(wording.title(evidence, row)), _cell(evidence, row))
+        yield from folded(html.escape(phrases.title(evidence, row)), _cell(evidence, row))
     yield from folded("How far to trust it", _trust(evidence))
     yield from folded("How it came about", _circumstances(evidence))
 
@@ -61,7 +61,7 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
     yield view.short_models(evidence)[row.cell.model]
     yield row.cell.task
     yield row.mode
-    yield f"{wording.OUTCOMES[row.outcome][0]} {row.outcome}" if judgement else wording.ONE_LEFT
+    yield f"{phrases.OUTCOMES[row.outcome][0]} {row.outcome}" if judgement else phrases.ONE_LEFT
     yield "; ".join([judgement.advice, *(f"⚠ {numbers.figure(one)}" for one in row.unmet)]) if judgement else ""
     for k in (1, row.cell.n):
         change = row.change(k)
@@ -76,10 +76,10 @@ def _matrix_row(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
 
 
 def _cell(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
-    lines = [row.cell.about, wording.own_settings(evidence, row)]
+    lines = [row.cell.about, phrases.own_settings(evidence, row)]
     judgement = row.judgement
     if judgement:
-        lines += [judgement.why, *judgement.because, *(wording.needed(row, one) for one in judgement.needed)]
+        lines += [judgement.why, *judgement.because, *(phrases.needed(row, one) for one in judgement.needed)]
     yield ""
     yield from (f"- {escaped(line)}" for line in lines if line)
     yield from _rates(row)
@@ -96,10 +96,10 @@ def _cell(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
         )
         yield from table(("trial", f"solved, {BASELINE}", f"solved, {row.mode}", "gained", "lost", "p"), solved)
     failed = ((f"failed: {why}", *map("{:,}".format, counts)) for why, counts in view.failures(row))
-    breadth = ((name, *figures) for name, figures in wording.breadth(row))
+    breadth = ((name, *figures) for name, figures in phrases.breadth(row))
     yield from table(("", *row.modes), (*breadth, *failed))
     yield from _problems(row)
-    seen = wording.observed(row)
+    seen = phrases.observed(row)
     if seen:
         yield from table(
             ("the probe saw", *(f"trial {place}" for place in range(1, len(seen[0][1]) + 1))), map(flat, seen)
@@ -136,18 +136,18 @@ def _problems(row: Comparison) -> Iterator[str]:
     still = [one for one in view.problems(row) if not one.changed]
     if still:
         yield ""
-        yield escaped(f"{wording.unmoved(row, still)}: {', '.join(f'{one.problem} {one.before}' for one in still)}.")
+        yield escaped(f"{phrases.unmoved(row, still)}: {', '.join(f'{one.problem} {one.before}' for one in still)}.")
 
 
 def _trust(evidence: AccuracyEvidence) -> Iterator[str]:
-    yield from table(("", ""), ((name, each) for name, lines in wording.trust(evidence).items() for each in lines))
+    yield from table(("", ""), ((name, each) for name, lines in phrases.trust(evidence).items() for each in lines))
 
 
 def _circumstances(evidence: AccuracyEvidence) -> Iterator[str]:
-    yield from table(("", ""), wording.circumstances(evidence).items())
-    yield from table(("cell", "mode", "tokens", "seconds", "seeds"), wording.work(evidence))
+    yield from table(("", ""), phrases.circumstances(evidence).items())
+    yield from table(("cell", "mode", "tokens", "seconds", "seeds"), phrases.work(evidence))
     yield ""
-    yield from (f"    {line}" for line in wording.commands(evidence))
+    yield from (f"    {line}" for line in phrases.commands(evidence))
 
 
 def _listed(problems: list[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from patchkit.evals.probe_figures import MINUS, number, signed
-from patchkit.evals.probe_figures import points as points
+from patchkit.evals.number_format import MINUS, signed
+from patchkit.evals.number_format import points as points
+from patchkit.evals.probe_figures import number
 from patchkit.evals.records import Change, FigureSeen, Rate, Solved, Throughput
-from patchkit.report import wording
+from patchkit.report import phrases
 
 NOISE_UNKNOWN = "not measured: --trials 2"
 
@@ -94,7 +95,7 @@ def lasted(seconds: float) -> str:
 
 def counter(value: float | None) -> str:
     """A runtime's counter, or that it is not known: ``7,675``."""
-    return _with_minus(wording.number(value))
+    return _with_minus(phrases.number(value))
 
 
 def settings(given: Mapping[str, object]) -> str:

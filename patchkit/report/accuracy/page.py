@@ -10,9 +10,9 @@ from markupsafe import Markup
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.records import BASELINE, Rate
 from patchkit.plural import counted
-from patchkit.report.accuracy import charts, numbers, verdict, view, wording
+from patchkit.report.accuracy import charts, numbers, phrases, verdict, view
 from patchkit.report.accuracy.view import Comparison, ProblemChange
-from patchkit.report.wording import number
+from patchkit.report.phrases import number
 
 HERE = Path(__file__).parent
 ROWS, MOST_ROWS = 24, 60  # problems shown at once: those that changed most, then others gained or lost
@@ -40,7 +40,7 @@ def _page() -> Template:
     )
     jinja.globals.update(
         BASELINE=BASELINE,
-        say=wording,
+        say=phrases,
         figure=numbers,
         verdict=verdict,
         view=view,

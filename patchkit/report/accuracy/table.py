@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.records import Outcome
-from patchkit.report.accuracy import numbers, verdict, view, wording
+from patchkit.report.accuracy import numbers, phrases, verdict, view
 from patchkit.report.accuracy.view import Comparison
 from patchkit.report.markdown import escaped, row
 
@@ -47,7 +47,7 @@ def _columns(evidence: AccuracyEvidence, rows: list[Comparison]) -> Iterator[Col
 
 
 def _outcome(one: Comparison) -> str:
-    return one.outcome if one.judgement else wording.ONE_LEFT
+    return one.outcome if one.judgement else phrases.ONE_LEFT
 
 
 def _rate(one: Comparison, k: int) -> str:

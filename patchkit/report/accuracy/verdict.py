@@ -115,7 +115,7 @@ def resolution(evidence: AccuracyEvidence) -> str:
 
 def multiple_comparisons(evidence: AccuracyEvidence) -> str:
     """How many differences were tested, and how many would appear resolved if nothing had changed."""
-    from patchkit.evals.judge import expected_false  # scipy is behind it
+    from patchkit.evals.analysis import expected_false  # scipy is behind it
 
     judgements = [row.judgement for row in comparisons(evidence) if row.judgement]
     tested = [change for row in comparisons(evidence) for k in ends(row.cell.n) if (change := row.change(k))]

@@ -8,9 +8,9 @@ from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 from patchkit.plural import counted
 from patchkit.report.drift.adopted_patches import short
-from patchkit.report.drift.text import remarks
+from patchkit.report.drift.terminal import remarks
 from patchkit.report.markdown import escaped, folded, table
-from patchkit.report.wording import series
+from patchkit.report.phrases import series
 
 SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
 

@@ -10,8 +10,8 @@ from typing import Literal
 from patchkit.gates.evidence import Circumstances, Evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.plural import counted
-from patchkit.report import wording
-from patchkit.report.mutants import wording as mutants_wording
+from patchkit.report import phrases
+from patchkit.report.mutants import phrases as mutants_phrases
 from patchkit.report.site import drifts
 from patchkit.report.site.matrix import State, Support, runner
 from patchkit.report.site.sources import Sources
@@ -88,12 +88,12 @@ def _runners(supports: Sequence[Support]) -> Iterator[str]:
 
 
 def _knockout(sources: Sources, trees: Trees) -> Area:
-    said = [(filed.record, "; ".join(wording.sentences(filed.record))) for filed in sources.knockouts]
+    said = [(filed.record, "; ".join(phrases.sentences(filed.record))) for filed in sources.knockouts]
     return _judged("Knock-out", "knockouts.html", said, trees)
 
 
 def _mutants(sources: Sources, trees: Trees) -> Area:
-    said = [(filed.record, next(iter(mutants_wording.sentences(filed.record)))) for filed in sources.mutants]
+    said = [(filed.record, next(iter(mutants_phrases.sentences(filed.record)))) for filed in sources.mutants]
     return _judged("Mutants", "mutants.html", said, trees)
 
 

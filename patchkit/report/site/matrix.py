@@ -12,7 +12,7 @@ from packaging.version import Version
 from patchkit.gates.evidence import Circumstances, Evidence, Verdict
 from patchkit.gates.mutants_evidence import MutantRun
 from patchkit.release import version_of
-from patchkit.report import wording
+from patchkit.report import phrases
 from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import Standing, Trees
 
@@ -102,7 +102,7 @@ class Support:
 def runner(evidence: Circumstances) -> str:
     """What a run ran on: the device, the GPU if there was one, and the model runner if it was the second."""
     gpu = evidence.hardware.gpu
-    return f"{evidence.device}{f', {gpu}' if gpu else ''}{wording.second(evidence)}"
+    return f"{evidence.device}{f', {gpu}' if gpu else ''}{phrases.second(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:
@@ -152,13 +152,13 @@ def _cell(filed: Filed[Evidence], gate: str) -> GateCell:
 
 
 def _judged(verdict: Verdict) -> tuple[State, str]:
-    return ("green", f"green in {verdict.seconds:.1f} s") if verdict.passed else ("red", wording.explained(verdict))
+    return ("green", f"green in {verdict.seconds:.1f} s") if verdict.passed else ("red", phrases.explained(verdict))
 
 
 def knocked_out(filed: Filed[Evidence]) -> list[tuple[str, list[GateCell]]]:
     """Patch by gate; first the whole series, from which nothing is left out."""
     evidence = filed.record
-    gates = wording.gates_of(evidence)
+    gates = phrases.gates_of(evidence)
     rows = [("nothing", [_cell(filed, gate) for gate in gates])]
     for knocked in evidence.knockouts:
         cells = []

@@ -8,11 +8,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patchkit.report import patches_needed, wording
+from patchkit.report import patches_needed, phrases
 from patchkit.report.accuracy import numbers, view
+from patchkit.report.accuracy import phrases as accuracy_phrases
 from patchkit.report.accuracy import verdict as accuracy_verdict
-from patchkit.report.accuracy import wording as accuracy_wording
-from patchkit.report.mutants import wording as mutants_wording
+from patchkit.report.mutants import phrases as mutants_phrases
 from patchkit.report.site import drifts, matrix, throughput
 from patchkit.report.site.front import NOTHING, SIGNS
 from patchkit.report.site.sources import Filed, Sources
@@ -39,10 +39,10 @@ class Renderer:
             sources=sources,
             trees=trees,
             standings=MEANING,
-            say=wording,
-            say_mutants=mutants_wording,
+            say=phrases,
+            say_mutants=mutants_phrases,
             accuracy_verdict=accuracy_verdict,
-            say_accuracy=accuracy_wording,
+            say_accuracy=accuracy_phrases,
             patches_needed=patches_needed,
             matrix=matrix,
             numbers=numbers,

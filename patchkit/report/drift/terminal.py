@@ -14,7 +14,7 @@ from patchkit.drift.findings import Finding
 from patchkit.plural import counted
 from patchkit.report.drift import adopted_patches
 from patchkit.report.drift.adopted_patches import short
-from patchkit.report.wording import series
+from patchkit.report.phrases import series
 
 COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "dim"}
 

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.grading import Grading, find_grader
+from patchkit.evals.grader_pool import Grading, find_grader
 from patchkit.evals.records import Grade
 from patchkit.evals.tasks.base import Problem
 
@@ -88,7 +88,7 @@ def test_a_grader_that_runs_code_says_how_it_is_confined():
 def test_an_end_of_the_caller_leaves_no_process(tmp_path, how):
     program = tmp_path / "caller.py"
     program.write_text(
-        "from patchkit.evals.grading import Grading\n"
+        "from patchkit.evals.grader_pool import Grading\n"
         "from patchkit.evals.tasks.base import Problem\n"
         "if __name__ == '__main__':\n"
         "    with Grading('graders_that_fail:grade', workers=2) as grading:\n"

@@ -1,7 +1,7 @@
 """The untrusted side: runs what a model wrote, then calls the function that it defines, and sends back what it returns.
 
 The model's code owns this process and may do here as it likes: all it can send is values and exceptions, which the
-judge then holds against the tests. Runs after wire.py, in the same names.
+checker then holds against the tests. Runs after wire.py, in the same names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(source: str, entry_point: str) -> None:
-    """Answers calls until the judge has no more."""
+    """Answers calls until the checker has no more."""
     module = type(sys)("solution")  # not __main__: it is imported, so to say, and not run
     sys.modules["solution"] = module  # where dataclasses look
     names: dict[str, Any] = vars(module)

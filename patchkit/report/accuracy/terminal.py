@@ -11,7 +11,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.console import out
 from patchkit.evals.probe_figures import shown
 from patchkit.evals.records import Outcome
-from patchkit.report.accuracy import numbers, verdict, view, wording
+from patchkit.report.accuracy import numbers, phrases, verdict, view
 from patchkit.report.accuracy.view import Comparison
 
 STYLES: dict[Outcome, str] = {
@@ -31,15 +31,15 @@ def show_text(evidence: AccuracyEvidence, console: Console = out) -> None:
 
 def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
     if evidence.unproven:
-        yield Text(f"! unproven: {wording.unproven(evidence)}", "bold red")
-    if ungraded := wording.ungraded(evidence):
+        yield Text(f"! unproven: {phrases.unproven(evidence)}", "bold red")
+    if ungraded := phrases.ungraded(evidence):
         yield Text(f"! {ungraded}", "bold red")
     yield Text(verdict.verdict(evidence), "bold")
-    yield Text(f"pass@k: {wording.subject(evidence)}", "dim")
+    yield Text(f"pass@k: {phrases.subject(evidence)}", "dim")
     rows = view.comparisons(evidence)
-    width = max((len(wording.title(evidence, row)) for row in rows), default=0)
+    width = max((len(phrases.title(evidence, row)) for row in rows), default=0)
     for row in rows:
-        yield from _cell(row, wording.title(evidence, row).ljust(width))
+        yield from _cell(row, phrases.title(evidence, row).ljust(width))
     for doubt in verdict.doubts(evidence):
         yield Text(f"! {doubt}", "yellow")
     for line in (*verdict.advice(evidence), verdict.resolution(evidence), verdict.multiple_comparisons(evidence)):
@@ -50,10 +50,10 @@ def _lines(evidence: AccuracyEvidence) -> Iterator[Text]:
 def _cell(row: Comparison, title: str) -> Iterator[Text]:
     """The outcome; below it both rates, then what else was seen."""
     if row.judgement:
-        sign, style = wording.OUTCOMES[row.outcome][0], STYLES[row.outcome]
+        sign, style = phrases.OUTCOMES[row.outcome][0], STYLES[row.outcome]
         yield Text.assemble((f"{sign:<2} {title}", "bold"), "  ", (row.outcome, style), f", {row.judgement.advice}")
     else:
-        yield Text.assemble((f"·  {title}", "bold"), f"  {wording.ONE_LEFT}")
+        yield Text.assemble((f"·  {title}", "bold"), f"  {phrases.ONE_LEFT}")
     for k in view.ends(row.cell.n):
         change = row.change(k)
         rates = (
@@ -66,8 +66,8 @@ def _cell(row: Comparison, title: str) -> Iterator[Text]:
     if row.judgement:
         moved = ", ".join(numbers.moves(row.judgement.solved))
         yield Text(f"   gained, lost {moved}; tokens/s {numbers.ratio(row.throughput)}", "dim")
-    if counts := wording.unread(row):
+    if counts := phrases.unread(row):
         each = ", ".join(f"{mode} {count}" for mode, count in counts.items())
-        yield Text(f"   {wording.UNREAD}: {each}", "dim")
+        yield Text(f"   {phrases.UNREAD}: {each}", "dim")
     for one in row.seen:
         yield Text(f"   {shown(one)}", "dim") if one.met else Text(f"   ! {shown(one)}", "yellow")

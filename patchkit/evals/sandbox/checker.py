@@ -26,10 +26,10 @@ def main(preamble: str, test: str, entry_point: str) -> None:
     stdout = os.dup(1)
     os.dup2(0, 1)  # /dev/null
     os.dup2(0, 2)
-    os.write(stdout, judge(preamble, test, entry_point).encode())
+    os.write(stdout, verdict(preamble, test, entry_point).encode())
 
 
-def judge(preamble: str, test: str, entry_point: str) -> str:
+def verdict(preamble: str, test: str, entry_point: str) -> str:
     """The verdict."""
     try:
         candidate = Candidate()

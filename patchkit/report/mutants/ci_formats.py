@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report import github, junit, markdown
-from patchkit.report.mutants import wording
-from patchkit.report.wording import circumstances, headline, second
+from patchkit.report.mutants import phrases
+from patchkit.report.phrases import circumstances, headline, second
 
 
 def render_markdown(evidence: MutantsEvidence) -> str:
@@ -18,18 +18,18 @@ def render_markdown(evidence: MutantsEvidence) -> str:
 def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
     yield f"## {'✅' if evidence.passed else '❌'} {markdown.escaped(headline(evidence))}"
     yield ""
-    yield f"**{markdown.escaped('; '.join(wording.sentences(evidence)))}.**"
-    if wrong := wording.not_fine(evidence):
-        rows = [(one.mutant, one.family, one.what, wording.outcome(one)) for one in wrong]
+    yield f"**{markdown.escaped('; '.join(phrases.sentences(evidence)))}.**"
+    if wrong := phrases.not_fine(evidence):
+        rows = [(one.mutant, one.family, one.what, phrases.outcome(one)) for one in wrong]
         yield from markdown.table(("mutant", "family", "what is wrong", "what became of it"), rows)
-    if rows_of_families := wording.families(evidence):
-        yield from markdown.table(wording.COLUMNS, rows_of_families)
+    if rows_of_families := phrases.families(evidence):
+        yield from markdown.table(phrases.COLUMNS, rows_of_families)
     every = [
-        (one.mutant, one.family, one.what, f"{one.seconds:.1f} s", wording.outcome(one)) for one in evidence.mutants
+        (one.mutant, one.family, one.what, f"{one.seconds:.1f} s", phrases.outcome(one)) for one in evidence.mutants
     ]
     body = markdown.table(("mutant", "family", "what is wrong", "took", "what became of it"), every) if every else ()
     yield from markdown.folded("Every mutant", body)
-    gates = [(gate.gate, f"{gate.seconds:.1f} s", wording.control(gate)) for gate in evidence.control]
+    gates = [(gate.gate, f"{gate.seconds:.1f} s", phrases.control(gate)) for gate in evidence.control]
     body = markdown.table(("gate", "took", "without a mutant"), gates) if gates else ()
     yield from markdown.folded("The series as it is", body)
     yield from markdown.folded("How it came about", markdown.table(("", ""), circumstances(evidence).items()))
@@ -44,10 +44,10 @@ def render_junit(evidence: MutantsEvidence) -> str:
         for gate in evidence.control:
             junit.add_case(suite, place, gate.gate, gate.seconds, None if gate.passed else gate.reason, gate.reason)
     if evidence.mutants:
-        fine = [wording.mark(one) == "✓" for one in evidence.mutants]
+        fine = [phrases.mark(one) == "✓" for one in evidence.mutants]
         suite = junit.new_suite(root, f"mutants on {place}", fine, evidence)
         for one, passed_one in zip(evidence.mutants, fine, strict=True):
-            message = None if passed_one else wording.outcome(one)
+            message = None if passed_one else phrases.outcome(one)
             junit.add_case(suite, f"{place}.mutants.{one.family}", one.mutant, one.seconds, message, one.what)
     return junit.document(root)
 
@@ -62,7 +62,7 @@ def _annotations(evidence: MutantsEvidence) -> Iterator[str]:
     for gate in evidence.control:
         if not gate.passed:
             yield github.command("error", f"{gate.gate} {on}", gate.reason)
-    for one in wording.not_fine(evidence):
-        yield github.command("error", f"mutant {one.mutant} {on}", f"{one.what}: {wording.outcome(one)}")
+    for one in phrases.not_fine(evidence):
+        yield github.command("error", f"mutant {one.mutant} {on}", f"{one.what}: {phrases.outcome(one)}")
     level = "notice" if evidence.passed else "error"
-    yield github.command(level, headline(evidence), "; ".join(wording.sentences(evidence)))
+    yield github.command(level, headline(evidence), "; ".join(phrases.sentences(evidence)))

@@ -15,7 +15,7 @@ from watched import Watched
 from patchkit.environments import lock
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
-from patchkit.watch.pin import PinUpdate, main, update_pin
+from patchkit.watch.promotion import Promotion, main, promote
 
 
 def test_a_tick_moves_the_pin_and_the_next_finds_nothing_new(watched: Watched) -> None:
@@ -99,7 +99,7 @@ def test_evidence_that_is_not_enough(watched: Watched) -> None:
     def refused(why: str, **changes: Any) -> None:
         file.write_text(json.dumps({**whole, **changes}))
         with pytest.raises(PatchkitError, match=re.escape(f"does not prove vLLM 0.20.0: {why}")):
-            update_pin(project, "toy", [PinUpdate("0.20.0", [file], None)])
+            promote(project, "toy", [Promotion("0.20.0", [file], None)])
 
     refused("not run: second", verdicts=whole["verdicts"][:1])
     refused("not run: gate, second", verdicts=[])
@@ -110,11 +110,11 @@ def test_evidence_that_is_not_enough(watched: Watched) -> None:
     refused("the gates ran on other files", runtime={**whole["runtime"], "tree": "0" * 40})
     refused("the gates ran on another pin", runtime={**whole["runtime"], "without": ["0002-Fix-unused-2"]})
     file.write_text(json.dumps(whole))
-    assert update_pin(project, "toy", [PinUpdate("0.20.0", [file], None)]) == ["0.20.0"]
+    assert promote(project, "toy", [Promotion("0.20.0", [file], None)]) == ["0.20.0"]
 
 
 def test_from_the_command_line_bad_input_is_one_line(watched: Watched) -> None:
-    words = [sys.executable, "-m", "patchkit.watch.pin"]
+    words = [sys.executable, "-m", "patchkit.watch.promotion"]
     done = subprocess.run([*words, str(watched.out)], capture_output=True, text=True, cwd=watched.root)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(

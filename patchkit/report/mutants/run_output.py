@@ -11,7 +11,7 @@ from patchkit.console import out
 from patchkit.gates.mutants import MutantTrial, MutantTrials, TrialResult
 from patchkit.gates.mutants_evidence import ACCEPTED_OUTCOMES, GateRun, MutantsEvidence
 from patchkit.plural import counted, shortened
-from patchkit.report.mutants.text import show_found, show_score
+from patchkit.report.mutants.terminal import show_found, show_score
 from patchkit.series.mutant import Mutant
 
 

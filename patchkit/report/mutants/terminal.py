@@ -7,9 +7,9 @@ from rich.text import Text
 
 from patchkit.console import out
 from patchkit.gates.mutants_evidence import MutantsEvidence
-from patchkit.report.mutants import wording
-from patchkit.report.text import plain
-from patchkit.report.wording import circumstances, headline
+from patchkit.report.mutants import phrases
+from patchkit.report.phrases import circumstances, headline
+from patchkit.report.terminal import plain
 
 
 def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
@@ -23,17 +23,17 @@ def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
 
 def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
     """Print every mutant that did not end as it must, whole, and a table of the families."""
-    for one in wording.not_fine(evidence):
+    for one in phrases.not_fine(evidence):
         console.print(
             Text.assemble(("✗ ", "red"), (one.mutant, "bold"), f" ({one.family}): {one.what}"), soft_wrap=True
         )
-        console.print(Text(f"    {wording.outcome(one)}"), soft_wrap=True)
+        console.print(Text(f"    {phrases.outcome(one)}"), soft_wrap=True)
     for gate in evidence.control:
         if not gate.passed:
             console.print(Text(f"{gate.gate} is red without a mutant: {gate.reason}", "red"), soft_wrap=True)
-    rows = wording.families(evidence)
+    rows = phrases.families(evidence)
     if rows:
-        table = plain(*wording.COLUMNS)
+        table = plain(*phrases.COLUMNS)
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:
@@ -43,5 +43,5 @@ def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
 
 
 def show_score(evidence: MutantsEvidence, console: Console = out) -> None:
-    for sentence in wording.sentences(evidence):
+    for sentence in phrases.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)

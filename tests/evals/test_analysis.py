@@ -8,7 +8,7 @@ import pytest
 from made_cells import made_cell
 from statsmodels.stats.proportion import proportion_confint
 
-from patchkit.evals.judge import curves, expected_false, judge
+from patchkit.evals.analysis import curves, expected_false, judge
 from patchkit.evals.outcome import at_ceiling, at_floor, bounds, classify
 from patchkit.evals.recommendation import VERIFIER
 from patchkit.evals.records import Cell, Judgement, RequiredFigure, Throughput

@@ -1,6 +1,6 @@
-"""Moving the last-proven pin: a release joins proven.yaml, its evidence joins ``evidence/``.
+"""Promotes new releases to proven ones: a release joins proven.yaml, its evidence joins ``evidence/``.
 
-After a tick elsewhere: ``python -m patchkit.watch.pin FOLDER`` with the folder that holds the tick's report.
+After a tick elsewhere: ``python -m patchkit.watch.promotion FOLDER`` with the folder that holds the tick's report.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class WatchReport(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class PinUpdate:
+class Promotion:
     """A release that joins the proven ones; evidence, a file a model runner, and a lock that go with it."""
 
     release: str
@@ -61,8 +61,8 @@ class PinUpdate:
     lock: Path | None
 
 
-def pin_updates(folder: Path) -> tuple[str, list[PinUpdate]]:
-    """The runtime, and the pin updates that the report in a folder allows.
+def promotions(folder: Path) -> tuple[str, list[Promotion]]:
+    """The runtime, and the promotions that the report in a folder allows.
 
     Raises:
         PatchkitError: there is no report, it is unfinished or of a dry run, or it names files elsewhere.
@@ -78,7 +78,7 @@ def pin_updates(folder: Path) -> tuple[str, list[PinUpdate]]:
         why = "is of a dry run" if report.dry_run else "is unfinished"
         raise PatchkitError(f"{path} {why}; the pin was left alone", "run `patchkit watch` to its end")
     return report.runtime, [
-        PinUpdate(
+        Promotion(
             one.release,
             [_beside(path, run.evidence) for run in one.runs or [Run(None)]],
             _beside(path, one.lock) if one.lock else None,
@@ -94,7 +94,7 @@ def _beside(report: Path, name: str | None) -> Path:
     return report.parent / name
 
 
-def update_pin(project: Project, runtime: str, updates: list[PinUpdate]) -> list[str]:
+def promote(project: Project, runtime: str, updates: list[Promotion]) -> list[str]:
     """Add releases to those that a runtime is proven on, with their evidence; returns those that were added.
 
     All is checked before anything is written, and the table is written last.
@@ -129,12 +129,12 @@ def _copy(file: Path, to: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """PinUpdate the pin by the report in a folder; prints the releases that were added."""
+    """Promote by the report in a folder; prints the releases that were added."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: python -m patchkit.watch.pin FOLDER", file=sys.stderr)
+        print("usage: python -m patchkit.watch.promotion FOLDER", file=sys.stderr)
         return 2
-    runtime, updates = pin_updates(Path(arguments[0]))
-    for release in update_pin(find_project(), runtime, updates):
+    runtime, updates = promotions(Path(arguments[0]))
+    for release in promote(find_project(), runtime, updates):
         print(release)
     return 0
 

@@ -8,7 +8,7 @@ from patchkit.gates.evidence import Evidence, Figure, Verdict
 from patchkit.gates.invariants import REGISTRY
 from patchkit.gates.invariants.own import runtime_clauses
 from patchkit.plural import counted
-from patchkit.report.wording import NAMES
+from patchkit.report.phrases import NAMES
 
 
 def verdict_line(verdict: Verdict, width: int) -> str:

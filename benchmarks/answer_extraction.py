@@ -1,4 +1,4 @@
-"""The score of the reader of answers on the corpus, per family: `PYTHONPATH=. python benchmarks/answers.py`."""
+"""The score of the extraction of answers, per family: `PYTHONPATH=. python benchmarks/answer_extraction.py`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from patchkit.console import out
 from patchkit.files import shortest
-from patchkit.report.drift.text import show_timeline
+from patchkit.report.drift.terminal import show_timeline
 from patchkit.watch.tick import NewRelease, Tick
 
 COLOURS = {"proven": "green", "doubtful": "yellow", "red": "bold red", "unproven": "yellow", "refused": "red"}

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
-from patchkit.evals.probe_figures import points, shown
+from patchkit.evals.number_format import points
+from patchkit.evals.probe_figures import shown
 from patchkit.evals.records import BASELINE, Change, Needed, Outcome
 from patchkit.plural import counted
-from patchkit.report import wording
+from patchkit.report import phrases
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
 from patchkit.report.accuracy.verdict import multiple_comparisons
 from patchkit.report.accuracy.view import Comparison, ProblemChange, comparisons, ends, short_models
-from patchkit.report.wording import hardware, versions
+from patchkit.report.phrases import hardware, versions
 
 ALPHA = 0.05  # as in patchkit.evals.paired, which scipy is behind
 UNREAD = "samples in which no answer could be read"
@@ -51,7 +52,7 @@ def subject(evidence: AccuracyEvidence) -> str:
     """What was measured: the runtime, release and device; or the server, as far as it said."""
     server = evidence.server
     if server is None:
-        return wording.subject(evidence)
+        return phrases.subject(evidence)
     version = f"vLLM {server.version}" if server.version else "an unknown vLLM"
     name = evidence.runtime.name
     runtime = f"; {name}, of which the server does not say the patches" if name else ""

@@ -11,8 +11,8 @@ from textwrap import dedent
 
 from patchkit.evals.graders import fences
 from patchkit.evals.graders.bodies import is_stub, with_body
-from patchkit.evals.graders.helpers import helpers
 from patchkit.evals.graders.interactive import PROMPT, typed_code
+from patchkit.evals.graders.missing_definitions import helpers
 from patchkit.evals.graders.thinking import strip_thinking
 
 MOST = 100_000  # characters; far more than one function needs

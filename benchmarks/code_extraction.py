@@ -1,4 +1,4 @@
-"""The score of the reader of programs on its corpus, per family: `PYTHONPATH=. python benchmarks/programs.py`."""
+"""The score of the extraction of code, per family: `PYTHONPATH=. python benchmarks/code_extraction.py`."""
 
 from __future__ import annotations
 

@@ -8,15 +8,15 @@ from rich.text import Text
 
 from patchkit.console import out, wide
 from patchkit.gates.evidence import Evidence
-from patchkit.report import knockouts, wording
+from patchkit.report import knockouts, phrases
 from patchkit.report.knockouts import STYLES
 
 
 def show(evidence: Evidence, console: Console = out) -> None:
     console = wide(console)
-    for sentence in wording.sentences(evidence):
+    for sentence in phrases.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
-    console.print(Text(wording.headline(evidence)), soft_wrap=True)
+    console.print(Text(phrases.headline(evidence)), soft_wrap=True)
     if evidence.verdicts:
         console.print()
         console.print(verdicts(evidence))
@@ -28,23 +28,23 @@ def show(evidence: Evidence, console: Console = out) -> None:
         console.print()
         console.print(found)
     console.print()
-    for name, value in wording.circumstances(evidence).items():
+    for name, value in phrases.circumstances(evidence).items():
         console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)
 
 
 def verdicts(evidence: Evidence) -> Table:
     """A row a scenario; below a red one, what it resembles."""
-    table = plain(wording.NAMES[evidence.kind], "", "seconds", "why it is red")
+    table = plain(phrases.NAMES[evidence.kind], "", "seconds", "why it is red")
     for verdict in evidence.verdicts:
-        why = "" if verdict.passed else wording.explained(verdict)
-        table.add_row(Text(verdict.scenario), cell(wording.mark(verdict.passed)), f"{verdict.seconds:.1f}", Text(why))
+        why = "" if verdict.passed else phrases.explained(verdict)
+        table.add_row(Text(verdict.scenario), cell(phrases.mark(verdict.passed)), f"{verdict.seconds:.1f}", Text(why))
     return table
 
 
 def figures(evidence: Evidence) -> Table:
     table = plain("figures", "")
     for verdict in evidence.verdicts:
-        line = ", ".join(f"{name} {value}" for name, value in wording.figures(verdict))
+        line = ", ".join(f"{name} {value}" for name, value in phrases.figures(verdict))
         if line:
             table.add_row(Text(verdict.scenario), Text(line))
     return table
