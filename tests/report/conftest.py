@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import made_accuracy as made
 import pytest
 from made_evidence import evidence_of, green, red, without
 
+from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.gates.evidence import Evidence
 
 
@@ -28,4 +30,12 @@ def knocked_out() -> Evidence:
             without("0005-Learn-ids", "identity", "identity", identity=False, decode_shrink=True),
             without("0007-Clear-the-tail", "", "decode_shrink", decode_shrink=True),
         ],
+    )
+
+
+@pytest.fixture(scope="module")
+def usual() -> AccuracyEvidence:
+    return made.evidence(
+        made.cell(count=12, n=8, trials=2, lift=0.1, seed=3),
+        made.cell("humaneval", count=30, n=4, trials=1, names="HumanEval/{number}", seed=4),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import made_accuracy as made
 import pytest
-from test_accuracy_forms import HOSTILE, hostile
+from test_accuracy_hostile_names import HOSTILE, hostile
 
 from patchkit.bench.accuracy_evidence import read_accuracy
 from patchkit.report.accuracy import render_table
