@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from patchkit.gates.events import Shape
-from patchkit.gates.evidence import (
-    Brief,
-    Evidence,
-    Hardware,
-    Knockout,
-    PartVerdict,
-    RuntimeUsed,
-    Verdict,
-    Versions,
-)
+from patchkit.gates.evidence import Brief, Evidence, Hardware, Knockout, PartVerdict, RuntimeUsed, Verdict, Versions
 
 PATCHES = ["0005-Learn-ids", "0007-Clear-the-tail"]
 SYMPTOM = "drain: IndexError | rows <past> the *tensor*: 100%"
