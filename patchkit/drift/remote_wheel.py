@@ -50,7 +50,7 @@ class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no anno
         if cached is None and self._blocks:
             start, content = self._blocks[0]
             needed = max(opened.start_dir - start, 0)
-            self._cache_end(start + needed, content[needed:])
+            write_checked(self._end, f"{start + needed}\n".encode() + content[needed:])
         return opened
 
     def fetch_ahead(self, spans: Iterable[tuple[int, int]]) -> None:
@@ -106,9 +106,6 @@ class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no anno
             return None
         start, _, content = checked.partition(b"\n")
         return int(start), content
-
-    def _cache_end(self, start: int, content: bytes) -> None:
-        write_checked(self._end, str(start).encode() + b"\n" + content)
 
 
 def spans_of(opened: zipfile.ZipFile, paths: Collection[str]) -> list[tuple[int, int]]:

@@ -27,14 +27,9 @@ def advise(
     the first reason, since it qualifies the run.
     """
     advice, reason = _advice(outcome, changes, _fluent(cell))
-    unmet = [f"{strip_stop(one.wanted.otherwise)} ({shown(one)})" for one in seen if not one.met]
+    unmet = [f"{one.wanted.otherwise.strip().rstrip('.')} ({shown(one)})" for one in seen if not one.met]
     met = [f"{one.wanted.means}: {shown(one)}" for one in seen if one.met]
     return advice, [*unmet, reason, *met, *_grounds(cell, mode, outcome, changes)]
-
-
-def strip_stop(sentence: str) -> str:
-    """A sentence without its full stop, for something to follow."""
-    return sentence.strip().rstrip(".")
 
 
 def _advice(outcome: Outcome, changes: list[Change], fluent: bool) -> tuple[Advice, str]:

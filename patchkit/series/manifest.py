@@ -306,12 +306,7 @@ def _check(declared: ManifestFields, path: Path) -> None:
         _check_plugin(declared.plugin, path)
     also = [("selected", pair) for one in declared.surface.selected.values() for pair in one.also.items()]
     for key, (symbol, releases) in [*(("only_in", pair) for pair in declared.surface.only_in.items()), *also]:
-        try:
-            SpecifierSet(releases)
-        except InvalidSpecifier as error:
-            raise PatchkitError(
-                f"{path}: surface.{key}: {symbol}: `{releases}` names no releases", 'write them as ">=0.13,<0.20"'
-            ) from error
+        _check_releases(releases, f"{path}: surface.{key}: {symbol}", ">=0.13,<0.20")
     for symbol in declared.surface.only_in:
         behind = {other for others in declared.surface.behind.values() for other in others}
         if symbol not in {*declared.surface.manners(), *behind}:
@@ -321,13 +316,16 @@ def _check(declared: ManifestFields, path: Path) -> None:
 
 
 def _check_plugin(plugin: Plugin, path: Path) -> None:
-    try:
-        SpecifierSet(plugin.releases)
-    except InvalidSpecifier as error:
-        what = f"{path}: plugin.releases: `{plugin.releases}` names no releases"
-        raise PatchkitError(what, 'write them as ">=0.23.0"') from error
+    _check_releases(plugin.releases, f"{path}: plugin.releases", ">=0.23.0")
     if not plugin.variable.isidentifier():
         raise PatchkitError(f"{path}: plugin.variable: `{plugin.variable}` is no name", "write letters, digits and _")
+
+
+def _check_releases(releases: str, where: str, example: str) -> None:
+    try:
+        SpecifierSet(releases)
+    except InvalidSpecifier as error:
+        raise PatchkitError(f"{where}: `{releases}` names no releases", f'write them as "{example}"') from error
 
 
 def _texts(declared: ManifestFields) -> Iterator[tuple[str, str]]:

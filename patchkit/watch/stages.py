@@ -50,7 +50,8 @@ class Judge:
         if self.gates.places.builds:
             check_locked(news.listing)
         self.tick.asked, self.tick.last_proven = news.listing.asked.isoformat(), news.last.text
-        self.tick.news = [NewRelease(release.text, _day(release)) for release in news.new]
+        days = [one.uploaded.date().isoformat() if one.uploaded else None for one in news.new]
+        self.tick.news = [NewRelease(release.text, day) for release, day in zip(news.new, days, strict=True)]
         if news.new:
             self._read(news)
             self._lay_out()
@@ -128,7 +129,3 @@ def _static(new_release: NewRelease) -> str:
     """What the sources alone say of a release whose gates did not run."""
     left = counted(new_release.left_over, "unpatched break") if new_release.left_over else "no unpatched break"
     return f"the sources show {left} since the last proven release"
-
-
-def _day(release: Release) -> str | None:
-    return release.uploaded.date().isoformat() if release.uploaded else None

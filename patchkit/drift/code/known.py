@@ -82,13 +82,11 @@ class Known(Patches):
         if isinstance(name, Text):
             self.read_member(holder, name.value, call.frame, call.written)
             self.follow(call.frame, call.written)
-            return (self.member(holder, name.value) if self._has(holder, name.value) else None,)
+            kind = self.member(holder, name.value)
+            return (None if isinstance(kind, Missing) else kind,)
         if isinstance(holder, (Class, Namespace)) and self.of_vllm(holder):
             self.lose(f"reads an attribute whose name is not written out: {call.shown}", call.frame, call.written)
         return (None,)
-
-    def _has(self, holder: Type | None, name: str) -> bool:
-        return not isinstance(self.member(holder, name), Missing)
 
     def _imported(self, call: KnownCall) -> Answer:
         name = call.given[0]
@@ -123,10 +121,6 @@ class Known(Patches):
         return (Class(held.of) if isinstance(held, Instance) else None,) if len(call.given) == 1 else None
 
     def _unknown(self, call: KnownCall) -> Answer:
-        return (None,)
-
-    def _undone(self, call: KnownCall) -> Answer:
-        """``delattr(x, "name")``: as with the statement ``del``, what was set before is taken away."""
         return (None,)
 
     def _itself(self, call: KnownCall) -> Answer:
@@ -227,7 +221,7 @@ ENTRIES = ("items", "values", "keys")
 KNOWN: dict[str, Way] = {
     "getattr": Known._get,
     "hasattr": Known._get,
-    "delattr": Known._undone,
+    "delattr": Known._unknown,  # as with the statement `del`, what was set before is taken away
     "exec": Known._runs_text,
     "eval": Known._runs_text,
     "compile": Known._runs_text,

@@ -233,7 +233,8 @@ class Patches(Notes):
                 if all(part.isidentifier() for part in behind.value.split(".")):
                     by = kinds[at + 2] if len(kinds) > at + 2 else next(iter(named.values()), None)
                     if in_a_row and not self.is_code(by):  # the code that reads the row shows what is done with it
-                        self.rows[self._symbol(holder, behind.value)] = Unread(frame.place(where), ROW)
+                        place = holder.symbol if isinstance(holder, Missing) else definition_of(holder).name
+                        self.rows[f"{place}.{behind.value}"] = Unread(frame.place(where), ROW)
                         continue
                     done |= self.put(holder, behind.value, by, frame, where, how)
             elif isinstance(kind, Text) and self._is_target(kind.value):
@@ -242,10 +243,6 @@ class Patches(Notes):
                     place, _, name = kind.value.rpartition(".")
                     done |= self.put(self.named(place), name, by, frame, where, how)
         return done
-
-    @staticmethod
-    def _symbol(holder: Class | Namespace | Missing, name: str) -> str:
-        return f"{holder.symbol if isinstance(holder, Missing) else definition_of(holder).name}.{name}"
 
     def _named_in_text(self, text: Text) -> Type | None:
         return self.named(text.value) if self._is_target(text.value) else None

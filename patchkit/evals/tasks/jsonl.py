@@ -39,17 +39,14 @@ def load(path: Path, grader: str | None) -> Task:
             f"{path} does not say who checks the answers",
             "name a grader: integer, maths, python, or module:attribute of your own",
         )
+    rows = decode_lines(read_text(path), str(path))
     return assemble(
         name=path.stem,
         about=f"the problems of {path.name}, checked by {grader}",
-        problems=[_problem(convert(fields, Line, place), place) for place, fields in _read(path)],
+        problems=[_problem(convert(fields, Line, place), place) for place, fields in rows],
         grader=grader,
         max_tokens=MAX_TOKENS,
     )
-
-
-def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    return decode_lines(read_text(path), str(path))
 
 
 def _problem(line: Line, place: str) -> Problem:

@@ -138,12 +138,9 @@ def curves(rates: Mapping[str, Sequence[Rate]], ident: str, names: Mapping[str, 
 
 def element(name: str, *children: str, **attributes: str | float) -> Markup:
     """One element, with everything escaped that is not markup already; ``text_anchor`` is ``text-anchor``."""
-    given = Markup("").join(Markup(' {}="{}"').format(_attribute(key), value) for key, value in attributes.items())
+    named = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
+    given = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in named.items())
     return Markup("<{0}{1}>{2}</{0}>").format(name, given, Markup("").join(map(escape, children)))
-
-
-def _attribute(key: str) -> str:
-    return key.rstrip("_").replace("_", "-")
 
 
 def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup]:

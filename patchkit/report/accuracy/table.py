@@ -42,11 +42,16 @@ def _columns(evidence: AccuracyEvidence, rows: list[Comparison]) -> Iterator[Col
     yield "breadth", _breadth
     for name in dict.fromkeys(seen.wanted.figure for one in rows for seen in one.seen):
         yield escaped(name), lambda one, name=name: _figure(one, name)  # type: ignore[misc]
-    yield "outcome", lambda one: f"**{one.outcome}**" if one.outcome in EVENTFUL else _outcome(one)
+    yield (
+        "outcome",
+        lambda one: _outcome(one),
+    )
     yield "advice", lambda one: one.judgement.advice if one.judgement else ""
 
 
 def _outcome(one: Comparison) -> str:
+    if one.outcome in EVENTFUL:
+        return f"**{one.outcome}**"
     return one.outcome if one.judgement else phrases.ONE_LEFT
 
 

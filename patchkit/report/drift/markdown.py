@@ -23,7 +23,8 @@ def _lines(drift: Drift) -> Iterator[str]:
     sign = "❌" if drift.unpatched else "✅"
     yield f"### {sign} vLLM {drift.old.release} → {drift.new.release}"
     yield ""
-    yield f"**{_capital(escaped(verdict(drift)))}.** {series(drift.runtime, drift.pin, len(drift.patches))}."
+    said = escaped(verdict(drift))
+    yield f"**{said[:1].upper()}{said[1:]}.** {series(drift.runtime, drift.pin, len(drift.patches))}."
     for line in remarks(drift):
         yield ""
         yield f"⚠️ {escaped(line)}"
@@ -45,7 +46,3 @@ def _row(finding: Finding) -> tuple[str, ...]:
     fix = ", ".join(finding.fixed_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
     sign = f"{SIGNS[finding.severity]} {finding.severity}"
     return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, fix
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -40,14 +40,11 @@ def _head(tick: Tick) -> Iterator[str]:
     yield f"**{escaped(tick.verdict[:1].upper() + tick.verdict[1:])}.**{dry}"
     if tick.asked:
         yield ""
+        asked = tick.asked[:16].replace("T", " ")
         pin = f"{tick.runtime} `{tick.pin[:12]}`"
-        yield f"{pin}, last proven on vLLM {tick.last_proven}; the index was asked on {_minute(tick.asked)}."
+        yield f"{pin}, last proven on vLLM {tick.last_proven}; the index was asked on {asked} UTC."
     if tick.news:
         yield from markdown.table(HEAD, map(_row, tick.news))
-
-
-def _minute(moment: str) -> str:
-    return f"{moment[:16].replace('T', ' ')} UTC"
 
 
 def _row(one: NewRelease) -> tuple[str, ...]:
