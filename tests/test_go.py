@@ -60,7 +60,8 @@ def test_red_in_either_half_is_red_and_an_interrupt_ends_both(
     checkout: Path, codes: tuple[int, int], code: int, runs: int
 ) -> None:
     program = checkout / ".venv" / "bin" / "python"
-    program.write_text(f'#!/bin/sh\necho run\ncase "$*" in *"not e2e"*) exit {codes[0]} ;; *) exit {codes[1]} ;; esac\n')
+    first, second = codes
+    program.write_text(f'#!/bin/sh\necho run\ncase "$*" in *"not e2e"*) exit {first} ;; *) exit {second} ;; esac\n')
     done = go(checkout, "test", "--e2e")
     assert (done.returncode, done.stdout) == (code, "run\n" * runs)
 
