@@ -67,9 +67,17 @@ run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, te
     done
     ready $extras || set_up $extras 9<"$here/pyproject.toml"
     cd "$here"
-    [ $# -gt 0 ] || [ $extras = dev,ray ] || set -- -n auto --maxprocesses 4   # those with real vLLM share a machine badly
-    [ $extras = dev,ray ] || set -- -m 'not e2e' "$@"
-    exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"
+    without='not e2e' at_once='-n auto --maxprocesses 4 --dist loadgroup'
+    if [ $# -gt 0 ]; then
+        [ $extras = dev,ray ] || set -- -m "$without" "$@"
+        exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"
+    fi
+    set -- -m pytest -o testpaths=tests
+    [ $extras = dev,ray ] || exec "$venv/bin/python" "$@" -m "$without" $at_once
+    "$venv/bin/python" "$@" -m "$without" $at_once || failed=$?   # those with real vLLM share a machine badly:
+    [ "${failed-0}" -le 1 ] || exit "$failed"
+    "$venv/bin/python" "$@" -m e2e || failed=$?                   # they run last, one after the other
+    exit "${failed-0}"
 }
 
 [ "${1-}" != test ] || { shift; run_tests "$@"; }

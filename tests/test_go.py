@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+OTHERS = "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4 --dist loadgroup"
 SAYS = '#!/bin/sh\necho "$(basename "$0") $*"\n'
 
 
@@ -38,9 +39,9 @@ def go(checkout: Path, *words: str, path: str = "/usr/bin:/bin") -> subprocess.C
     ("words", "runs"),
     [
         (["gate", "--vllm", "0.20.0"], "patchkit gate --vllm 0.20.0"),
-        (["test"], "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4"),
+        (["test"], OTHERS),
         (["test", "tests/test_go.py", "-x"], "python -m pytest -o testpaths=tests -m not e2e tests/test_go.py -x"),
-        (["test", "--e2e"], "python -m pytest -o testpaths=tests"),
+        (["test", "--e2e"], f"{OTHERS}\npython -m pytest -o testpaths=tests -m e2e"),
         (["test", "-k", "guards", "--e2e", "-x"], "python -m pytest -o testpaths=tests -k guards -x"),
         (["test", "tests/e2e/test_toy.py"], "python -m pytest -o testpaths=tests tests/e2e/test_toy.py"),
         (["test", "-m", "e2e"], "python -m pytest -o testpaths=tests -m e2e"),
@@ -49,6 +50,20 @@ def go(checkout: Path, *words: str, path: str = "/usr/bin:/bin") -> subprocess.C
 def test_tests_with_real_vllm_run_only_if_they_are_meant(checkout: Path, words: list[str], runs: str) -> None:
     done = go(checkout, *words)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{runs}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("codes", "code", "runs"),
+    [((0, 0), 0, 2), ((1, 0), 1, 2), ((0, 1), 1, 2), ((1, 1), 1, 2), ((2, 0), 2, 1), ((3, 0), 3, 1)],
+)
+def test_red_in_either_half_is_red_and_an_interrupt_ends_both(
+    checkout: Path, codes: tuple[int, int], code: int, runs: int
+) -> None:
+    program = checkout / ".venv" / "bin" / "python"
+    first, second = codes
+    program.write_text(f'#!/bin/sh\necho run\ncase "$*" in *"not e2e"*) exit {first} ;; *) exit {second} ;; esac\n')
+    done = go(checkout, "test", "--e2e")
+    assert (done.returncode, done.stdout) == (code, "run\n" * runs)
 
 
 def test_paths_replace_the_folder_of_tests(pytester: pytest.Pytester) -> None:

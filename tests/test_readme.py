@@ -12,6 +12,7 @@ import pytest
 import yaml
 from fresh_checkout import CHECKOUT, blocks, section
 
+from patchkit.environments.lock import find_lock, locked_releases, pythons
 from patchkit.gates.loading import load_scenarios
 from patchkit.project import Project
 from patchkit.proof.table import evidence_files, make_table
@@ -39,6 +40,24 @@ def test_what_is_proven_and_the_support_table_are_those_of_the_evidence() -> Non
     table, _ = make_table(project, manifest, evidence_files(project))
     assert changes(project, manifest, table) == {}, "run `./go prove`"
     assert support_table(table) in README
+
+
+def test_the_commands_are_of_the_newest_proven_release() -> None:
+    table = read_manifest(ESAMP).table
+    newest, on_cuda = table.newest("v1", "cpu"), table.newest("v1", "cuda")
+    start = blocks(section("README.md", "Start"))
+    assert start[0].startswith(f"./go gate --vllm {newest} ")
+    named = re.findall(r"--vllm (\d[\d.]*\d)(.*)", README)
+    assert len(named) > 10
+    assert {(release, "--device cuda" in rest) for release, rest in named} == {(newest, False), (on_cuda, True)}
+
+
+def test_the_python_that_a_release_needs_is_that_of_its_lock() -> None:
+    (named, python) = re.search(r"From vLLM (\S+) on it needs\nPython (3\.\d+)", README).groups()  # type: ignore[union-attr]
+    needs = {release: pythons(find_lock(release, "cpu"))[0] for release in locked_releases("cpu")}
+    assert next(release for release, oldest in needs.items() if oldest != "3.10") == named
+    assert needs[read_manifest(ESAMP).table.newest()] == python
+    assert needs["0.20.0"] == "3.10"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/gates.md"])
@@ -75,7 +94,7 @@ def test_the_gates_that_are_shown_are_those_of_the_evidence(page: str) -> None:
     (shown,) = [
         block for block in blocks((CHECKOUT / page).read_text(encoding="utf-8")) if "✓ monotonic_bench" in block
     ]
-    evidence = json.loads((CHECKOUT / "evidence" / "gate-0.20.0-cpu.json").read_text(encoding="utf-8"))
+    evidence = json.loads((CHECKOUT / shown.splitlines()[0].rpartition("--evidence ")[2]).read_text(encoding="utf-8"))
     seconds = {verdict["scenario"]: verdict["seconds"] for verdict in evidence["verdicts"]}
     for name, took in re.findall(r"^✓ (\w+) +([\d.]+) s  ", shown, re.MULTILINE):
         assert took == f"{seconds[name]:.1f}", name

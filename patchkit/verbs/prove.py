@@ -9,9 +9,11 @@ from pathlib import Path
 from patchkit.console import err, out
 from patchkit.errors import PatchkitError
 from patchkit.files import shortest, write_atomically
+from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
 from patchkit.project import BUNDLED, Project, find_project
 from patchkit.proof.table import evidence_files, make_table, said
+from patchkit.report.readme import with_example_run, with_newest_release
 from patchkit.report.support_table import matrix, with_table
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.proven import NAME, ProvenTable, to_yaml
@@ -55,13 +57,22 @@ def prove(runtime: str, files: Sequence[Path], check: bool, as_matrix: bool) -> 
 def changes(project: Project, manifest: Manifest, table: ProvenTable) -> dict[Path, str]:
     """The files that are not what the table gives, and the text that they should have.
 
-    The README of a project has the table of its only runtime.
+    The README of a project has the table of its only runtime, and commands and an example run of its newest release.
     """
     wanted = {manifest.folder / NAME: to_yaml(table)}
     readme = project.root / "README.md"
     if readme.is_file() and len(project.runtimes()) == 1:
-        wanted[readme] = with_table(readme.read_text(encoding="utf-8"), table)
+        text = with_newest_release(with_table(readme.read_text("utf-8"), table), table)
+        wanted[readme] = _with_example(text, project, table)
     return {path: text for path, text in wanted.items() if not path.is_file() or path.read_text("utf-8") != text}
+
+
+def _with_example(text: str, project: Project, table: ProvenTable) -> str:
+    """With the newest proven run on a CPU, if its evidence is in the project."""
+    green = [one for one in table.of(table.newest() or "0", "v1", "cpu") if one.green]
+    files = [project.root / "evidence" / one.evidence for one in green]
+    found = [file for file in files if file.is_file()]
+    return with_example_run(text, read_evidence(found[0]), found[0].name) if found else text
 
 
 def _table(project: Project, manifest: Manifest, files: Sequence[Path]) -> ProvenTable:

@@ -65,13 +65,13 @@ def write(project: Project, number: int, family: str, subject: str, caught_by: s
 def test_mutants_are_killed_for_the_stated_reason_or_listed(patchkit: Patchkit, project: Project) -> None:
     path = project.root / "mutants.json"
     command = ("mutants", "--vllm", RELEASE, "--evidence", str(path))
-    done = patchkit(*command, "--mutant", "1", "--mutant", "2", cwd=project.root)
+    done = patchkit(*command, "--mutant", "2", cwd=project.root)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 of 2 mutants killed (100 %), 2 as their headers say" in done.stdout
+    assert "1 of 1 mutant killed (100 %), 1 as their headers say" in done.stdout
     found = {one["mutant"][:3]: one for one in json.loads(path.read_text())["mutants"]}
     assert found["002"]["by"] == "identity" and found["002"]["seconds"] > 0
-    done = patchkit(*command, "--sample", "9", cwd=project.root)
+    done = patchkit(*command, "--mutant", "1", "--mutant", "3", cwd=project.root)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "3 of 3 mutants killed (100 %), 2 as their headers say" in done.stdout
+    assert "2 of 2 mutants killed (100 %), 1 as their headers say" in done.stdout
     assert "misattributed: identity is red:" in done.stdout and "a mutant was here" in done.stdout
     assert patchkit("report", str(path)).returncode == 1

@@ -18,7 +18,9 @@ from patchkit.series import Series
 from .conftest import CHECKOUT, RELEASE, Patchkit
 
 PROJECT = find_project(CHECKOUT)
-TAKEN = [one.patch.name for one in Series.load(PROJECT.patches / "esamp").for_release(RELEASE) if one.taken]
+PATCHES = [one.patch for one in Series.load(PROJECT.patches / "esamp").for_release(RELEASE) if one.taken]
+TAKEN = [patch.name for patch in PATCHES]
+NAMED = {gate for patch in PATCHES for gate, _ in patch.caught_by}
 GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), "gate", release=RELEASE)]
 
 
@@ -45,8 +47,10 @@ def test_the_gates_exercised_what_they_claim(gated: dict[str, Any]) -> None:
 
 
 def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, tmp_path: Path) -> None:
+    """On the gates that some header names; all others are in the workflow's weekly knock-out, and were green above."""
     path = tmp_path / "knockout.json"
-    done = patchkit("knockout", "--vllm", RELEASE, "--evidence", str(path))
+    only = [word for gate in GATES if gate in NAMED for word in ("--only", gate)]
+    done = patchkit("knockout", "--vllm", RELEASE, *only, "--evidence", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(TAKEN)} of {len(TAKEN)} patches caught" in done.stdout
     rows = {row["patch"][:4]: row for row in json.loads(path.read_text())["knockouts"]}
@@ -71,7 +75,7 @@ def test_a_gate_is_a_pytest_item_and_a_red_one_says_why() -> None:
 
 
 def test_xdist_spreads_the_gates() -> None:
-    done = run_pytest("-q", "-n", "2", "-k", "identity or multi_generate", "scenarios")
+    done = run_pytest("-q", "-n", "2", "-k", "guards or lifecycle", "scenarios")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
@@ -93,7 +97,7 @@ CROWD = {
 
 def test_mine(run_scenario, patched_runtime):
     assert [patch.name for patch in patched_runtime.tree.taken] == TAKEN
-    verdict = run_scenario("identity")
+    verdict = run_scenario("lifecycle")
     assert verdict.passed, verdict.reason
 
 def test_a_scenario_of_ones_own(run_scenario):
