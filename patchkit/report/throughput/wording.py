@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 
 from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
+from patchkit.gates.events import Profile
 
 NONE = "-"
 
@@ -49,3 +51,38 @@ def peak(row: ThroughputRow) -> str:
     if not row.patched_peak:
         return NONE
     return f"{row.plain_peak / 2**30:.2f} → {row.patched_peak / 2**30:.2f}"
+
+
+def load(row: ThroughputRow) -> str:
+    """``graphs preset=paper 8x16``, which row it is."""
+    return f"{row.mode} {row.settings} {row.prompts}x{row.samples}"
+
+
+def memory_lines(evidence: ThroughputEvidence) -> Iterator[str]:
+    """Memory in use at each point, a line an engine."""
+    for one in evidence.memory:
+        points = ", ".join(f"{point.steps:,}: {point.used / 2**20:,.1f}" for point in one.points)
+        yield f"MiB in use after steps, {one.mode} {one.settings} {one.prompts}x{one.samples}: {points}"
+
+
+def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, Profile]]:
+    """Every profile with what it is of, plain vLLM before the runtime."""
+    for one in evidence.profiles:
+        name = f"{one.mode} {one.settings} {one.prompts}x{one.samples}"
+        for side, found in (("plain", one.plain), ("runtime", one.patched)):
+            if found is not None:
+                yield f"{name}, {side}", found
+
+
+def profile_title(name: str, found: Profile) -> str:
+    """How long device and host were busy in a step."""
+    device = f"device {found.device:,.0f}, " if found.device else ""
+    return f"µs a step, {name}: {device}host {found.host:,.0f}"
+
+
+def verdict(evidence: ThroughputEvidence) -> str:
+    """The span of the ratios that count, and how many rows do not."""
+    ratios = [row.ratio.median for row in evidence.rows if row.ratio]
+    lost = sum(row.standing != "alive" for row in evidence.rows)
+    said = [f"{min(ratios):.3f} to {max(ratios):.3f} x the fastest plain vLLM"] if ratios else []
+    return "; ".join([*said, *([f"{lost} of {len(evidence.rows)} rows are no figures"] if lost else [])])

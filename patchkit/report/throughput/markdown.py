@@ -1,0 +1,70 @@
+"""Throughput evidence as Markdown: a report of one run, and the table of several that documents hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from patchkit.bench.throughput_evidence import ThroughputEvidence, ThroughputRow
+from patchkit.gates.events import Profile
+from patchkit.report import wording as general
+from patchkit.report.markdown import SIGNS, escaped, folded, table
+from patchkit.report.throughput import wording
+
+HEAD = ("mode", "settings", "prompts x samples", "plain vLLM, tokens/s", "with the runtime")
+RATIOS = ("ratio to the fastest plain", "to plain in the same mode")
+BEGIN = "<!-- throughput: made by `patchkit prove` of evidence/bench-*.json -->"
+END = "<!-- end of throughput -->"
+
+Filed = tuple[str, ThroughputEvidence]
+"""The name of a file, and what it holds."""
+
+
+def render(evidence: ThroughputEvidence) -> str:
+    """The whole report of one run, one heading deep."""
+    return "\n".join(_lines(evidence)) + "\n"
+
+
+def render_table(evidence: ThroughputEvidence) -> str:
+    """Its rows alone, as a table that can stand in a document."""
+    return "\n".join(list(table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False))[1:]) + "\n"
+
+
+def with_throughput(text: str, filed: Sequence[Filed]) -> str:
+    """A document with the tables of these files between its two marks; as it is if it has none."""
+    before, begin, rest = text.partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return text
+    tables = "\n".join(line for one in filed for line in _section(*one))
+    return f"{before}{begin}{tables or 'Nothing is measured yet.'}\n{END}{after}"
+
+
+def _section(file: str, evidence: ThroughputEvidence) -> Iterator[str]:
+    yield f"{escaped(wording.title(evidence))} (`{file}`):"
+    yield from table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False)
+    yield ""
+
+
+def _cells(row: ThroughputRow) -> Iterable[str]:
+    load = f"{row.prompts} x {row.samples}"
+    yield from map(escaped, (row.mode, row.settings, load, wording.plain_rate(row)))
+    if row.standing == "alive":
+        yield from map(escaped, (wording.rate(row.patched), wording.ratio(row.ratio), wording.ratio(row.same_mode)))
+    else:
+        yield from (f"**{row.standing}**", escaped(row.why), "")
+
+
+def _lines(evidence: ThroughputEvidence) -> Iterator[str]:
+    sign = SIGNS["✓" if evidence.passed else "✗"]
+    yield f"## {sign} {escaped(wording.title(evidence))}"
+    yield from table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False)
+    for line in wording.memory_lines(evidence):
+        yield from ("", escaped(line))
+    for name, found in wording.profiles(evidence):
+        yield from folded(escaped(wording.profile_title(name, found)), _profile(found))
+    yield from folded("How it came about", table(("", ""), general.circumstances(evidence).items()))
+
+
+def _profile(found: Profile) -> Iterator[str]:
+    rows = ((f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, row.name) for row in found.rows)
+    yield from table(("µs a step", "calls", "on", "what"), rows)
