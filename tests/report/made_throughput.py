@@ -1,4 +1,4 @@
-"""Made-up evidence of ``bench throughput``: settings at two loads, others that are dead, and others that did not run."""
+"""Made-up evidence of ``bench throughput``: two loads of which one set of settings is alive, one dead, one broken."""
 
 from __future__ import annotations
 
