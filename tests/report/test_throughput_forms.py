@@ -109,6 +109,8 @@ def test_the_site_has_the_plot_the_rows_and_the_dead_in_red(tmp_path: Path) -> N
     page: Any = found["throughput-seven.html"]
     assert "0.960 [0.956, 0.965]" in words(page) and "<svg" in page
     assert '<span class="state red">' in page and DEAD in words(page)
+    (dead,) = re.findall(r"<tr><th[^>]*>graphs <span class=\"quiet\">strength=3.*?</tr>", page)
+    assert "962" not in words(dead), "its speed means nothing"
     assert "gemm&lt;128&gt;" in page and "RuntimeError: no &lt;graphs&gt;" in page
     listed = words(found["throughput.html"])
     assert "qwen2.5-7b shapes, random weights, graphs strength=2 8x16" in listed

@@ -55,7 +55,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
             f"{row.prompts}x{row.samples}",
             f"{row.rows:,}",
             wording.plain_rate(row),
-            wording.rate(row.patched),
+            wording.patched_rate(row),
             escape(wording.ratio(row.ratio)),
             escape(wording.ratio(row.same_mode)),
             wording.peak(row),

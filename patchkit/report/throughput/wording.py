@@ -18,7 +18,12 @@ def rate(runs: list[Timing] | None) -> str:
 
 def plain_rate(row: ThroughputRow) -> str:
     """Of the fastest plain vLLM, with its mode."""
-    return f"{rate(row.plain.get(row.fastest))} {row.fastest}".strip()
+    return f"{rate(row.plain[row.fastest])} {row.fastest}" if row.fastest in row.plain else NONE
+
+
+def patched_rate(row: ThroughputRow) -> str:
+    """With the runtime, if it was alive: else its speed means nothing."""
+    return rate(row.patched) if row.standing == "alive" else NONE
 
 
 def ratio(found: Ratio | None) -> str:
