@@ -154,7 +154,7 @@ class Workspace:
             hardware=hardware(ready.gpu),
         )
 
-    def evidence(self, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+    def evidence(self, kind: Literal["gate", "knockout"]) -> Evidence:
         """The record of a run of scenarios, before anything is judged."""
         return Evidence(kind=kind, **structs.asdict(self.circumstances()))
 

@@ -23,7 +23,6 @@ def evidence(project: MadeUp, kind: str = "gate") -> dict[str, Any]:
 def test_gate_all_green(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("second", order=2)
     made_up.scenario("first", order=1)
-    made_up.scenario("speed", kind="benchmark")
     code, out, err = patchkit(*GATE)
     assert code == 0, out + err
     lines = out.splitlines()

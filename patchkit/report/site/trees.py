@@ -60,7 +60,7 @@ class Trees:
         if self.project is None or runtime not in self.project.runtimes():
             return []
         try:
-            return [gate.name for gate in select(load_scenarios(self.project, runtime), "gate")]
+            return [gate.name for gate in select(load_scenarios(self.project, runtime))]
         except PatchkitError:
             return []
 
