@@ -181,6 +181,10 @@ class ThroughputBench:
             return row
         own = [done.tokens / done.seconds for done in patched]
         row.ratio, row.same_mode = ratio(rates[fastest], own), ratio(rates[mode], own)
+        if self._plan.device == "cpu" and all(done.cpu_seconds for done in (*plain[fastest], *patched)):
+            row.cpu_ratio = ratio(
+                *([done.tokens / done.cpu_seconds for done in runs] for runs in (plain[fastest], patched))
+            )
         return row
 
     def _unlike(self, load: Load, plain: Mapping[Mode, Sequence[Measured]], patched: Sequence[Measured]) -> str:
@@ -249,6 +253,7 @@ def timing(done: Measured) -> Timing:
     return Timing(
         seconds=done.seconds,
         tokens=done.tokens,
+        cpu_seconds=done.cpu_seconds,
         decode_rows=done.decode_rows,
         decode_steps=done.decode_steps,
         counters=counters_of(done),

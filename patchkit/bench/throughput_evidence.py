@@ -13,10 +13,14 @@ from patchkit.gates.evidence import Circumstances
 
 
 class Timing(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One run of one load: seconds and generated tokens, what the worker counted, and the runtime's counters of it."""
+    """One run of one load: seconds and generated tokens, what the worker counted, and the runtime's counters of it.
+
+    ``cpu_seconds``: how long its process was on a core, all threads together.
+    """
 
     seconds: float
     tokens: int
+    cpu_seconds: float = 0.0
     decode_rows: int = 0
     decode_steps: int = 0
     counters: dict[str, Any] | None = None
@@ -44,6 +48,8 @@ class ThroughputRow(msgspec.Struct, kw_only=True):
         plain: runs of plain vLLM by mode; run i of each is of pair i, as is run i of ``patched``.
         fastest: the mode of the plain vLLM that was fastest.
         ratio: to that; ``same_mode``: to plain vLLM in this row's mode. None unless it is alive.
+        cpu_ratio: on a CPU, ``ratio`` by the time that each process was on a core: what others on the machine take is
+            not in it.
         standing: ``dead``: the runtime was not at work, so that its speed means nothing; ``error``: it did not run.
         why: of a row that is not alive, one line.
         plain_peak, patched_peak: bytes of memory at the peak, over the runs that count.
@@ -61,6 +67,7 @@ class ThroughputRow(msgspec.Struct, kw_only=True):
     fastest: str = ""
     ratio: Ratio | None = None
     same_mode: Ratio | None = None
+    cpu_ratio: Ratio | None = None
     plain_peak: int = 0
     patched_peak: int = 0
 
@@ -104,6 +111,7 @@ class ThroughputEvidence(Circumstances, kw_only=True):
 
     Attributes:
         unproven: why the gates did not admit it, if it was measured all the same.
+        finished: everything was measured that was asked for; rows are kept as they are measured.
         engines: what vLLM made of its settings, by ``plain MODE`` or ``MODE SETTINGS``.
     """
 
@@ -117,6 +125,7 @@ class ThroughputEvidence(Circumstances, kw_only=True):
     modes: list[str]
     prompt: dict[str, Any]
     sampling: dict[str, Any]
+    finished: bool = False
     engines: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     rows: list[ThroughputRow] = msgspec.field(default_factory=list)
     profiles: list[StepProfile] = msgspec.field(default_factory=list)
@@ -124,8 +133,8 @@ class ThroughputEvidence(Circumstances, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Something was measured, and every row of it is a figure."""
-        return bool(self.rows) and all(row.standing == "alive" for row in self.rows)
+        """All of it was measured, and every row of it is a figure."""
+        return self.finished and bool(self.rows) and all(row.standing == "alive" for row in self.rows)
 
 
 def read_throughput(path: Path) -> ThroughputEvidence:

@@ -23,6 +23,8 @@ LONGEST_PROMPT = 64
 BLOCK = 32
 """Tokens a block of the cache of keys and values on the CPU."""
 LEAST_BLOCKS = 512
+FITS = 0.84
+"""Share of a GPU's memory for all engines together; contexts, graphs and the runtime's own need the rest."""
 BUDGET = {"cpu": 2048, "cuda": 16384}
 """Tokens a step."""
 
@@ -102,7 +104,7 @@ class ThroughputPlan:
             blocks = rows * (-(-length // BLOCK) + 1)
             settings |= {"num_gpu_blocks_override": max(LEAST_BLOCKS, blocks)}
         else:
-            settings |= {"gpu_memory_utilization": self.memory or round(0.9 / self.engines, 2)}
+            settings |= {"gpu_memory_utilization": self.memory or round(FITS / self.engines, 2)}
         if self.random_weights:
             settings |= {"load_format": "dummy", "skip_tokenizer_init": True}
         return {**settings, **self.engine}

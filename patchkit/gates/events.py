@@ -275,7 +275,10 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Measured(Event, frozen=True):
-    """One run of an engine that is measured; ``before`` and ``after``: the runtime's counters, if it has one."""
+    """One run of an engine that is measured; ``before`` and ``after``: the runtime's counters, if it has one.
+
+    ``cpu_seconds``: how long its process was on a core, all threads together.
+    """
 
     run: str
     seconds: float
@@ -284,6 +287,7 @@ class Measured(Event, frozen=True):
     decode_rows: int
     decode_steps: int
     memory: Memory
+    cpu_seconds: float = 0.0
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
     profile: Profile | None = None

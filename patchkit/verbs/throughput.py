@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import structs
 
-from patchkit.bench.throughput import ThroughputBench, engine_maker
+from patchkit.bench.throughput import Findings, ThroughputBench, engine_maker
 from patchkit.bench.throughput_evidence import ThroughputEvidence
 from patchkit.bench.throughput_plan import Mode, ThroughputPlan, read_loads, read_modes, read_settings
 from patchkit.bench.workspace_source import required_counters
-from patchkit.console import err, out, working
+from patchkit.console import Progress, out, working
 from patchkit.environments.models.shapes import ensure_shapes
 from patchkit.errors import PatchkitError
 from patchkit.files import check_place, shortest
@@ -93,8 +93,10 @@ def throughput(options: ThroughputOptions) -> int:
         with working(f"importing vLLM {release}"):
             workspace.worker_client.wait_ready()
         evidence = begin(workspace, plan, unproven)
-        measure(evidence, plan, workspace, options.as_json)
-    evidence.seconds = round(time.monotonic() - began, 1)
+        for found in measure(plan, workspace, options.as_json):
+            fill(evidence, found, began)
+            write_evidence(where, evidence)
+    evidence.finished = True
     write_evidence(where, evidence)
     if options.as_json:
         print(to_json(evidence), end="")
@@ -110,26 +112,31 @@ def compiling(settings: Settings, modes: Sequence[Mode]) -> Settings:
     return settings.with_variables(("TORCHDYNAMO_DISABLE", "0")) if compiled else settings
 
 
-def measure(evidence: ThroughputEvidence, plan: ThroughputPlan, workspace: Workspace, quiet: bool) -> None:
-    """Measure the plan into the evidence; each row is a line as soon as it is known."""
+def measure(plan: ThroughputPlan, workspace: Workspace, quiet: bool) -> Iterator[Findings]:
+    """Everything so far, after each row and at the end; each row is a line as soon as it is known."""
     tree = workspace.tree
     make = engine_maker(workspace.worker_client, plan, workspace.model(plan.model), tree, workspace.settings.device)
-    status = err.status("") if err.is_terminal and not quiet else None
-    say = (lambda words: status.update(words)) if status else (lambda words: None)
-    bench = ThroughputBench(plan, make, lambda given: required_counters(tree.runtime, given.values), say)
-    if status:
-        status.start()
-    try:
+    words = ""
+    with Progress(lambda: words, quiet) as progress:
+
+        def say(doing: str) -> None:
+            nonlocal words
+            words = doing
+
+        bench = ThroughputBench(plan, make, lambda given: required_counters(tree.runtime, given.values), say)
         for row in bench.rows():
             row.why = workspace.without_folders(row.why, tree)
             if not quiet:
-                err.print(row_line(row))
-    finally:
-        if status:
-            status.stop()
-    found = bench.found
+                progress.print(row_line(row))
+            yield bench.found
+    yield bench.found
+
+
+def fill(evidence: ThroughputEvidence, found: Findings, began: float) -> None:
+    """Put what was measured so far into the evidence."""
     evidence.rows, evidence.profiles, evidence.memory = found.rows, found.profiles, found.memory
     evidence.engines, evidence.runners_seen = found.engines, sorted(found.runners)
+    evidence.seconds = round(time.monotonic() - began, 1)
 
 
 def begin(workspace: Workspace, plan: ThroughputPlan, unproven: str) -> ThroughputEvidence:

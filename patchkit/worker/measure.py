@@ -85,15 +85,16 @@ class MeasuredEngine:
         watch_peak()
         with profiled(bool(order.get("profile"))) as profile:
             synchronise()
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
             finished = self._llm.generate(
                 [{"prompt_token_ids": ids} for ids in prompts], [params] * len(prompts), use_tqdm=False
             )
             synchronise()  # what the runtime still does after the last token is part of its cost
-            seconds = time.perf_counter() - began
+            seconds, busy = time.perf_counter() - began, time.process_time() - busy
         counts = self._steps.end()
         return {
             "seconds": round(seconds, 6),
+            "cpu_seconds": round(busy, 6),
             "tokens": sum(len(sample.token_ids) for request in finished for sample in request.outputs),
             **counts,
             "before": before,

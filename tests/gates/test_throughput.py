@@ -35,6 +35,8 @@ def test_the_ratio_is_of_pairs_in_turn_and_the_warm_up_does_not_count(bench: Any
         [2 * (1 + n / 100) for n in range(1, 7)]
     )
     assert [run["tokens"] for run in first["patched"]] == [160] * 6
+    assert first["cpu_ratio"]["median"] == 0.5
+    assert "by CPU time 0.500 [0.500, 0.500]" in said
     assert first["patched"][0]["counters"]["hits"] == 9
     assert (first["plain_peak"], first["patched_peak"]) == (2000, 3000)
     assert "0.800 [0.800, 0.800]" in said

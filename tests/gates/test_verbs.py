@@ -211,7 +211,7 @@ def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, p
     assert patchkit(*GATE)[0] == 0
     code, out, err = patchkit(*BENCH)
     assert code == 0, out + err
-    assert "✓ eager" in err
+    assert "✓ eager" in out
     assert evidence(made_up, "throughput-smollm2-135m")["kind"] == "throughput"
 
     made_up.scenario("second")

@@ -59,11 +59,12 @@ def throughput() -> ThroughputEvidence:
         tokens=128,
         pairs=6,
         modes=["eager", "graphs"],
+        finished=True,
         prompt={"kind": "random", "tokens": 24},
         sampling={"temperature": 0.8},
         rows=[
             row(2),
-            row(16, ratio=ratio(0.98), same_mode=ratio(0.98)),
+            row(16, ratio=ratio(0.98), same_mode=ratio(0.98), cpu_ratio=ratio(0.91)),
             row(2, settings="strength=3", standing="dead", why=DEAD, **lost),
             row(
                 2,

@@ -44,6 +44,7 @@ def test_figures_stand_with_their_interval_and_what_they_are_against(report: Rep
     assert code == 1, "a row is dead"
     assert "qwen2.5-7b shapes, random weights, vLLM 0.20.0" in plain
     assert "0.960 [0.956, 0.965]" in plain and "1,000 graphs" in plain
+    assert "0.910 [0.906, 0.915]" in plain
     assert DEAD in plain and "RuntimeError: no <graphs>" in plain
     assert "gemm<128>" in plain and "device 12, host 950" in plain
     assert "127: 1,024.0" in plain
@@ -70,6 +71,16 @@ def test_evidence_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert read_throughput(path) == throughput()
     assert not read_throughput(path).passed
     assert json.loads(path.read_text())["rows"][2]["ratio"] is None
+
+
+def test_a_run_that_was_stopped_keeps_its_rows_and_is_no_success(tmp_path: Path) -> None:
+    found = throughput()
+    found.rows = found.rows[:2]
+    assert found.passed
+    found.finished = False
+    assert not found.passed
+    page = made.site(made.write(tmp_path, seven=found))["throughput-seven.html"]
+    assert "stopped before its end" in words(page) and "0.960 [0.956, 0.965]" in words(page)
 
 
 def test_a_document_gets_the_tables_between_its_marks_alone() -> None:

@@ -12,6 +12,7 @@ from patchkit.report.throughput import wording
 
 HEAD = ("mode", "settings", "prompts x samples", "plain vLLM, tokens/s", "with the runtime")
 RATIOS = ("ratio to the fastest plain", "to plain in the same mode")
+BY_CPU_TIME = "ratio by CPU time"
 BEGIN = "<!-- throughput: made by `patchkit prove` of evidence/bench-*.json -->"
 END = "<!-- end of throughput -->"
 
@@ -26,7 +27,7 @@ def render(evidence: ThroughputEvidence) -> str:
 
 def render_table(evidence: ThroughputEvidence) -> str:
     """Its rows alone, as a table that can stand in a document."""
-    return "\n".join(list(table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False))[1:]) + "\n"
+    return "\n".join(list(_table(evidence))[1:]) + "\n"
 
 
 def with_throughput(text: str, filed: Sequence[Filed]) -> str:
@@ -41,8 +42,14 @@ def with_throughput(text: str, filed: Sequence[Filed]) -> str:
 
 def _section(file: str, evidence: ThroughputEvidence) -> Iterator[str]:
     yield f"{escaped(wording.title(evidence))} (`{file}`):"
-    yield from table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False)
+    yield from _table(evidence)
     yield ""
+
+
+def _table(evidence: ThroughputEvidence) -> Iterator[str]:
+    by_cpu_time = wording.by_cpu_time(evidence)
+    rows = ((*_cells(row), *([escaped(wording.ratio(row.cpu_ratio))] if by_cpu_time else [])) for row in evidence.rows)
+    yield from table((*HEAD, *RATIOS, *([BY_CPU_TIME] if by_cpu_time else [])), rows, escape=False)
 
 
 def _cells(row: ThroughputRow) -> Iterable[str]:
@@ -57,7 +64,7 @@ def _cells(row: ThroughputRow) -> Iterable[str]:
 def _lines(evidence: ThroughputEvidence) -> Iterator[str]:
     sign = SIGNS["✓" if evidence.passed else "✗"]
     yield f"## {sign} {escaped(wording.title(evidence))}"
-    yield from table((*HEAD, *RATIOS), map(_cells, evidence.rows), escape=False)
+    yield from _table(evidence)
     for line in wording.memory_lines(evidence):
         yield from ("", escaped(line))
     for name, found in wording.profiles(evidence):

@@ -37,7 +37,8 @@ def row_line(row: ThroughputRow) -> str:
     if row.standing != "alive":
         return f"[red]✗[/red] {name}  [red]{row.standing}[/red]: {escape(row.why)}"
     same = f", same mode {wording.ratio(row.same_mode)}" if row.mode != row.fastest else ""
-    figures = f"{wording.ratio(row.ratio)} x plain vLLM, {row.fastest}{same}"
+    by_cpu_time = f", by CPU time {wording.ratio(row.cpu_ratio)}" if row.cpu_ratio else ""
+    figures = f"{wording.ratio(row.ratio)} x plain vLLM, {row.fastest}{same}{by_cpu_time}"
     return f"[green]✓[/green] {name}  {escape(figures)}  {wording.rate(row.patched)} tokens/s"
 
 
@@ -46,7 +47,14 @@ def _table(evidence: ThroughputEvidence) -> Table:
     for column in ("mode", "settings", "prompts x samples", "rows", "plain, tokens/s", "runtime, tokens/s"):
         right = "/" in column or column == "rows"
         table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for column in ("ratio to the fastest plain", "same mode", "peak GiB", ""):
+    by_cpu_time = wording.by_cpu_time(evidence)
+    for column in (
+        "ratio to the fastest plain",
+        *(["by CPU time"] if by_cpu_time else []),
+        "same mode",
+        "peak GiB",
+        "",
+    ):
         table.add_column(column, no_wrap=True)
     for row in evidence.rows:
         table.add_row(
@@ -57,6 +65,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
             wording.plain_rate(row),
             wording.patched_rate(row),
             escape(wording.ratio(row.ratio)),
+            *([escape(wording.ratio(row.cpu_ratio))] if by_cpu_time else []),
             escape(wording.ratio(row.same_mode)),
             wording.peak(row),
             f"[{STYLES[row.standing]}]{row.standing}[/]",

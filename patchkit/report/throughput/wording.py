@@ -31,6 +31,11 @@ def ratio(found: Ratio | None) -> str:
     return f"{found.median:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else NONE
 
 
+def by_cpu_time(evidence: ThroughputEvidence) -> bool:
+    """Whether a row has the ratio of CPU time too."""
+    return any(row.cpu_ratio for row in evidence.rows)
+
+
 def confidence(evidence: ThroughputEvidence) -> str:
     """``97%``, of the intervals."""
     sure = {row.ratio.confidence for row in evidence.rows if row.ratio}
@@ -45,9 +50,10 @@ def model(evidence: ThroughputEvidence) -> str:
 def title(evidence: ThroughputEvidence) -> str:
     """What was measured on what."""
     where = evidence.hardware.gpu or evidence.hardware.cpu or evidence.device
+    cut = "" if evidence.finished else ", stopped before its end"
     return (
         f"{model(evidence)}, vLLM {evidence.release}, {evidence.device}, runner {evidence.runner}, {where}: "
-        f"{evidence.tokens} tokens a sample, {evidence.pairs} pairs, intervals {confidence(evidence)}"
+        f"{evidence.tokens} tokens a sample, {evidence.pairs} pairs, intervals {confidence(evidence)}{cut}"
     )
 
 
