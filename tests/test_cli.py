@@ -72,8 +72,9 @@ def test_the_options_of_bench_are_in_its_help() -> None:
         "--device",
         "--python",
         "--model",
-        "--only",
-        "--workers",
+        "--shapes",
+        "--loads",
+        "--settings",
         "--evidence",
         "--json",
     ):

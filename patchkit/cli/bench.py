@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from patchkit.cli.options import json_option, judged, measured, runtime_option, through_a_server
+from patchkit.cli.options import (
+    device_option,
+    json_option,
+    measured,
+    python_option,
+    release_option,
+    runner_option,
+    runtime_option,
+    through_a_server,
+)
 
 
 class Bench(click.Group):
@@ -35,13 +44,49 @@ def bench() -> None:
 
 
 @bench.command()
-@judged
+@release_option
+@runtime_option
+@device_option
+@runner_option
+@python_option
+@click.option("--model", metavar="PATH_OR_HUB_ID", help="A folder, a hub id, or smollm2-135m.  [default: smollm2-135m]")
+@click.option(
+    "--shapes",
+    type=click.Choice(["qwen2.5-0.5b", "qwen2.5-1.5b", "qwen2.5-7b"]),
+    help="Random weights of these shapes instead of a model; nothing is downloaded.",
+)
+@click.option(
+    "--loads", default="8x8", show_default=True, metavar="PxN,PxN", help="Prompts x samples of each, several loads."
+)
+@click.option(
+    "--modes", default="eager", show_default=True, metavar="MODE,MODE", help="eager, graphs (torch.compile on a CPU)."
+)
+@click.option(
+    "--settings",
+    multiple=True,
+    metavar="KEY=VALUE,KEY=VALUE",
+    help="A set of the runtime's settings, or `defaults` (repeatable).",
+)
+@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Runs of each side.")
+@click.option("--tokens", type=click.IntRange(2), help="Of every sample.  [default: 32 on a CPU, 128 on a GPU]")
+@click.option("--gpu-memory", type=click.FloatRange(0, 1, min_open=True), help="Share of a GPU that each engine gets.")
+@click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, on both sides (repeatable).")
+@click.option("--profile", is_flag=True, help="See where a step's time goes too.")
+@click.option(
+    "--steps-memory", type=click.IntRange(0), default=0, metavar="N", help="See memory over so many steps too."
+)
+@click.option("--unproven", is_flag=True, help="Measure although a gate is red or unknown.")
+@click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
 @json_option
-def throughput(as_json: bool, **options: Any) -> int:
-    """Measure throughput with and without the runtime."""
-    from patchkit.verbs import bench, scenario_options
+def throughput(**options: Any) -> int:
+    """Measure throughput with and without the runtime.
 
-    return bench.bench(scenario_options.Request.of(as_json=as_json, **options))
+    Plain vLLM and the runtime in turn on one device, in pairs. The ratio is to the fastest plain vLLM of the modes
+    that are asked for. Exit code 1 if the runtime was not at work in a row, or did not run.
+    """
+    from patchkit.verbs import throughput
+
+    return throughput.throughput(throughput.ThroughputOptions(**options))
 
 
 @bench.command()

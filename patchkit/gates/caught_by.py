@@ -37,7 +37,7 @@ def check_caught_by(project: Project, runtime: str, scenarios: Mapping[str, Scen
 
 def check_named(patches: Iterable[NamesGates], scenarios: Mapping[str, Scenario]) -> None:
     """See :func:`check_caught_by`."""
-    gates = [gate.name for gate in select(dict(scenarios), "gate")]
+    gates = [gate.name for gate in select(dict(scenarios))]
     for patch in patches:
         for name, _ in patch.caught_by:
             if name not in gates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -186,12 +186,19 @@ class Result(Event, frozen=True):
 
 
 class Loaded(Event, frozen=True):
-    """The engine of a draw is loaded; ``engine``: what ``vllm.LLM`` was given, ``revision``: of a model on the hub."""
+    """The engine of a draw or a measurement is loaded.
+
+    Attributes:
+        engine: of a draw what ``vllm.LLM`` was given, of a measurement what it made of that.
+        revision: of a model on the hub.
+        runners: classes of the model runners, of a measurement.
+    """
 
     run: str
     seconds: float
     engine: dict[str, Any]
     revision: str | None = None
+    runners: list[str] = []
 
 
 class Sampled(Event, frozen=True):
@@ -243,6 +250,49 @@ class Drawn(Event, frozen=True):
     observing: float = 0.0
 
 
+class ProfileRow(msgspec.Struct, frozen=True):
+    """A kernel on the device or an operation on the host: microseconds of its own and calls, a step."""
+
+    name: str
+    where: Literal["device", "host"]
+    microseconds: float
+    calls: float
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """Where a step's time goes: microseconds that ``device`` and ``host`` were busy, and the longest rows of either."""
+
+    device: float
+    host: float
+    rows: list[ProfileRow]
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Bytes of one process, ``used`` after a run and at its ``peak``; see ``patchkit/worker/memory.py``."""
+
+    used: int
+    peak: int
+
+
+class Measured(Event, frozen=True):
+    """One run of an engine that is measured; ``before`` and ``after``: the runtime's counters, if it has one.
+
+    ``cpu_seconds``: how long its process was on a core, all threads together.
+    """
+
+    run: str
+    seconds: float
+    tokens: int
+    steps: int
+    decode_rows: int
+    decode_steps: int
+    memory: Memory
+    cpu_seconds: float = 0.0
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    profile: Profile | None = None
+
+
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
     """An exception inside the run; ``faulted_at``: the step after which the last fault was injected, if in mid-run.
 
@@ -274,7 +324,7 @@ class Exit(Event, frozen=True):
     last_words: str | list[str] = ""
 
 
-RunEvent = Step | Result | Loaded | Sampled | Progress | Drawn | Error | Exit
+RunEvent = Step | Result | Loaded | Sampled | Progress | Drawn | Measured | Error | Exit
 AnyEvent = Ready | Started | RunEvent
 
 

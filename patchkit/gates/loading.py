@@ -19,7 +19,7 @@ from patchkit.series.manifest import load_manifest
 
 
 def load_scenarios(project: Project, runtime: str) -> dict[str, Scenario]:
-    """Every scenario by name: gates first, then benchmarks, each in their own order.
+    """Every scenario by name: in their order.
 
     Raises:
         PatchkitError: a file cannot be read, or an overlay extends nothing; names the file and the field.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
 from patchkit.gates.loading import load_scenarios
@@ -11,18 +9,16 @@ from patchkit.gates.scenario import select
 from patchkit.gates.workspace import Workspace, runtime_used
 
 
-def admit(workspace: Workspace, judged: Mapping[str, Verdict] | None = None) -> None:
-    """Raise unless every gate of the project is green, in this session or by evidence of the same tree."""
+def admit(workspace: Workspace) -> None:
+    """Raise unless every gate of the project is green, by evidence of the same tree."""
     settings = workspace.settings
     command = f"patchkit gate --vllm {settings.release}" + (
         f" --device {settings.device}" if settings.device != "cpu" else ""
     )
     command += "" if settings.runner == "v1" else f" --runner {settings.runner}"
     scenarios = load_scenarios(settings.project, settings.runtime)
-    wanted = [scenario.name for scenario in select(scenarios, "gate", release=settings.release)]
-    verdicts = dict(judged or {})
-    if not set(wanted) <= verdicts.keys():
-        verdicts = {**of_evidence(workspace, command), **verdicts}
+    wanted = [scenario.name for scenario in select(scenarios, release=settings.release)]
+    verdicts = of_evidence(workspace, command)
     for name in wanted:
         if name not in verdicts:
             raise PatchkitError(f"no benchmark yet: gate {name} was not run on this tree", f"run `{command}`")

@@ -56,7 +56,6 @@ def is_project(folder: Path) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; on a GPU, keep the items of one GPU on one xdist worker."""
     config.addinivalue_line("markers", "gate: a scenario that must pass.")
-    config.addinivalue_line("markers", "benchmark: a scenario that measures; it runs only after every gate has passed.")
     if config.getoption("patchkit_device") == "cuda" and config.getoption("dist", "no") == "load":
         config.option.dist = "loadgroup"
 
@@ -75,7 +74,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the scenarios (gates, then benchmarks) within the positions they have among the other tests."""
+    """Sort the scenarios within the positions they have among the other tests."""
     if any(hasattr(item, "scenario") for item in items):
         from patchkit.gates.pytest_items import in_order
 
@@ -105,8 +104,7 @@ def run_scenario(patched_runtime: Workspace) -> Callable[[str | Path | dict[str,
     def run(source: str | Path | dict[str, Any]) -> Verdict:
         if isinstance(source, str) and not source.endswith((".yaml", ".yml")) and os.sep not in source:
             known = load_scenarios(settings.project, settings.runtime)
-            kind = known[source].kind if source in known else "gate"
-            return runner.run(select(known, kind, [source], settings.release)[0])
+            return runner.run(select(known, [source], settings.release)[0])
         own = own_invariants(settings.project.patches / settings.runtime / "gates")
         return runner.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
 

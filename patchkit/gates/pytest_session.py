@@ -11,7 +11,6 @@ import pytest
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
 from patchkit.gates.gpus import gpus
-from patchkit.gates.measurement_allowed import admit
 from patchkit.gates.runner import Queued, Runner
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.settings import Settings
@@ -33,27 +32,19 @@ class Session:
         self._spread = spread
         self._runners = {"": self.runner}
         self._queued: dict[str, Queued] = {}
-        self._judged: dict[str, Verdict] = {}
         self._failure: PatchkitError | None = None
 
     def verdict_on(self, item: pytest.Item, scenario: Scenario) -> Verdict:
-        """Run one item. The first gate queues all of them, so that they overlap; a benchmark waits for every gate."""
+        """Run one item. The first queues all of them, so that they overlap."""
         if self._failure:
             raise self._failure
         try:
-            self._judged[scenario.name] = verdict = self._run(item, scenario)
+            return self._run(item, scenario)
         except PatchkitError as error:
-            if scenario.kind == "gate":
-                self._failure = error
+            self._failure = error
             raise
-        return verdict
 
     def _run(self, item: pytest.Item, scenario: Scenario) -> Verdict:
-        if scenario.kind == "benchmark":
-            if self._spread:
-                pytest.skip("a benchmark measures alone: run it without xdist")
-            admit(self.runner.workspace, self._judged)
-            return self.runner.run(scenario)
         if self._spread:
             return self._runner_of(item).run(scenario)
         if item.nodeid not in self._queued:
@@ -64,7 +55,7 @@ class Session:
         for item in items:
             scenario: Scenario | None = getattr(item, "scenario", None)
             release = self.runner.workspace.settings.release
-            wanted = scenario is not None and scenario.kind == "gate" and scenario.is_for(release)
+            wanted = scenario is not None and scenario.is_for(release)
             if scenario is not None and wanted and item.nodeid not in self._queued:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 

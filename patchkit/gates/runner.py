@@ -49,7 +49,7 @@ class Runner:
     def queue(self, scenario: Scenario) -> Queued:
         """Queue all parts of a scenario on the user's tree."""
         tree = self.workspace.tree
-        return Queued(scenario, [self._submit(scenario, part, tree, scenario.needs_quiet) for part in scenario.parts])
+        return Queued(scenario, [self._submit(scenario, part, tree, scenario.alone) for part in scenario.parts])
 
     def verdict(self, queued: Queued) -> Verdict:
         """Wait for a scenario and judge it."""

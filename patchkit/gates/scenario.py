@@ -208,7 +208,6 @@ class Scenario(Declared, frozen=True):
     title: str
     guards: str
     parts: list[Part]
-    kind: Literal["gate", "benchmark"] = "gate"
     order: int = 100
     timeout: float = 120.0
     alone: bool = False
@@ -238,11 +237,6 @@ class Scenario(Declared, frozen=True):
         """Whether a part of it starts a server."""
         return any(part.client for part in self.parts)
 
-    @property
-    def needs_quiet(self) -> bool:
-        """Whether nothing may run beside it, because it measures speed."""
-        return self.alone or self.kind == "benchmark"
-
 
 def load_scenario(source: Path | Any, own: Table | None = None, where: str = "") -> Scenario:
     """Read one scenario; a PatchkitError of one line names the file and the field that is wrong.
@@ -261,31 +255,22 @@ def load_scenario(source: Path | Any, own: Table | None = None, where: str = "")
         raise PatchkitError(f"{name}: {field_first(str(error))}", "see docs/worker-protocol.md") from None
 
 
-def select(
-    scenarios: dict[str, Scenario], kind: str, only: Iterable[str] = (), release: str | None = None
-) -> list[Scenario]:
-    """The scenarios of one kind that are for a release (None: for any), or those of them that ``only`` names."""
-    able = {
-        name: scenario
-        for name, scenario in scenarios.items()
-        if scenario.kind == kind and (release is None or scenario.is_for(release))
-    }
+def select(scenarios: dict[str, Scenario], only: Iterable[str] = (), release: str | None = None) -> list[Scenario]:
+    """The scenarios that are for a release (None: for any), or those of them that ``only`` names."""
+    able = {name: scenario for name, scenario in scenarios.items() if release is None or scenario.is_for(release)}
     for name in only:
-        if name in scenarios and name not in able and scenarios[name].kind == kind:
+        if name in scenarios and name not in able:
             raise PatchkitError(
                 f"{name} is for vLLM {scenarios[name].releases}, not {release}", "leave it out, or name another release"
             )
-        if name in scenarios and name not in able:
-            verb = "bench" if scenarios[name].kind == "benchmark" else "gate"
-            raise PatchkitError(f"{name} is a {scenarios[name].kind}, not a {kind}", f"run it with `patchkit {verb}`")
         if name not in able:
-            raise PatchkitError(f"no {kind} is named {name!r}", f"there are {', '.join(able) or 'none'}")
+            raise PatchkitError(f"no gate is named {name!r}", f"there are {', '.join(able) or 'none'}")
     return [scenario for name, scenario in able.items() if not only or name in only]
 
 
-def running_order(scenario: Scenario) -> tuple[bool, int, str]:
-    """Gates before benchmarks, then as the files say."""
-    return scenario.kind == "benchmark", scenario.order, scenario.name
+def running_order(scenario: Scenario) -> tuple[int, str]:
+    """As the files say."""
+    return scenario.order, scenario.name
 
 
 def _single(invariant: str | dict[str, dict[str, Any] | None]) -> tuple[str, dict[str, Any]]:

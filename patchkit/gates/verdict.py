@@ -30,7 +30,6 @@ def judge(scenario: Scenario, runs: Sequence[Run], patches: Sequence[PatchSympto
     first = next(((part, broken) for part, broken in judged if broken), None)
     verdict = Verdict(
         scenario=scenario.name,
-        kind=scenario.kind,
         title=scenario.title.strip(),
         passed=first is None and len(runs) == len(scenario.parts),
         figures=merged(parts),

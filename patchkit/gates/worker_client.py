@@ -169,6 +169,13 @@ class WorkerClient:
         self._wake()
         return job.future
 
+    def tell(self, record: Record, order: Mapping[str, Any]) -> None:
+        """Send an order to a run that takes them (``measure``); one that is over does not hear it."""
+        with self._lock:
+            runs = [run for run, job in self._running.items() if job.record is record]
+        for run in runs:
+            self._send({"tell": run, "order": dict(order)})
+
     def start(self) -> None:
         """Start the worker now, so that its import of vLLM overlaps with other work."""
         with self._lock:
@@ -281,10 +288,13 @@ class WorkerClient:
             self._send(job.request)
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process and self._process.stdin
-        with contextlib.suppress(OSError):  # a worker that is gone shows as the end of its output
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        # A worker that is gone shows as the end of its output.
+        with contextlib.suppress(OSError, ValueError):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
 
     def _read(self, data: bytes) -> None:
         *lines, self._partial_line = (self._partial_line + data).split(b"\n")

@@ -29,10 +29,17 @@ INTERPRETED = 6
 class Workspace:
     """Everything is made when it is first needed, once; ``close`` ends the worker."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, taking_turns: int = 0) -> None:
+        """Nothing is made yet.
+
+        Args:
+            taking_turns: engines that are held at once and share one device, of which the caller lets one work at a
+                time; 0: each run has a device to itself.
+        """
         self.settings = settings
         self.made = time.monotonic()
-        self.workers = how_many_workers(settings.workers, settings.device)
+        self.workers = taking_turns or how_many_workers(settings.workers, settings.device)
+        self._share_device = taking_turns > 0
         self.runners_seen: set[str] = set()
         self._models: dict[str, str] = {}
         self._trees: dict[tuple[str, ...], Tree] = {}
@@ -57,7 +64,7 @@ class Workspace:
                 self.environment,
                 self.workers,
                 variables=self.variables,
-                gpus=gpus_for(self.workers, self.settings.device),
+                gpus=[] if self._share_device else gpus_for(self.workers, self.settings.device),
             )
             self._worker_client.start()
         return self._worker_client
@@ -147,7 +154,7 @@ class Workspace:
             hardware=hardware(ready.gpu),
         )
 
-    def evidence(self, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+    def evidence(self, kind: Literal["gate", "knockout"]) -> Evidence:
         """The record of a run of scenarios, before anything is judged."""
         return Evidence(kind=kind, **structs.asdict(self.circumstances()))
 

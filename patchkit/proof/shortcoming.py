@@ -49,7 +49,7 @@ class CurrentSeries:
 
     def gates(self, release: str) -> list[str]:
         """Names of the gates that are for a release."""
-        return [gate.name for gate in select(self.scenarios, "gate", release=release)]
+        return [gate.name for gate in select(self.scenarios, release=release)]
 
     def taken(self, release: str) -> list[str]:
         """Names of the patches that a release takes."""

@@ -10,7 +10,7 @@ from patchkit.verbs.scenario_options import Request
 
 def gate(request: Request) -> int:
     """Run the gates; 0 only if every one of them ran and passed."""
-    gates = request.choose("gate")
+    gates = request.choose()
     with Workspace(request.settings) as workspace:
         workspace.prepare(gates)
         record = request.begin(workspace, "gate")

@@ -15,7 +15,7 @@ from patchkit.verbs.scenario_options import Request
 
 def knockout(request: Request, patches: tuple[str, ...]) -> int:
     """Leave each patch out in turn; 0 only if each is caught, for the reason in its header."""
-    gates = request.choose("gate")
+    gates = request.choose()
     with Workspace(request.settings.with_blocking_launches()) as workspace:
         campaign = KnockoutRun(Runner(workspace), gates, patches, request.not_selected(gates))
         workspace.prepare(gates)

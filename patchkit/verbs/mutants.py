@@ -28,7 +28,7 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
     Raises:
         PatchkitError: a mutant is malformed, or the selection cannot be run; raised before anything costly.
     """
-    gates = request.choose("gate")
+    gates = request.choose()
     with Workspace(request.settings.with_blocking_launches()) as workspace:
         runnable = runnable_mutants(workspace, gates)
         wanted, began = chosen.of(runnable), time.monotonic()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from patchkit.bench.throughput_evidence import read_throughput
 from patchkit.console import err, out
 from patchkit.errors import PatchkitError
 from patchkit.files import shortest, write_atomically
@@ -14,13 +15,15 @@ from patchkit.plural import counted
 from patchkit.project import BUNDLED, Project, find_project
 from patchkit.proof.table import evidence_files, make_table, said
 from patchkit.report.readme import with_example_run, with_newest_release
+from patchkit.report.site.sources import kind_of
 from patchkit.report.support_table import matrix, with_table
+from patchkit.report.throughput.markdown import Filed, with_throughput
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.proven import NAME, ProvenTable, to_yaml
 
 
 def prove(runtime: str, files: Sequence[Path], check: bool, as_matrix: bool) -> int:
-    """Make the table of what is proven, and the support table of the project's README, if that has its marks.
+    """Make the table of what is proven, and the tables of the project's README and docs/results.md that have marks.
 
     Args:
         files: evidence; without any, all of the project's ``evidence/``.
@@ -57,13 +60,18 @@ def prove(runtime: str, files: Sequence[Path], check: bool, as_matrix: bool) -> 
 def changes(project: Project, manifest: Manifest, table: ProvenTable) -> dict[Path, str]:
     """The files that are not what the table gives, and the text that they should have.
 
-    The README of a project has the table of its only runtime, and commands and an example run of its newest release.
+    The README and docs/results.md of a project have the tables of its only runtime, where they have their marks; the
+    README has commands and an example run of its newest release too.
     """
     wanted = {manifest.folder / NAME: to_yaml(table)}
-    readme = project.root / "README.md"
-    if readme.is_file() and len(project.runtimes()) == 1:
-        text = with_newest_release(with_table(readme.read_text("utf-8"), table), table)
-        wanted[readme] = _with_example(text, project, table)
+    if len(project.runtimes()) == 1:
+        measured = throughputs(project)
+        for path in (project.root / "README.md", project.root / "docs" / "results.md"):
+            if path.is_file():
+                wanted[path] = with_throughput(with_table(path.read_text("utf-8"), table), measured)
+        readme = project.root / "README.md"
+        if readme in wanted:
+            wanted[readme] = _with_example(with_newest_release(wanted[readme], table), project, table)
     return {path: text for path, text in wanted.items() if not path.is_file() or path.read_text("utf-8") != text}
 
 
@@ -73,6 +81,12 @@ def _with_example(text: str, project: Project, table: ProvenTable) -> str:
     files = [project.root / "evidence" / one.evidence for one in green]
     found = [file for file in files if file.is_file()]
     return with_example_run(text, read_evidence(found[0]), found[0].name) if found else text
+
+
+def throughputs(project: Project) -> list[Filed]:
+    """The evidence of ``bench throughput`` in a project's ``evidence/``, by the names of its files."""
+    files = sorted((project.root / "evidence").glob("bench-*.json"))
+    return [(file.name, read_throughput(file)) for file in files if kind_of(file) == "throughput"]
 
 
 def _table(project: Project, manifest: Manifest, files: Sequence[Path]) -> ProvenTable:

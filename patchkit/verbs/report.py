@@ -24,7 +24,8 @@ def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
         page: a file that ends in .html, or the folder of a site.
 
     Of gates, 0 only if they are all green, and every patch left out was caught; of mutants, only if each was killed
-    as its header says; of a drift, only if every break is patched; of pass@k, 0.
+    as its header says; of a drift, only if every break is patched; of throughput, only if every row is a figure; of
+    pass@k, 0.
 
     Raises:
         PatchkitError: no such file, it is not evidence, or this kind has no such form.
@@ -37,6 +38,8 @@ def report(paths: Sequence[Path], form: str, page: Path | None = None) -> int:
     kind = kind_of(evidence)
     if kind == "accuracy":
         return of_accuracy(evidence, form, page)
+    if kind == "throughput" and page is None:
+        return of_throughput(evidence, form)
     if page is not None:
         raise PatchkitError(f"{evidence} has no page of its own, only pass@k does", "for a site say --html DIR")
     if kind == "mutants":
@@ -73,7 +76,7 @@ def kind_of(path: Path) -> str:
 def of_gates(path: Path, form: str) -> int:
     """Evidence of ``gate``, ``knockout`` or ``bench``."""
     if form == "table":
-        raise PatchkitError(f"{path} has no form table, only pass@k of our own does", "choose markdown")
+        raise PatchkitError(f"{path} has no form table, only pass@k and throughput have", "choose markdown")
     record = read_evidence(path)
     if form == "text":
         terminal.show(record)
@@ -94,6 +97,23 @@ def of_mutants(path: Path, form: str) -> int:
     else:
         forms = {"markdown": mutants.render_markdown, "junit": mutants.render_junit, "github": mutants.render_github}
         print(forms[form](record), end="")
+    return 0 if record.passed else 1
+
+
+def of_throughput(path: Path, form: str) -> int:
+    """Evidence of ``bench throughput``."""
+    from patchkit.bench.throughput_evidence import read_throughput
+    from patchkit.report.throughput import markdown as throughput_markdown
+    from patchkit.report.throughput import text as throughput_text
+
+    record = read_throughput(path)
+    forms = {"markdown": throughput_markdown.render, "table": throughput_markdown.render_table}
+    if form in forms:
+        print(forms[form](record), end="")
+    elif form == "text":
+        throughput_text.show_text(record, out)
+    else:
+        raise PatchkitError(f"{path} has no form {form}: throughput is no test", "choose text, markdown or table")
     return 0 if record.passed else 1
 
 

@@ -44,11 +44,11 @@ class Request:
             settings=Settings(project, runtime, release, **settings), only=only, evidence=evidence, as_json=as_json
         )
 
-    def choose(self, kind: Literal["gate", "benchmark"]) -> list[Scenario]:
+    def choose(self) -> list[Scenario]:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
         project, runtime = self.settings.project, self.settings.runtime
         scenarios = load_scenarios(project, runtime)
-        chosen = select(scenarios, kind, self.only, self.settings.release)
+        chosen = select(scenarios, self.only, self.settings.release)
         for place in (self.evidence, project.state):
             if place:
                 check_place(place)
@@ -58,9 +58,9 @@ class Request:
     def not_selected(self, chosen: Sequence[Scenario]) -> int:
         """How many gates of the runtime are left out by ``--only``."""
         scenarios = load_scenarios(self.settings.project, self.settings.runtime)
-        return len(select(scenarios, "gate", release=self.settings.release)) - len(chosen)
+        return len(select(scenarios, release=self.settings.release)) - len(chosen)
 
-    def begin(self, workspace: Workspace, kind: Literal["gate", "knockout", "bench"]) -> Evidence:
+    def begin(self, workspace: Workspace, kind: Literal["gate", "knockout"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
         record = workspace.evidence(kind)
         err.print(headline(record), markup=False)

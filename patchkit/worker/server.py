@@ -54,6 +54,7 @@ class Child:
     events: LineReader
     errors: IO[bytes]
     began: float
+    orders: int | None = None  # descriptor of its standard input, if it takes orders
 
 
 class Server:
@@ -90,18 +91,30 @@ class Server:
             for child in self._children.values():
                 if child.run == request["cancel"]:
                     kill_group(child.pid)
+        elif "tell" in request:
+            self._tell(request["tell"], request["order"])
         else:
             self._fork(request)
 
+    def _tell(self, run: str, order: dict[str, Any]) -> None:
+        """Pass an order on to a child; one that is gone shows as the end of its events."""
+        for child in self._children.values():
+            if child.run == run and child.orders is not None:
+                with contextlib.suppress(OSError):
+                    os.write(child.orders, json.dumps(order).encode() + b"\n")
+
     def _fork(self, request: dict[str, Any]) -> None:
         reading, writing = os.pipe()
+        taking, ordering = os.pipe() if "measure" in request else (None, None)
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the child is reaped
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            os._exit(child_main(request, writing, errors))
+            os._exit(child_main(request, writing, errors, taking))
         os.close(writing)
-        self._children[reading] = Child(request["run"], pid, LineReader(reading), errors, began)
+        if taking is not None:
+            os.close(taking)
+        self._children[reading] = Child(request["run"], pid, LineReader(reading), errors, began, ordering)
         self._selector.register(reading, selectors.EVENT_READ)
         self._channel.send("started", run=request["run"], pid=pid)
 
@@ -116,6 +129,8 @@ class Server:
         self._selector.unregister(child.events.descriptor)
         del self._children[child.events.descriptor]
         os.close(child.events.descriptor)
+        if child.orders is not None:
+            os.close(child.orders)
         _, status = os.waitpid(child.pid, 0)
         kill_group(child.pid)
         self._channel.send(
@@ -128,14 +143,16 @@ class Server:
         )
 
 
-def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
-    """In the forked child: a session of its own, output to ``errors``, then the work; returns the exit code."""
+def child_main(request: dict[str, Any], writing: int, errors: IO[bytes], orders: int | None = None) -> int:
+    """In the forked child: a session of its own, output to ``errors``, then the work; returns the exit code.
+
+    Standard input is the descriptor of its orders, or empty.
+    """
     os.setsid()
     die_with_parent()
     os.dup2(errors.fileno(), 1)
     os.dup2(errors.fileno(), 2)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY) if orders is None else orders, 0)
     code = run_request(request, Channel(writing))
     sys.stdout.flush()
     sys.stderr.flush()
@@ -143,13 +160,17 @@ def child_main(request: dict[str, Any], writing: int, errors: IO[bytes]) -> int:
 
 
 def run_request(request: dict[str, Any], channel: Channel) -> int:
-    """A part of a scenario, or samples to draw; returns the exit code."""
+    """A part of a scenario, samples to draw, or an engine to measure; returns the exit code."""
     if "gpu" in request:  # before CUDA is touched, which is when it reads this
         os.environ["CUDA_VISIBLE_DEVICES"] = request["gpu"]
     if "draw" in request:
         from patchkit_worker.sample_problems import run_draw
 
         return run_draw(request, channel)
+    if "measure" in request:
+        from patchkit_worker.measure import run_measure
+
+        return run_measure(request, channel)
     os.environ.update(request["part"].get("environ") or {})
     if request["part"].get("client"):
         from patchkit_worker.client import run_client
@@ -198,7 +219,7 @@ def import_vllm() -> dict[str, Any]:
     replaced = []
     if second and on_cpu:
         replaced = importlib.import_module("patchkit_worker.interpreter").prepare()
-    for name in ("part", "sample_problems", "checks"):
+    for name in ("part", "sample_problems", "measure", "checks"):
         importlib.import_module(f"patchkit_worker.{name}")
     for architecture, module in REGISTERED.items():
         vllm.ModelRegistry.register_model(architecture, getattr(importlib.import_module(module), architecture))

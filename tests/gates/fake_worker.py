@@ -5,6 +5,7 @@ What a run does is said in its part's ``engine: {act: …}``, or there under the
 
 import json
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -116,12 +117,53 @@ def die(run):
     os._exit(3)
 
 
+def measure(run):
+    """An engine that is measured: ``act`` says how it goes wrong, with the runtime or (``plain-…``) without it."""
+    spec = requests[run]["measure"]
+    act = spec["engine"].get("act", "good")
+    wrong = act if spec["patched"] else act.partition("plain-")[2]
+    if wrong == "refuse":
+        send("error", run=run, type="RuntimeError", message="made_up: needs enforce_eager=True")
+        send("exit", run=run, code=1, seconds=0.1, last_words="")
+        return
+    eager = spec["engine"]["enforce_eager"]
+    send("loaded", run=run, seconds=0.1, engine={"enforce_eager": eager}, runners=["Runner"])
+    while (order := orders[run].get())["do"] != "end":
+        if (wrong == "break" and order["seed"] == 3) or (wrong == "unprofiled" and order.get("profile")):
+            send("error", run=run, type="IndexError", message="index 7 is out of bounds")
+            send("exit", run=run, code=1, seconds=0.1, last_words="")
+            return
+        send("measured", run=run, **measured(order, spec["patched"], eager, wrong))
+    send("exit", run=run, code=0, seconds=0.1, last_words="")
+
+
+def measured(order, patched, eager, wrong):
+    """One run: graphs are twice as fast, the runtime takes a quarter longer, and both are slower from pair to pair."""
+    samples = order["prompts"] * order["n"]
+    rows, steps = samples * (order["tokens"] - 1), order["tokens"] - 1
+    counted = {"decode_rows": rows, "seen_rows": rows, "hits": steps, "candidates": 9, "lost_rows": 0, "score": 0.5}
+    counted |= {"dead": {"hits": 0}, "nan": {"score": float("nan")}}.get(wrong, {})
+    profile = {"device": 2.0, "host": 9.0, "rows": [{"name": "gemm", "where": "device", "microseconds": 2, "calls": 1}]}
+    return {
+        "seconds": (1 + order["seed"] / 100) * (2 if eager else 1) * (1.25 if patched else 1),
+        "cpu_seconds": 2.0 if patched else 1.0,
+        "tokens": samples * order["tokens"] - (wrong == "short"),
+        "steps": steps + 1,
+        "decode_rows": rows,
+        "decode_steps": steps,
+        "memory": {"used": 1000, "peak": 3000 if patched else 2000},
+        "before": dict.fromkeys(counted, 0) if patched else None,
+        "after": counted if patched else None,
+        "profile": profile if order.get("profile") else None,
+    }
+
+
 def cancel(run):
     if acts.get(run) != "deaf":
         send("exit", run=run, signal="SIGKILL", seconds=0.1, last_words="")
 
 
-acts, requests = {}, {}
+acts, requests, orders = {}, {}, {}
 if os.environ.get("FAKE_START") == "die":
     sys.exit("ImportError: libcudart.so.13: cannot open shared object file")
 if os.environ.get("FAKE_START") == "hang":
@@ -133,6 +175,12 @@ for line in sys.stdin:
     if "cancel" in request:
         cancel(request["cancel"])
         continue
+    if "tell" in request:
+        orders[request["tell"]].put(request["order"])
+        continue
+    if "measure" in request:
+        orders[request["run"]] = queue.SimpleQueue()
+        request["part"] = {"engine": {"act": "measure"}}
     engine = request["part"].get("engine", {})
     act = engine.get(Path(request["tree"] or ".").name, engine.get("act", "good"))
     acts[request["run"]], requests[request["run"]] = act, request

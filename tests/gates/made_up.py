@@ -15,7 +15,6 @@ SCENARIO = """\
 name: {name}
 title: The {name} scenario
 guards: nothing, it is made up
-kind: {kind}
 order: {order}
 parts:
   - name: p
@@ -71,10 +70,8 @@ class MadeUp:
         path.write_text(text)
         return path
 
-    def scenario(
-        self, name: str, engine: str = "{}", kind: str = "gate", order: int = 1, invariant: str = "alive"
-    ) -> Path:
+    def scenario(self, name: str, engine: str = "{}", order: int = 1, invariant: str = "alive") -> Path:
         """Add a scenario."""
         path = self.root / "scenarios" / f"{name}.yaml"
-        path.write_text(SCENARIO.format(name=name, kind=kind, order=order, engine=engine, invariant=invariant))
+        path.write_text(SCENARIO.format(name=name, order=order, engine=engine, invariant=invariant))
         return path

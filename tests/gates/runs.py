@@ -30,7 +30,7 @@ def make_runtime(**changes: Any) -> SimpleNamespace:
     known: dict[str, Any] = {"name": "made_up", "start": "made_up:install", "defaults": {"strength": 0.8}}
     known |= {"developed_on": "0.10.1.1", "plugin": None, "served": None}
     known |= {"off": {"strength": 0}, "counters": COUNTERS, "probe": Path("/probe"), "gates": Path("/gates"), **changes}
-    return SimpleNamespace(**known)
+    return SimpleNamespace(**known, idle_with=lambda settings: settings == known["off"])
 
 
 def declare(*invariants: Any, **part: Any) -> dict[str, Any]:

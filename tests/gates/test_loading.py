@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from made_up import MadeUp, patch
@@ -130,12 +129,3 @@ def test_a_patch_must_name_a_gate_that_is_there(project: Project) -> None:
         "patches/made_up/0002-fix.patch: Caught-By: no gate is named 'frist'; "
         "name one of second, first, or write the scenario first"
     )
-
-
-def test_a_benchmark_is_no_gate_that_catches(made_up: MadeUp) -> None:
-    made_up.scenario("first")
-    made_up.scenario("speed", kind="benchmark")
-    scenarios = load_scenarios(Project(made_up.root, made_up.root), "made_up")
-    named = SimpleNamespace(path=Path("p.patch"), caught_by=(("speed", None),))
-    with pytest.raises(PatchkitError, match="no gate is named 'speed'"):
-        check_named([named], scenarios)

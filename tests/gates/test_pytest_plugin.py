@@ -40,28 +40,11 @@ def test_a_red_gate_is_one_line_and_says_what_it_resembles(pytester: pytest.Pyte
 def test_gates_run_in_their_order_and_markers_select(pytester: pytest.Pytester, made_up: Project) -> None:
     made_up.scenario("aa", order=3)
     made_up.scenario("bb", order=1)
-    made_up.scenario("cc", kind="benchmark", order=0)
+    made_up.scenario("cc", order=0)
     result = run(pytester, made_up, str(made_up.root), "--collect-only", "-q")
-    assert [line.split("::")[1] for line in result.outlines if "::" in line] == ["bb", "aa", "cc"]
-    result = run(pytester, made_up, str(made_up.root), "--collect-only", "-q", "-m", "benchmark")
+    assert [line.split("::")[1] for line in result.outlines if "::" in line] == ["cc", "bb", "aa"]
+    result = run(pytester, made_up, str(made_up.root), "--collect-only", "-q", "-m", "gate", "-k", "cc")
     assert [line.split("::")[1] for line in result.outlines if "::" in line] == ["cc"]
-
-
-def test_a_benchmark_is_refused_while_a_gate_is_red(pytester: pytest.Pytester, made_up: Project) -> None:
-    made_up.scenario("first", "{act: error}")
-    made_up.scenario("speed", kind="benchmark")
-    result = run(pytester, made_up, str(made_up.root))
-    result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["no benchmark: gate first is red (p: IndexError: *"])
-
-
-def test_a_benchmark_runs_after_green_gates_only(pytester: pytest.Pytester, made_up: Project) -> None:
-    made_up.scenario("first")
-    made_up.scenario("speed", kind="benchmark")
-    run(pytester, made_up, str(made_up.root)).assert_outcomes(passed=2)
-    result = run(pytester, made_up, str(made_up.root), "-k", "speed")
-    result.assert_outcomes(failed=1, deselected=1)
-    result.stdout.fnmatch_lines(["no benchmark yet: no gate was run for vLLM 0.20.0 on cpu; run `patchkit gate *"])
 
 
 def test_a_broken_scenario_file_is_one_line(pytester: pytest.Pytester, made_up: Project) -> None:

@@ -76,7 +76,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(parts=declare("alive")["parts"] * 2), "two parts are named 'p'"),
         (changed(title="two\nlines"), "title must be one line"),
         (changed(timeout=0), "timeout must be at least 1, not 0"),
-        (changed(kind="test"), "kind: Invalid enum value 'test'"),
+        (changed(kind="benchmark"), "Object contains unknown field `kind`"),
         ([1], "Expected `object`, got `array`"),
         (None, "Expected `object`, got `null`"),
     ],
@@ -152,11 +152,10 @@ def test_how_a_run_ended_is_always_judged_and_first() -> None:
 
 def test_the_scenarios_of_this_project() -> None:
     scenarios = load_scenarios(PROJECT, PROJECT.only_runtime())
-    gates = [gate.name for gate in select(scenarios, "gate")]
+    gates = [gate.name for gate in select(scenarios)]
     assert [name for name in gates if name in SHARED] == SHARED
     assert "learning" in gates, "the runtime's own"
-    assert [scenario.name for scenario in select(scenarios, "benchmark")] == ["throughput"]
-    assert sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml")) == sorted([*SHARED, "throughput"])
+    assert sorted(path.stem for path in (ROOT / "scenarios").glob("*.yaml")) == sorted(SHARED)
 
 
 def test_what_a_part_may_name_are_the_faults_of_the_worker() -> None:
@@ -170,11 +169,9 @@ def test_what_a_part_may_name_are_the_faults_of_the_worker() -> None:
 
 def test_select() -> None:
     scenarios = load_scenarios(PROJECT, PROJECT.only_runtime())
-    assert [one.name for one in select(scenarios, "gate", ["identity", "neutrality"])] == ["neutrality", "identity"]
+    assert [one.name for one in select(scenarios, ["identity", "neutrality"])] == ["neutrality", "identity"]
     with pytest.raises(PatchkitError, match="no gate is named 'nope'; there are monotonic_bench, neutrality"):
-        select(scenarios, "gate", ["nope"])
-    with pytest.raises(PatchkitError, match="throughput is a benchmark, not a gate; run it with `patchkit bench`"):
-        select(scenarios, "gate", ["throughput"])
+        select(scenarios, ["nope"])
 
 
 def test_a_part_that_cannot_be_run_somewhere_says_where_and_why() -> None:

@@ -71,11 +71,11 @@ def test_a_part_that_cannot_be_served_is_one_line(fields: dict[str, Any], said: 
 
 def test_a_scenario_is_for_the_releases_that_it_names() -> None:
     scenarios = {"made_up": load_scenario(declare("alive") | {"releases": ">=0.23.0"})}
-    assert [one.name for one in select(scenarios, "gate", release="0.28.0")] == ["made_up"]
-    assert select(scenarios, "gate", release="0.20.0") == []
-    assert len(select(scenarios, "gate")) == 1, "without a release it is one of the runtime's gates"
+    assert [one.name for one in select(scenarios, release="0.28.0")] == ["made_up"]
+    assert select(scenarios, release="0.20.0") == []
+    assert len(select(scenarios)) == 1, "without a release it is one of the runtime's gates"
     with pytest.raises(PatchkitError, match=r"made_up is for vLLM >=0.23.0, not 0.20.0"):
-        select(scenarios, "gate", ["made_up"], "0.20.0")
+        select(scenarios, ["made_up"], "0.20.0")
     with pytest.raises(PatchkitError, match="names no releases"):
         load_scenario(declare("alive") | {"releases": "new"})
 

@@ -23,7 +23,6 @@ def evidence(project: MadeUp, kind: str = "gate") -> dict[str, Any]:
 def test_gate_all_green(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("second", order=2)
     made_up.scenario("first", order=1)
-    made_up.scenario("speed", kind="benchmark")
     code, out, err = patchkit(*GATE)
     assert code == 0, out + err
     lines = out.splitlines()
@@ -75,7 +74,6 @@ def test_evidence_that_cannot_be_written_is_refused_before_anything_runs(
     verb: tuple[str, ...], made_up: MadeUp, patchkit: Any
 ) -> None:
     made_up.scenario("first")
-    made_up.scenario("speed", kind="benchmark")
     (made_up.root / "file").touch()
     code, out, err = patchkit(*verb, "--evidence", "file/e.json")
     assert (code, out) == (2, "")
@@ -197,11 +195,11 @@ def test_knockout_when_the_worker_keeps_dying(made_up: MadeUp, patchkit: Any) ->
 
 def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, patchkit: Any) -> None:
     first = made_up.scenario("first", "{act: error}")
-    made_up.scenario("speed", kind="benchmark")
     code, _, err = patchkit(*BENCH)
     assert (code, err.strip()) == (
         2,
-        "patchkit: no benchmark yet: no gate was run for vLLM 0.20.0 on cpu; run `patchkit gate --vllm 0.20.0`",
+        "patchkit: no benchmark yet: no gate was run for vLLM 0.20.0 on cpu; run `patchkit gate --vllm 0.20.0`, or say "
+        "--unproven",
     )
     assert patchkit(*GATE)[0] == 1
     code, _, err = patchkit(*BENCH)
@@ -213,8 +211,8 @@ def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, p
     assert patchkit(*GATE)[0] == 0
     code, out, err = patchkit(*BENCH)
     assert code == 0, out + err
-    assert "✓ speed" in out
-    assert evidence(made_up, "bench")["kind"] == "bench"
+    assert "✓ eager" in out
+    assert evidence(made_up, "throughput-smollm2-135m")["kind"] == "throughput"
 
     made_up.scenario("second")
     code, _, err = patchkit(*BENCH)
@@ -224,7 +222,6 @@ def test_bench_refuses_until_the_gates_are_green_on_this_tree(made_up: MadeUp, p
 
 def test_bench_sees_the_gates_whose_evidence_went_elsewhere(made_up: MadeUp, patchkit: Any, tmp_path: Path) -> None:
     made_up.scenario("first")
-    made_up.scenario("speed", kind="benchmark")
     elsewhere = tmp_path / "e.json"
     assert patchkit(*GATE, "--only", "first", "--evidence", str(elsewhere))[0] == 0
     assert patchkit(*BENCH)[0] == 2, "some of the gates are not all of them"
@@ -243,7 +240,6 @@ def test_only_gates_leave_a_copy(made_up: MadeUp, patchkit: Any, tmp_path: Path)
 
 def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: Any) -> None:
     made_up.scenario("first")
-    made_up.scenario("speed", kind="benchmark")
     assert patchkit(*GATE)[0] == 0
     path = made_up.root / ".patchkit/evidence/gate-0.20.0-cpu.json"
     path.write_text(path.read_text().replace("0002-fix", "0002-other"))

@@ -60,7 +60,7 @@ def test_no_word_of_the_template_is_left(mine: Project) -> None:
 def test_its_gates_are_the_shared_ones_and_its_own(mine: Project) -> None:
     assert not (mine.root / "scenarios").exists()
     scenarios = load_scenarios(mine, "my-runtime")
-    gates = {gate.name for gate in select(scenarios, "gate")}
+    gates = {gate.name for gate in select(scenarios)}
     assert gates - {path.stem for path in mine.scenarios.glob("*.yaml")} == {"one_token_prompts"}
     check_caught_by(mine, "my-runtime", scenarios)
 

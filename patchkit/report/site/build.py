@@ -62,6 +62,8 @@ def _pages(renderer: Renderer, sources: Sources, trees: Trees) -> Iterator[tuple
         yield filed.page, renderer.page("knockout", filed=filed)
     for mutants in sources.mutants:
         yield mutants.page, renderer.page("mutant_list", filed=mutants)
+    for speed in sources.throughputs:
+        yield speed.page, renderer.page("speed", filed=speed)
     for accuracy in sources.accuracies:
         yield accuracy.page, render_html(accuracy.record, above=renderer.above(accuracy))
 

@@ -63,7 +63,7 @@ def areas(sources: Sources, supports: Sequence[Support], speeds: Sequence[Speed]
         _knockout(sources, trees),
         _mutants(sources, trees),
         _drift(sources),
-        _throughput(speeds),
+        _throughput(speeds, sources, trees),
         _accuracy(sources, trees),
     ]
 
@@ -116,14 +116,18 @@ def _drift(sources: Sources) -> Area:
     return Area("Drift", "drift.html", "red" if left else "plain", lines, "unpatched" if left else "")
 
 
-def _throughput(speeds: Sequence[Speed]) -> Area:
-    """The span of ratios on each runner, of the project's own tree alone."""
+def _throughput(speeds: Sequence[Speed], sources: Sources, trees: Trees) -> Area:
+    """The span of ratios on each runner, of the project's own tree alone; red if a row of it is no figure."""
     lines = []
     for name in dict.fromkeys(one.runner for one in speeds):
         ratios = [one.ratio for one in speeds if one.runner == name and one.standing == "this tree"]
         span = f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else f"{ratios[0]:.2f}" if ratios else ""
         lines.append(f"{name}: {span} x plain vLLM's tokens/s" if span else f"{name}: of another tree only")
-    return Area("Throughput", "throughput.html", "plain" if lines else "unknown", lines or [NOTHING])
+    mine = [filed.record for filed in sources.throughputs if trees.standing(filed.record) == "this tree"]
+    lost = sum(row.standing != "alive" for record in mine for row in record.rows)
+    lines += [f"{counted(lost, 'row')} dead or not run"] if lost else []
+    tone: Tone = "red" if lost else "plain" if lines else "unknown"
+    return Area("Throughput", "throughput.html", tone, lines or [NOTHING])
 
 
 def _accuracy(sources: Sources, trees: Trees) -> Area:

@@ -17,6 +17,8 @@ from patchkit.report.site import drifts, matrix, throughput
 from patchkit.report.site.front import NOTHING, SIGNS
 from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import MEANING, Trees
+from patchkit.report.throughput import plot
+from patchkit.report.throughput import phrases as throughput_phrases
 
 HERE = Path(__file__).parent
 STYLE = HERE / "style.css"
@@ -48,6 +50,8 @@ class Renderer:
             numbers=numbers,
             drifts=drifts,
             throughput=throughput,
+            say_throughput=throughput_phrases,
+            plot=plot.plot,
             NOTHING=NOTHING,
             SIGNS=SIGNS,
             GENERATOR=GENERATOR,

@@ -12,6 +12,7 @@ import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, read_accuracy
 from patchkit.drift.drift import Drift, read_drifts
+from patchkit.bench.throughput_evidence import ThroughputEvidence, read_throughput
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence
@@ -36,6 +37,7 @@ class Sources:
     gates: list[Filed[Evidence]] = field(default_factory=list)
     knockouts: list[Filed[Evidence]] = field(default_factory=list)
     benches: list[Filed[Evidence]] = field(default_factory=list)
+    throughputs: list[Filed[ThroughputEvidence]] = field(default_factory=list)
     mutants: list[Filed[MutantsEvidence]] = field(default_factory=list)
     accuracies: list[Filed[AccuracyEvidence]] = field(default_factory=list)
     published: list[Filed[Published]] = field(default_factory=list)
@@ -43,8 +45,9 @@ class Sources:
     watches: list[Filed[Watch]] = field(default_factory=list)
 
     def everything(self) -> list[Filed[Any]]:
-        kinds: list[list[Any]] = [self.gates, self.knockouts, self.mutants, self.benches, self.accuracies]
-        return [filed for kind in (*kinds, self.published, self.drifts, self.watches) for filed in kind]
+        kinds: list[list[Any]] = [self.gates, self.knockouts, self.mutants, self.throughputs, self.benches]
+        kinds += [self.accuracies, self.published, self.drifts, self.watches]
+        return [filed for kind in kinds for filed in kind]
 
 
 class _Marks(msgspec.Struct):
@@ -59,6 +62,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "gate": ("gates", read_evidence),
     "knockout": ("knockouts", read_evidence),
     "bench": ("benches", read_evidence),
+    "throughput": ("throughputs", read_throughput),
     "mutants": ("mutants", read_mutants_evidence),
     "accuracy": ("accuracies", read_accuracy),
     "published": ("published", read_published),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from statistics import median
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from patchkit.bench.throughput_evidence import ThroughputEvidence
 from patchkit.gates.evidence import Evidence, Figure, Verdict
 from patchkit.report.accuracy.charts import Domain, element, fluid
 from patchkit.report.site.matrix import runner
 from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import Standing, Trees
+from patchkit.report.throughput import phrases
 
 LEAST_DOMAIN = 1.1  # the axis begins at 0 and always shows 1, where the runtime costs nothing
 
@@ -19,7 +22,7 @@ LEAST_DOMAIN = 1.1  # the axis begins at 0 and always shows 1, where the runtime
 class Speed(NamedTuple):
     """One pair of throughputs; what was not recorded is None."""
 
-    filed: Filed[Evidence]
+    filed: Filed[Any]
     standing: Standing
     what: str
     rows: int | None
@@ -43,7 +46,27 @@ def speeds(sources: Sources, trees: Trees) -> list[Speed]:
         for verdict in filed.record.verdicts
         for speed in _of_verdict(filed, trees.standing(filed.record), verdict)
     ]
+    for measured in sources.throughputs:
+        found += _of_rows(measured, trees.standing(measured.record))
     return sorted(found, key=lambda one: (one.runner, one.rows is None, -(one.rows or 0)))
+
+
+def _of_rows(filed: Filed[ThroughputEvidence], standing: Standing) -> Iterator[Speed]:
+    """The rows that are figures; the others are on the file's own page."""
+    for row in filed.record.rows:
+        if row.ratio is not None:
+            yield Speed(
+                filed,
+                standing,
+                f"{phrases.model(filed.record)}, {phrases.load(row)}",
+                row.rows,
+                median(run.rate for run in row.plain[row.fastest]),
+                median(run.rate for run in row.patched),
+                row.ratio.median,
+                row.ratio.low,
+                row.ratio.high,
+                row.ratio.pairs,
+            )
 
 
 def _of_verdict(filed: Filed[Evidence], standing: Standing, verdict: Verdict) -> Iterator[Speed]:

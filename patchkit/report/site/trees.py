@@ -58,7 +58,7 @@ class Trees:
 
     def gates(self, runtime: str) -> list[str]:
         """Names of the gates that the project has for a runtime, in order; empty if they are not to be had."""
-        found = self._had(runtime, lambda project: select(load_scenarios(project, runtime), "gate"))
+        found = self._had(runtime, lambda project: select(load_scenarios(project, runtime)))
         return [gate.name for gate in found or ()]
 
     def patches(self, runtime: str) -> list[Patch]:

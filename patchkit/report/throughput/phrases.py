@@ -1,0 +1,99 @@
+"""Figures and phrases of throughput evidence, the same in every form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
+from patchkit.gates.events import Profile
+
+NONE = "-"
+
+
+def rate(runs: list[Timing] | None) -> str:
+    """The median of tokens/s, ``12,345``."""
+    return f"{median(run.rate for run in runs):,.0f}" if runs else NONE
+
+
+def plain_rate(row: ThroughputRow) -> str:
+    """Of the fastest plain vLLM, with its mode."""
+    return f"{rate(row.plain[row.fastest])} {row.fastest}" if row.fastest in row.plain else NONE
+
+
+def patched_rate(row: ThroughputRow) -> str:
+    """With the runtime, if it was alive: else its speed means nothing."""
+    return rate(row.patched) if row.standing == "alive" else NONE
+
+
+def ratio(found: Ratio | None) -> str:
+    """``0.951 [0.948, 0.955]``."""
+    return f"{found.median:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else NONE
+
+
+def by_cpu_time(evidence: ThroughputEvidence) -> bool:
+    """Whether a row has the ratio of CPU time too."""
+    return any(row.cpu_ratio for row in evidence.rows)
+
+
+def confidence(evidence: ThroughputEvidence) -> str:
+    """``97%``, of the intervals."""
+    sure = {row.ratio.confidence for row in evidence.rows if row.ratio}
+    return f"{100 * min(sure):.0f}%" if sure else NONE
+
+
+def model(evidence: ThroughputEvidence) -> str:
+    """``qwen2.5-7b shapes`` or the model's name."""
+    return f"{evidence.model} shapes, random weights" if evidence.random_weights else evidence.model
+
+
+def title(evidence: ThroughputEvidence) -> str:
+    """What was measured on what."""
+    where = evidence.hardware.gpu or evidence.hardware.cpu or evidence.device
+    cut = "" if evidence.finished else ", stopped before its end"
+    return (
+        f"{model(evidence)}, vLLM {evidence.release}, {evidence.device}, runner {evidence.runner}, {where}: "
+        f"{evidence.tokens} tokens a sample, {evidence.pairs} pairs, intervals {confidence(evidence)}{cut}"
+    )
+
+
+def peak(row: ThroughputRow) -> str:
+    """Memory at the peak, ``1.20 -> 1.31 GiB``."""
+    if not row.patched_peak:
+        return NONE
+    return f"{row.plain_peak / 2**30:.2f} → {row.patched_peak / 2**30:.2f}"
+
+
+def load(row: ThroughputRow) -> str:
+    """``graphs preset=paper 8x16``, which row it is."""
+    return f"{row.mode} {row.settings} {row.prompts}x{row.samples}"
+
+
+def memory_lines(evidence: ThroughputEvidence) -> Iterator[str]:
+    """Memory in use at each point, a line an engine."""
+    for one in evidence.memory:
+        points = ", ".join(f"{point.steps:,}: {point.used / 2**20:,.1f}" for point in one.points)
+        yield f"MiB in use after steps, {one.mode} {one.settings} {one.prompts}x{one.samples}: {points}"
+
+
+def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, Profile]]:
+    """Every profile with what it is of, plain vLLM before the runtime."""
+    for one in evidence.profiles:
+        name = f"{one.mode} {one.settings} {one.prompts}x{one.samples}"
+        for side, found in (("plain", one.plain), ("runtime", one.patched)):
+            if found is not None:
+                yield f"{name}, {side}", found
+
+
+def profile_title(name: str, found: Profile) -> str:
+    """How long device and host were busy in a step."""
+    device = f"device {found.device:,.0f}, " if found.device else ""
+    return f"µs a step, {name}: {device}host {found.host:,.0f}"
+
+
+def verdict(evidence: ThroughputEvidence) -> str:
+    """The span of the ratios that count, and how many rows do not."""
+    ratios = [row.ratio.median for row in evidence.rows if row.ratio]
+    lost = sum(row.standing != "alive" for row in evidence.rows)
+    said = [f"{min(ratios):.3f} to {max(ratios):.3f} x the fastest plain vLLM"] if ratios else []
+    return "; ".join([*said, *([f"{lost} of {len(evidence.rows)} rows are no figures"] if lost else [])])

@@ -1,0 +1,130 @@
+"""Evidence of ``bench throughput`` in every form; a row that is not alive has no figure in any."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import made_site as made
+import pytest
+from made_throughput import DEAD, row, throughput
+
+from patchkit.bench.throughput_evidence import read_throughput
+from patchkit.cli import main
+from patchkit.gates.evidence import to_json
+from patchkit.report.throughput.markdown import BEGIN, END, render_table, with_throughput
+from patchkit.report.throughput.plot import plot
+
+Report = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Report:
+    """``patchkit report`` of the made-up evidence."""
+    path = tmp_path / "bench-seven.json"
+    path.write_text(to_json(throughput()))
+
+    def run(form: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["patchkit", "report", str(path), "--format", form])
+        with pytest.raises(SystemExit) as done:
+            main()
+        return int(done.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_figures_stand_with_their_interval_and_what_they_are_against(report: Report, form: str) -> None:
+    code, out, _ = report(form)
+    plain = out.replace("\\", "")
+    assert code == 1, "a row is dead"
+    assert "qwen2.5-7b shapes, random weights, vLLM 0.20.0" in plain
+    assert "0.960 [0.956, 0.965]" in plain and "1,000 graphs" in plain
+    assert "0.910 [0.906, 0.915]" in plain
+    assert DEAD in plain and "RuntimeError: no <graphs>" in plain
+    assert "gemm<128>" in plain and "device 12, host 950" in plain
+    assert "127: 1,024.0" in plain
+
+
+def test_the_table_alone_has_no_figure_of_a_dead_row() -> None:
+    lines = render_table(throughput()).splitlines()
+    assert len(lines) == 6
+    assert lines[2].startswith("| graphs | strength=2 | 8 x 2 | 1,000 graphs | 962 | 0.960 ")
+    assert "**dead**" in lines[4] and "962" not in lines[4]
+    assert "**error**" in lines[5]
+
+
+@pytest.mark.parametrize("form", ["junit", "github"])
+def test_it_has_no_form_of_a_test(report: Report, form: str) -> None:
+    code, out, err = report(form)
+    assert (code, out) == (2, "")
+    assert err.endswith(f"has no form {form}: throughput is no test; choose text, markdown or table\n")
+
+
+def test_evidence_is_read_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "e.json"
+    path.write_text(to_json(throughput()))
+    assert read_throughput(path) == throughput()
+    assert not read_throughput(path).passed
+    assert json.loads(path.read_text())["rows"][2]["ratio"] is None
+
+
+def test_a_run_that_was_stopped_keeps_its_rows_and_is_no_success(tmp_path: Path) -> None:
+    found = throughput()
+    found.rows = found.rows[:2]
+    assert found.passed
+    found.finished = False
+    assert not found.passed
+    page = made.site(made.write(tmp_path, seven=found))["throughput-seven.html"]
+    assert "stopped before its end" in words(page) and "0.960 [0.956, 0.965]" in words(page)
+
+
+def test_a_document_gets_the_tables_between_its_marks_alone() -> None:
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    made_ = with_throughput(text, [("bench-a.json", throughput()), ("bench-b.json", throughput())])
+    assert made_.startswith(f"before\n{BEGIN}\n") and made_.endswith(f"{END}\nafter\n")
+    assert "old" not in made_
+    assert made_.count("| graphs | strength=2 | 8 x 16 |") == 2
+    assert "`bench-a.json`" in made_
+    assert with_throughput(made_, [("bench-a.json", throughput()), ("bench-b.json", throughput())]) == made_
+    assert "Nothing is measured yet." in with_throughput(text, [])
+    assert with_throughput("no marks", []) == "no marks"
+
+
+def test_the_plot_has_a_mark_and_an_interval_for_each_figure_and_none_for_others() -> None:
+    drawn = ET.fromstring(str(plot(throughput().rows, "p")))
+    assert len(drawn.findall("circle")) == 2
+    assert len([line for line in drawn.findall("line") if "interval" in line.get("class", "")]) == 2
+    assert [text.text for text in drawn.findall("text")][-1] == "graphs strength=2"
+    heights = [float(circle.get("cy", "")) for circle in drawn.findall("circle")]
+    assert heights[0] > heights[1], "the higher ratio is higher"
+    assert plot([row(2, ratio=None)], "p") == ""
+
+
+def test_the_plot_takes_one_count_of_rows_and_nothing_for_markup() -> None:
+    drawn = str(plot([row(2, settings="<b>a</b>")], "p"))
+    assert "<b>" not in drawn
+    ET.fromstring(drawn)
+
+
+def words(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def test_the_site_has_the_plot_the_rows_and_the_dead_in_red(tmp_path: Path) -> None:
+    found = made.site(made.write(tmp_path, seven=throughput(), older=made.bench()))
+    page: Any = found["throughput-seven.html"]
+    assert "0.960 [0.956, 0.965]" in words(page) and "<svg" in page
+    assert '<span class="state red">' in page and DEAD in words(page)
+    (dead,) = re.findall(r"<tr><th[^>]*>graphs <span class=\"quiet\">strength=3.*?</tr>", page)
+    assert "962" not in words(dead), "its speed means nothing"
+    assert "gemm&lt;128&gt;" in page and "RuntimeError: no &lt;graphs&gt;" in page
+    listed = words(found["throughput.html"])
+    assert "qwen2.5-7b shapes, random weights, graphs strength=2 8x16" in listed
+    assert "throughput , older.json" in listed, "evidence of the benchmark as it was before is read and shown"
+    assert DEAD in listed
+    assert "2 rows dead or not run" in words(found["index.html"])
