@@ -135,7 +135,10 @@ def arguments(request: dict[str, Any], port: int) -> list[str]:
     """Of ``vllm serve``: the part's engine, what the runtime needs, and what is needed to see what happens."""
     engine = {**DEFAULTS, **DEVICE_DEFAULTS[request["device"]], **(request["part"].get("engine") or {})}
     given = [word for name, value in engine.items() for word in option(name, value)]
-    given += [one for one in request["plugin"]["arguments"] if one not in given]
+    # What the part says of an option goes before what the plugin needs by default.
+    opposite = {one.replace("--", "--no-", 1) for one in request["plugin"]["arguments"]} & {*given}
+    needed = [one for one in request["plugin"]["arguments"] if one.replace("--", "--no-", 1) not in opposite]
+    given += [one for one in needed if one not in given]
     seen = ["--enable-log-requests", "--served-model-name", MODEL]
     return [*given, *seen, "--host", HOST, "--port", str(port)]
 

@@ -1,0 +1,51 @@
+"""An engine whose forward pass is compiled: whatever is to run in it must be in the model before that.
+
+With ``enforce_eager=False`` vLLM traces the model once, when the engine is made; on CUDA it then replays graphs of it.
+Python that is put into the model later never runs.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from patchkit_worker.engine import DEFAULTS
+from vllm.v1.worker.gpu_worker import Worker
+
+Prepare = Callable[[Any], None]  # gets vLLM's model runner, whose model is loaded
+
+VARIABLES = {
+    # The key of vLLM's compile cache is not made of what is traced: a model would be taken that was compiled with
+    # another tree, or by another version of the runtime's probe.
+    "VLLM_DISABLE_COMPILE_CACHE": "1",
+    # On the CPU: trace, but generate no code, which takes 20 seconds a load.
+    "VLLM_CPU_CI_ENV": "1",
+}
+
+
+def is_compiled(settings: dict[str, Any]) -> bool:
+    """Whether an engine with these settings, on top of the worker's own, compiles its forward pass."""
+    return not {**DEFAULTS, **settings}["enforce_eager"]
+
+
+def set_variables() -> None:
+    """Environment variables of every engine that compiles; what the part sets stays."""
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def before_compilation(prepare: Prepare) -> Iterator[None]:
+    """Engines that are made meanwhile have ``prepare`` called between loading their model and compiling it."""
+    original = Worker.load_model
+
+    def load_model(worker: Any, *given: Any, **named: Any) -> Any:
+        loaded = original(worker, *given, **named)
+        prepare(worker.model_runner)
+        return loaded
+
+    Worker.load_model = load_model
+    try:
+        yield
+    finally:
+        Worker.load_model = original
