@@ -9,7 +9,7 @@ from typing import Any
 import openai
 from patchkit_worker.api_server import HOST, MODEL, ApiServer
 from patchkit_worker.channel import Channel
-from patchkit_worker.compiled import is_compiled, set_variables
+from patchkit_worker.compiled import allow_compilation, is_compiled
 from patchkit_worker.engine import make_engine
 from patchkit_worker.prompts import PROMPT_SEED_STRIDE, make_texts
 from patchkit_worker.runners import check_class, seen
@@ -40,7 +40,7 @@ class ClientRun:
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
         if is_compiled(self._part.get("engine") or {}):
-            set_variables()
+            allow_compilation()
         server = ApiServer(self._request)
         try:
             server.wait_ready()

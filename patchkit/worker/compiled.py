@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch._dynamo.config
 from patchkit_worker.engine import DEFAULTS
+from torch._dynamo.utils import get_compilation_metrics
 from vllm.v1.worker.gpu_worker import Worker
 
 Prepare = Callable[[Any], None]  # gets vLLM's model runner, whose model is loaded
@@ -28,10 +30,23 @@ def is_compiled(settings: dict[str, Any]) -> bool:
     return not {**DEFAULTS, **settings}["enforce_eager"]
 
 
-def set_variables() -> None:
-    """Environment variables of every engine that compiles; what the part sets stays."""
+def allow_compilation() -> None:
+    """In this process, which has imported torch, and in those that it starts; what the part sets stays."""
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
+    os.environ["TORCHDYNAMO_DISABLE"] = "0"  # the worker of an eager engine on the CPU compiles nothing
+    torch._dynamo.config.disable = False
+
+
+def check_compiled() -> None:
+    """The forward pass of a model was traced in this process.
+
+    Raises:
+        RuntimeError: it was not, so that it runs eagerly whatever the engine's settings say.
+    """
+    traced = {str(one.co_filename) for one in get_compilation_metrics()}
+    if not any("/model_executor/models/" in name for name in traced):
+        raise RuntimeError(f"enforce_eager is off, and no model was compiled, only {sorted(traced) or 'nothing'}")
 
 
 @contextmanager

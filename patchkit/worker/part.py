@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
-from patchkit_worker.compiled import before_compilation, is_compiled, set_variables
+from patchkit_worker.compiled import allow_compilation, before_compilation, check_compiled, is_compiled
 from patchkit_worker.engine import make_engine
 from patchkit_worker.faults import Faults
 from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
@@ -70,9 +70,11 @@ class PartRun:
         settings = self._spec.get("engine") or {}
         if not is_compiled(settings):
             return make_engine(self._request["model"], self._request["device"], settings)
-        set_variables()
+        allow_compilation()
         with self._installed_for_compilation():
-            return make_engine(self._request["model"], self._request["device"], settings)
+            llm = make_engine(self._request["model"], self._request["device"], settings)
+        check_compiled()
+        return llm
 
     @contextmanager
     def _installed_for_compilation(self) -> Iterator[None]:
