@@ -14,6 +14,7 @@ import click
 from patchkit import __version__
 from patchkit.cli_options import (
     device_option,
+    in_modes,
     json_option,
     judged,
     measured,
@@ -150,6 +151,7 @@ def env(
 
 @commands.command()
 @judged
+@in_modes
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
     """Run every gate on real vLLM.
@@ -163,6 +165,7 @@ def gate(as_json: bool, **options: Any) -> int:
 
 @commands.command()
 @judged
+@in_modes
 @click.option("--patch", "patches", multiple=True, metavar="PATCH", help="Knock out only this patch (repeatable).")
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:

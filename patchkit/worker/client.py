@@ -9,8 +9,8 @@ from typing import Any
 import openai
 from patchkit_worker.api_server import HOST, MODEL, ApiServer
 from patchkit_worker.channel import Channel
-from patchkit_worker.compiled import allow_compilation, is_compiled
-from patchkit_worker.engine import make_engine
+from patchkit_worker.compiled import allow_compilation
+from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.prompts import PROMPT_SEED_STRIDE, make_texts
 from patchkit_worker.runners import check_class, seen
 from patchkit_worker.runtime import describe, install
@@ -84,7 +84,6 @@ class ClientRun:
             if call_is_whole(call):
                 exchange["expected"] = local(llm, call)
         runtime.uninstall()
-
 
     def _installed(self) -> tuple[LLM, Any]:
         """An engine in this process with the runtime, which must come first where the engine compiles its model."""

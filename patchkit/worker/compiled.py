@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch._dynamo.config
-from patchkit_worker.engine import DEFAULTS
 from torch._dynamo.utils import get_compilation_metrics
 from vllm.v1.worker.gpu_worker import Worker
 
@@ -23,11 +22,6 @@ VARIABLES = {
     # On the CPU: trace, but generate no code, which takes 20 seconds a load.
     "VLLM_CPU_CI_ENV": "1",
 }
-
-
-def is_compiled(settings: dict[str, Any]) -> bool:
-    """Whether an engine with these settings, on top of the worker's own, compiles its forward pass."""
-    return not {**DEFAULTS, **settings}["enforce_eager"]
 
 
 def allow_compilation() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
-from patchkit_worker.compiled import allow_compilation, before_compilation, check_compiled, is_compiled
-from patchkit_worker.engine import make_engine
+from patchkit_worker.compiled import allow_compilation, before_compilation, check_compiled
+from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.faults import Faults
 from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
 from patchkit_worker.observe import NO_PROBE, Observer, Owners, engine_of

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
 from patchkit_probe import graph_taps
+from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
 from patchkit_probe.findings import Findings
 from patchkit_probe.learning import Progress
 from patchkit_probe.reference import Distiller, Distillers, Method, State, intervene, read_settings, rows_of

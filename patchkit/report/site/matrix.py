@@ -102,9 +102,9 @@ class Support:
 
 
 def runner(evidence: Circumstances) -> str:
-    """What a run ran on: the device, the GPU if there was one, and the model runner if it was the second."""
+    """What a run ran on: the device, the GPU if there was one, the second model runner and graphs if they were used."""
     gpu = evidence.hardware.gpu
-    return f"{evidence.device}{f', {gpu}' if gpu else ''}{wording.second(evidence)}"
+    return f"{evidence.device}{f', {gpu}' if gpu else ''}{wording.second(evidence)}{wording.compiled(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:
