@@ -21,6 +21,11 @@ def detail(text: str) -> None:
     err.print(text, style="dim", markup=False)
 
 
+def indented(text: str) -> None:
+    """A line of less weight on stderr, below what it belongs to."""
+    detail(f"  {text}")
+
+
 def wide(console: Console, width: int = 160) -> Console:
     """The console for a table: a terminal sets its width; a pipe does not, and must not break what is searched for."""
     return console if console.is_terminal else Console(file=console.file, width=width, highlight=False)

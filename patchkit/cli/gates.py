@@ -9,6 +9,7 @@ import click
 
 from patchkit.cli.options import (
     device_option,
+    in_modes,
     json_option,
     judged,
     python_option,
@@ -20,6 +21,7 @@ from patchkit.cli.options import (
 
 @click.command()
 @judged
+@in_modes
 @json_option
 def gate(as_json: bool, **options: Any) -> int:
     """Run every gate on real vLLM.
@@ -33,6 +35,7 @@ def gate(as_json: bool, **options: Any) -> int:
 
 @click.command()
 @judged
+@in_modes
 @click.option("--patch", "patches", multiple=True, metavar="PATCH", help="Knock out only this patch (repeatable).")
 @json_option
 def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:

@@ -41,6 +41,45 @@ python_option = click.option(
 )
 
 
+def _engine(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    """``name=value`` with a value in YAML."""
+    import yaml
+
+    found = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise click.BadParameter(f"{word!r} is not like async_scheduling=false")
+        try:
+            found.append((name, yaml.safe_load(value)))
+        except yaml.YAMLError:
+            raise click.BadParameter(f"{value!r} is not a value in YAML") from None
+    return tuple(found)
+
+
+def _mode(context: click.Context, option: click.Parameter, graphs: bool) -> str:
+    return "graphs" if graphs else "eager"
+
+
+def in_modes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of verbs that judge more than one way of running an engine."""
+    graphs = click.option(
+        "--graphs",
+        "mode",
+        is_flag=True,
+        callback=_mode,
+        help="Compile the forward pass, and on CUDA replay it from graphs; parts that are eager only are left out.",
+    )
+    engine = click.option(
+        "--engine",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_engine,
+        help="A setting of vllm.LLM where a part does not give its own, e.g. async_scheduling=false (repeatable).",
+    )
+    return graphs(engine(command))
+
+
 def judged(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options shared by every verb that runs scenarios on vLLM."""
     model = click.option("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")

@@ -16,6 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from patchkit import __version__
+from patchkit.console import indented
 from patchkit.environments.lock import pythons, requirements
 from patchkit.environments.quirks import apply_quirks, quirks_of
 from patchkit.environments.second_runner import extra_digest, extra_requirements, prepare
@@ -86,7 +87,7 @@ def build(folder: Path, release: str, lock: Path, log: Path, runner: ModelRunner
         listed.write_text("".join(f"{line}\n" for line in (for_cpu_torch(wanted) if cpu else wanted)))
         backend = ["--torch-backend", "cpu"] if cpu == "index" else []
         arguments = ["pip", "install", "--python", interpreter(folder), "--no-deps", *backend, "-r", listed]
-        uv(arguments, what, log, show_downloads=True)
+        uv(arguments, what, log, progress=indented)
         applied = apply_quirks(site_packages(folder), release)
         applied += prepare(site_packages(folder), release) if runner == "v2" else []
         facts = {

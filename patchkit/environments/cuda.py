@@ -162,7 +162,7 @@ def _build(folder: Path, release: str, torch: str, found: Resolution, log: Path)
         ["pip", "install", "--python", build.interpreter(folder), "--requirement", listed],
         what,
         log,
-        show_downloads=True,
+        progress=console.indented,
     )
     facts = {
         "release": release,

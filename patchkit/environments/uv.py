@@ -1,4 +1,7 @@
-"""Running uv: with the user's own package settings, its output kept in a log, its failures condensed to one line."""
+"""Running uv: with the user's own package settings, its output kept in a log, its failures condensed to one line.
+
+`./go` imports this before anything is installed, so it imports the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from patchkit.console import detail
 from patchkit.errors import PatchkitError
 
 PIP_TO_UV = {
@@ -124,7 +126,7 @@ def uv(
     what: str,
     log: Path | None = None,
     environ: Mapping[str, str] | None = None,
-    show_downloads: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> str:
     """Run ``uv arguments`` and return its output.
 
@@ -132,7 +134,7 @@ def uv(
         what: what is being done, in words; begins the error line.
         log: file to which the command and all its output are appended.
         environ: variables added to the user's.
-        show_downloads: whether uv's "Downloading …" lines go to stderr.
+        progress: called with each of uv's "Downloading …" lines.
 
     Raises:
         PatchkitError: uv failed; the reason is condensed to one line, and the line names the log.
@@ -149,8 +151,8 @@ def uv(
             assert process.stdout is not None
             for line in process.stdout:
                 said.append(line)
-                if show_downloads and line.startswith(("Downloading", " Downloading")):
-                    detail(f"  {line.strip()}")
+                if progress and line.startswith(("Downloading", " Downloading")):
+                    progress(line.strip())
     except OSError as error:
         raise PatchkitError(
             f"{what}: uv cannot be started ({error.strerror or error})", "reinstall patchkit"

@@ -14,6 +14,7 @@ import msgspec
 from patchkit import __version__
 from patchkit.files import read_as, write_atomically
 from patchkit.gates.events import Shape
+from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 
 Figure = float | int | str | None
@@ -126,6 +127,8 @@ class Circumstances(msgspec.Struct, kw_only=True):
         runner: with which of vLLM's model runners; the first in evidence that is older, unknown through a server.
         runners_seen: the classes of those that ran, as the worker saw them; empty in evidence that is older.
         replaced: what of them was not vLLM's own, and so was not tested.
+        mode: how vLLM ran the forward pass where a part does not say so; eagerly in evidence that is older.
+        engine: settings of the engine beyond the usual ones, where a part does not give its own.
     """
 
     patchkit: str = __version__
@@ -137,19 +140,27 @@ class Circumstances(msgspec.Struct, kw_only=True):
     runner: ModelRunner | Literal["unknown"] = "v1"
     runners_seen: list[str] = msgspec.field(default_factory=list)
     replaced: list[str] = msgspec.field(default_factory=list)
+    mode: Mode = "eager"
+    engine: dict[str, Any] = msgspec.field(default_factory=dict)
     runtime: RuntimeUsed
     versions: Versions = msgspec.field(default_factory=Versions)
     hardware: Hardware = msgspec.field(default_factory=Hardware)
 
 
 class Evidence(Circumstances, kw_only=True):
-    """One run of ``gate``, ``knockout`` or ``bench``; ``not_taken`` says why a knock-out left patches alone."""
+    """One run of ``gate``, ``knockout`` or ``bench``.
+
+    Attributes:
+        not_taken: why a knock-out left patches alone.
+        eager_only: parts of the scenarios that were not run, as ``scenario.part``, for they make sense eagerly alone.
+    """
 
     kind: Literal["gate", "knockout", "bench"]
     runner: ModelRunner = "v1"  # always known: workers of our own ran
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
     not_taken: dict[str, str] = msgspec.field(default_factory=dict)
+    eager_only: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -158,14 +169,16 @@ class Evidence(Circumstances, kw_only=True):
         return judged and all(v.passed for v in self.verdicts) and all(k.caught for k in self.knockouts)
 
 
-def default_path(state: Path, name: str, release: str, device: str, runner: ModelRunner = "v1") -> Path:
+def default_path(
+    state: Path, name: str, release: str, device: str, runner: ModelRunner = "v1", mode: Mode = "eager"
+) -> Path:
     """Where a run's evidence goes unless the user says otherwise."""
-    return state / "evidence" / f"{name}-{placed(release, device, runner)}.json"
+    return state / "evidence" / f"{name}-{placed(release, device, runner, mode)}.json"
 
 
-def placed(release: str, device: str, runner: ModelRunner) -> str:
-    """Release, device and model runner in the name of a file; the first runner goes without saying."""
-    return f"{release}-{device}" + ("" if runner == "v1" else f"-{runner}")
+def placed(release: str, device: str, runner: ModelRunner, mode: Mode = "eager") -> str:
+    """Release, device, model runner and mode in the name of a file; the first runner and eager go without saying."""
+    return f"{release}-{device}" + ("" if runner == "v1" else f"-{runner}") + ("" if mode == "eager" else f"-{mode}")
 
 
 def to_json(evidence: Circumstances) -> str:

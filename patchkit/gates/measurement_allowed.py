@@ -47,5 +47,5 @@ def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
     ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
     settings = workspace.settings
-    ran = (evidence.release, evidence.device, evidence.runner)
-    return alike[0] == alike[1] and ran == (settings.release, settings.device, settings.runner)
+    ran = (evidence.release, evidence.device, evidence.runner, evidence.mode)
+    return alike[0] == alike[1] and ran == (settings.release, settings.device, settings.runner, "eager")

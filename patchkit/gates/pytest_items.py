@@ -85,7 +85,10 @@ class ScenarioItem(pytest.Item):
 
     def __init__(self, *, scenario: Scenario, **rest: Any) -> None:
         super().__init__(**rest)
-        self.scenario = scenario
+        graphs = self.config.getoption("patchkit_graphs")
+        left = scenario.in_mode("graphs" if graphs else "eager")
+        self.scenario = left or scenario
+        self.eager_only = "" if left else "; ".join(dict.fromkeys(scenario.eager_only().values()))
         self.add_marker("gate")
 
     def runtest(self) -> None:
@@ -93,6 +96,8 @@ class ScenarioItem(pytest.Item):
         release = settings_of(self.config).release
         if not self.scenario.is_for(release):
             pytest.skip(f"{self.scenario.name} is for vLLM {self.scenario.releases}, not {release}")
+        if self.eager_only:
+            pytest.skip(f"{self.scenario.name} is eager only: {self.eager_only}")
         try:
             verdict = session_of(self.config).verdict_on(self, self.scenario)
         except PatchkitError as error:

@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     add("python", metavar="PATH", help="Interpreter that already has vLLM; no environment is built.")
     add("model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
     add("without", action="append", default=[], metavar="PATCH", help="Leave this patch out (repeatable).")
+    add("graphs", action="store_true", help="Compile the forward pass, and on CUDA replay it from graphs.")
     group.addoption(
         "--scenario-workers",
         dest="patchkit_workers",
@@ -104,8 +105,13 @@ def run_scenario(patched_runtime: Workspace) -> Callable[[str | Path | dict[str,
     def run(source: str | Path | dict[str, Any]) -> Verdict:
         if isinstance(source, str) and not source.endswith((".yaml", ".yml")) and os.sep not in source:
             known = load_scenarios(settings.project, settings.runtime)
-            return runner.run(select(known, [source], settings.release)[0])
-        own = own_invariants(settings.project.patches / settings.runtime / "gates")
-        return runner.run(load_scenario(Path(source) if isinstance(source, str) else source, own))
+            scenario = select(known, [source], settings.release)[0]
+        else:
+            own = own_invariants(settings.project.patches / settings.runtime / "gates")
+            scenario = load_scenario(Path(source) if isinstance(source, str) else source, own)
+        left = scenario.in_mode(settings.mode)
+        if left is None:
+            pytest.skip(f"{scenario.name} is eager only")
+        return runner.run(left)
 
     return run

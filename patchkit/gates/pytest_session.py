@@ -56,6 +56,7 @@ class Session:
             scenario: Scenario | None = getattr(item, "scenario", None)
             release = self.runner.workspace.settings.release
             wanted = scenario is not None and scenario.is_for(release)
+            wanted = wanted and not getattr(item, "eager_only", "")
             if scenario is not None and wanted and item.nodeid not in self._queued:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 
@@ -105,6 +106,7 @@ def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
         without=tuple(option("without")),
         workers=1 if spread else option("workers"),
         runner=option("runner"),
+        mode="graphs" if option("graphs") else "eager",
     )
 
 

@@ -123,6 +123,7 @@ class Runner:
             limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
             metadata=metadata,
+            engine=settings.engine_arguments,
         )
 
 

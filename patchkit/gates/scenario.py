@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from patchkit.documents import field_first, read_yaml
@@ -17,6 +18,7 @@ from patchkit.gates.declared import Declared
 from patchkit.gates.invariants import Invariant, find_invariant
 from patchkit.gates.invariants.base import Params, Table, knowing
 from patchkit.gates.prompts import Prompts
+from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 
 
@@ -124,9 +126,12 @@ class Part(Declared, frozen=True, dict=True):
     watch: tuple[Literal["poison", "distributions", "timing"], ...] = ()
     off: bool = False
     not_run: tuple[NotRun, ...] = ()
+    eager_only: str = ""
 
     def __post_init__(self) -> None:
         self.named()
+        if self.eager_only and not self.engine.get("enforce_eager", True):
+            raise ValueError("eager_only: the engine of this part has enforce_eager: false")
         self.not_empty("passes", *([] if self.checks or self.client else ["calls"]))
         self.at_least(1, "repeat")
         if self.runtime == []:
@@ -178,6 +183,7 @@ class Part(Declared, frozen=True, dict=True):
         fields: dict[str, Any] = msgspec.to_builtins(self)
         fields.pop("invariants", None)
         fields.pop("not_run", None)
+        fields.pop("eager_only", None)
         return fields | {"runtime": self.installs()}
 
     def why_not_run(self, release: str, runner: ModelRunner) -> str:
@@ -227,6 +233,15 @@ class Scenario(Declared, frozen=True):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two parts are named {name!r}")
+
+    def in_mode(self, mode: Mode) -> Scenario | None:
+        """With the parts that make sense in a mode; None if none does."""
+        parts = [part for part in self.parts if mode == "eager" or not part.eager_only]
+        return replace(self, parts=parts) if parts else None
+
+    def eager_only(self) -> dict[str, str]:
+        """The parts that run eagerly alone, as ``scenario.part``, and why."""
+        return {f"{self.name}.{part.name}": part.eager_only for part in self.parts if part.eager_only}
 
     def is_for(self, release: str) -> bool:
         """Whether it is for a release of vLLM."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 from patchkit.project import Project
 from patchkit.release import release_name
@@ -19,6 +21,8 @@ class Settings:
         workers: parts of scenarios that run at once; None: as many as the device allows.
         variables: added to the worker's environment.
         runner: which of vLLM's model runners is taken.
+        mode: how vLLM runs the forward pass, where a part does not say so itself.
+        engine: keyword arguments of ``vllm.LLM``, below those that a part gives.
     """
 
     project: Project
@@ -31,9 +35,17 @@ class Settings:
     workers: int | None = None
     variables: tuple[tuple[str, str], ...] = ()
     runner: ModelRunner = "v1"
+    mode: Mode = "eager"
+    engine: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it
+
+    @property
+    def engine_arguments(self) -> dict[str, Any]:
+        """Keyword arguments of ``vllm.LLM`` for parts that do not give their own."""
+        compiled: dict[str, Any] = {"enforce_eager": False} if self.mode == "graphs" else {}
+        return compiled | dict(self.engine)
 
     def with_variables(self, *variables: tuple[str, str]) -> Settings:
         """The same, with more in the worker's environment."""

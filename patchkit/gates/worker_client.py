@@ -127,12 +127,18 @@ class WorkerClient:
         limit: float = 120.0,
         alone: bool = False,
         metadata: Path | None = None,
+        engine: Mapping[str, Any] | None = None,
     ) -> Future[Run]:
-        """Queue a part of a scenario, see :meth:`enqueue`; ``metadata``: see ``patchkit.series.entry_points``."""
+        """Queue a part of a scenario, see :meth:`enqueue`.
+
+        Args:
+            metadata: see ``patchkit.series.entry_points``.
+            engine: keyword arguments of ``vllm.LLM``, below the part's own.
+        """
         request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
         if metadata is not None:
             request["metadata"] = str(metadata)
-        request, record = request_for(part, runtime, request)
+        request, record = request_for(part, runtime, request, engine)
         if record.unfit:
             refused: Future[Run] = Future()
             refused.set_result(record)
@@ -432,7 +438,9 @@ class WorkerClient:
             os.write(self._wake_write, b".")
 
 
-def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[str, Any]) -> tuple[dict[str, Any], Run]:
+def request_for(
+    part: Part, runtime: RuntimeDeclaration | None, request: dict[str, Any], engine: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Run]:
     """The request for a part on a runtime, and the record of its run.
 
     The record is unfit, and nothing can be run, where the part wants the runtime off and the runtime does not
@@ -446,7 +454,7 @@ def request_for(part: Part, runtime: RuntimeDeclaration | None, request: dict[st
         name = runtime.name if runtime else "the runtime"
         record.unfit = f"{name} does not say how it is off: declare `off`, its settings, in patches/{name}/runtime.yaml"
     fields = {
-        "part": part.for_worker() | {"runtime": given},
+        "part": part.for_worker() | {"runtime": given, "engine": {**(engine or {}), **part.engine}},
         "start": runtime.start if runtime else "",
         "defaults": defaults,
         "counters": {name: counter.must_be for name, counter in runtime.counters.items()} if runtime else {},

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 INTERPRETED = 6
 """A row takes Triton's interpreter 9 ms beyond what the model takes, which the same kernels do in microseconds."""
+COMPILED = 3
+"""A load that traces, compiles and captures takes up to a minute, of which a scenario's own limit knows nothing."""
 
 
 class Workspace:
@@ -71,8 +73,9 @@ class Workspace:
 
     @property
     def slowness(self) -> int:
-        """How many times as long a part may take before it is stopped: on a CPU the second runner is interpreted."""
-        return INTERPRETED if (self.settings.device, self.settings.runner) == ("cpu", "v2") else 1
+        """How many times as long a part may take before it is stopped."""
+        interpreted = INTERPRETED if (self.settings.device, self.settings.runner) == ("cpu", "v2") else 1
+        return interpreted * (COMPILED if self.settings.mode == "graphs" else 1)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -148,6 +151,8 @@ class Workspace:
             release=self.settings.release,
             device=self.settings.device,
             runner=self.settings.runner,
+            mode=self.settings.mode,
+            engine=dict(self.settings.engine),
             replaced=list(ready.replaced),
             runtime=runtime_used(tree, self.settings.without),
             versions=versions,

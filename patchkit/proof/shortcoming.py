@@ -12,6 +12,7 @@ from packaging.version import Version
 from patchkit.gates.evidence import Evidence
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.scenario import Scenario, select
+from patchkit.mode import Mode
 from patchkit.project import Project
 from patchkit.series.manifest import Manifest
 from patchkit.series.patch import Patch
@@ -47,9 +48,10 @@ class CurrentSeries:
         patches = list(Series.load(manifest.folder).patches)
         return cls(project, manifest, load_scenarios(project, manifest.name), patches)
 
-    def gates(self, release: str) -> list[str]:
-        """Names of the gates that are for a release."""
-        return [gate.name for gate in select(self.scenarios, release=release)]
+    def gates(self, release: str, mode: Mode = "eager") -> list[str]:
+        """Names of the gates that are for a release, and make sense in a mode."""
+        gates = select(self.scenarios, release=release)
+        return [gate.name for gate in gates if gate.in_mode(mode) is not None]
 
     def taken(self, release: str) -> list[str]:
         """Names of the patches that a release takes."""
@@ -84,10 +86,12 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
     if record.kind != "gate":
         yield f"it is of a {record.kind}, not of the gates"
     ran = {verdict.scenario for verdict in record.verdicts}
-    gates = series.gates(release)
+    gates = series.gates(release, record.mode)
     missing = [gate for gate in gates if gate not in ran]
     if not gates or missing:
         yield f"not run: {', '.join(missing) or 'any gate, for there is none'}"
+    if record.engine:
+        yield f"its engines had {', '.join(record.engine)} set"
     if Version(record.release) != Version(release) or not _same(record.versions.vllm, release):
         yield f"the gates ran on vLLM {record.versions.vllm}"
     used, manifest = record.runtime, series.manifest

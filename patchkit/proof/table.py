@@ -18,6 +18,7 @@ from patchkit.series.manifest import Manifest
 from patchkit.series.proven import Proof, ProvenTable, Unhooked
 
 NUMBER = re.compile(r"\d+")
+Key = tuple[str, str, str, str, str | None]
 
 
 class _Release(msgspec.Struct):
@@ -55,7 +56,7 @@ def make_table(project: Project, manifest: Manifest, files: Sequence[Path]) -> t
         PatchkitError: a file is not evidence, or the series cannot be read.
     """
     series, left = CurrentSeries.of(project, manifest), list[LeftOut]()
-    proofs: dict[tuple[str, str, str, str | None], Proof] = {}
+    proofs: dict[Key, Proof] = {}
     steps: list[_Step] = []
     for file in files:
         if file.name.startswith("drift-"):
@@ -69,7 +70,7 @@ def make_table(project: Project, manifest: Manifest, files: Sequence[Path]) -> t
             left.append(LeftOut(file, why))
             continue
         proof = _proof(record, file, series.laid_out(record.release).tree)
-        key = (proof.release, proof.runner, proof.device, proof.gpu)
+        key = key_of(proof)
         if key not in proofs or proofs[key].date <= proof.date:
             proofs[key] = proof
     table = ProvenTable(
@@ -80,13 +81,20 @@ def make_table(project: Project, manifest: Manifest, files: Sequence[Path]) -> t
 
 def joined(table: ProvenTable, more: ProvenTable) -> ProvenTable:
     """A table with the proofs of another of the same pin, which take the place of its own."""
-    proofs = {(one.release, one.runner, one.device, one.gpu): one for one in (*table.proofs, *more.proofs)}
+    proofs = {key_of(one): one for one in (*table.proofs, *more.proofs)}
     return msgspec.structs.replace(table, pin=more.pin, proofs=ordered(proofs.values()))
 
 
 def ordered(proofs: Iterable[Proof]) -> tuple[Proof, ...]:
-    """By release, device, model runner and GPU."""
-    return tuple(sorted(proofs, key=lambda one: (Version(one.release), one.device, one.runner, one.gpu or "")))
+    """By release, device, model runner, mode and GPU."""
+    return tuple(
+        sorted(proofs, key=lambda one: (Version(one.release), one.device, one.runner, one.mode, one.gpu or ""))
+    )
+
+
+def key_of(proof: Proof) -> Key:
+    """What there is one proof of."""
+    return proof.release, proof.runner, proof.device, proof.mode, proof.gpu
 
 
 def _proof(record: Evidence, file: Path, tree: str) -> Proof:
@@ -95,6 +103,7 @@ def _proof(record: Evidence, file: Path, tree: str) -> Proof:
         runner=record.runner,
         device=record.device,
         gpu=record.hardware.gpu,
+        mode=record.mode,
         gates=len(record.verdicts),
         red=tuple(verdict.scenario for verdict in record.verdicts if not verdict.passed),
         patches=tuple(int(found[0]) for name in record.runtime.patches if (found := NUMBER.match(name))),

@@ -12,9 +12,10 @@ NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def class_name(evidence: Circumstances) -> str:
-    """``RUNTIME.vllm-0.20.0.cpu``, and ``.v2`` behind it for the second model runner."""
+    """``RUNTIME.vllm-0.20.0.cpu``, and ``.v2`` behind it for the second model runner, ``.graphs`` for graphs."""
     runner = "" if evidence.runner == "v1" else f".{evidence.runner}"
-    return f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}{runner}"
+    mode = "" if evidence.mode == "eager" else f".{evidence.mode}"
+    return f"{evidence.runtime.name}.vllm-{evidence.release}.{evidence.device}{runner}{mode}"
 
 
 def render(evidence: Evidence) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from patchkit import model_runner
@@ -29,7 +30,14 @@ def subject(evidence: Circumstances) -> str:
 def place(evidence: Circumstances) -> str:
     """``vLLM 0.20.0, cuda (NVIDIA H200)``; the first model runner goes without saying."""
     gpu = evidence.hardware.gpu
-    return f"vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}{second(evidence)}"
+    where = f"vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
+    return f"{where}{second(evidence)}{compiled(evidence)}"
+
+
+def compiled(evidence: Circumstances) -> str:
+    """A clause for a run that was not eager, and for engines with settings of the user's; empty for any other."""
+    given = "".join(f", {name}={json.dumps(value)}" for name, value in evidence.engine.items())
+    return ("" if evidence.mode == "eager" else ", graphs") + given
 
 
 def second(evidence: Circumstances) -> str:

@@ -36,4 +36,5 @@ def closing_line(evidence: Evidence, expected: int, where: str) -> str:
     green = sum(verdict.passed for verdict in evidence.verdicts)
     colour = "green" if green == expected else "red"
     passes = f"{green} of {counted(expected, NAMES[evidence.kind])} {'passes' if expected == 1 else 'pass'}"
-    return f"[bold {colour}]{passes}[/bold {colour}] in {evidence.seconds:.0f} s  [dim]{escape(where)}[/dim]"
+    eager = f", {counted(len(evidence.eager_only), 'part')} eager only" if evidence.eager_only else ""
+    return f"[bold {colour}]{passes}[/bold {colour}] in {evidence.seconds:.0f} s{eager}  [dim]{escape(where)}[/dim]"

@@ -7,8 +7,8 @@ import re
 from rich.text import Text
 
 from patchkit.gates.evidence import Evidence
-from patchkit.report.progress_lines import closing_line, verdict_line
 from patchkit.report.phrases import headline
+from patchkit.report.progress_lines import closing_line, verdict_line
 from patchkit.series.proven import ProvenTable
 
 BEGIN = "<!-- `patchkit prove` keeps the releases of the commands below -->"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from packaging.version import Version
 
+from patchkit.mode import MODES
 from patchkit.model_runner import RUNNERS, ModelRunner
 from patchkit.series.proven import Proof, ProvenTable
 
@@ -33,15 +34,22 @@ def support_table(table: ProvenTable) -> str:
 
 
 def _cells(table: ProvenTable, release: str) -> tuple[str, ...]:
-    found = [table.of(release, runner, device) for _, device, runner in COLUMNS]
+    found = [
+        [one for mode in MODES for one in table.of(release, runner, device, mode)] for _, device, runner in COLUMNS
+    ]
     taken = next(proofs[0].patches for proofs in found if proofs)
     return (ranges(taken), *map(_cell, found))
 
 
 def _cell(proofs: Sequence[Proof]) -> str:
-    """What the gates found on every GPU, or on the CPU."""
-    said = [f"{'✓' if one.green else '✗'} {one.score}{f', {one.gpu}' if one.gpu else ''}" for one in proofs]
-    return "; ".join(said) or NOTHING
+    """What the gates found on every GPU, or on the CPU, eagerly and under graphs."""
+    return "; ".join(map(_found, proofs)) or NOTHING
+
+
+def _found(proof: Proof) -> str:
+    gpu = f", {proof.gpu}" if proof.gpu else ""
+    graphs = ", graphs" if proof.mode == "graphs" else ""
+    return f"{'✓' if proof.green else '✗'} {proof.score}{gpu}{graphs}"
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -66,7 +74,11 @@ def with_table(text: str, table: ProvenTable) -> str:
 
 def summary(table: ProvenTable) -> str:
     """How many releases are proven, for each column of the table that has one."""
-    counts = [(heading, table.releases(runner, device)) for heading, device, runner in COLUMNS]
+    counts = [
+        (heading if mode == "eager" else f"{heading}, {mode}", table.releases(runner, device, mode))
+        for heading, device, runner in COLUMNS
+        for mode in MODES
+    ]
     said = [f"{heading}: {len(found)}, the newest {found[-1]}" for heading, found in counts if found]
     return f"Releases with every gate green: {'; '.join(said)}." if said else "No release is proven."
 
@@ -75,7 +87,8 @@ def matrix(table: ProvenTable) -> list[dict[str, str]]:
     """What a workflow on CPU runners gates: for each set of patches and model runner, the newest proven release."""
     newest: dict[tuple[tuple[int, ...], ModelRunner], str] = {}
     for runner in RUNNERS:
-        proofs = [one for one in table.proofs if one.green and (one.device, one.runner) == ("cpu", runner)]
+        wanted = ("cpu", runner, "eager")
+        proofs = [one for one in table.proofs if one.green and (one.device, one.runner, one.mode) == wanted]
         for one in sorted(proofs, key=lambda one: Version(one.release)):
             newest[one.patches, runner] = one.release
     chosen = sorted(((release, runner) for (_, runner), release in newest.items()), key=lambda one: Version(one[0]))

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from patchkit.documents import field_first, read_yaml
 from patchkit.errors import PatchkitError
+from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 
 NAME = "proven.yaml"
@@ -28,6 +29,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         gpu: its name; None on the CPU.
+        mode: how vLLM ran the forward pass.
         gates: how many ran.
         red: names of those that are not green; empty means proven.
         patches: numbers of those in the tree that they ran on.
@@ -40,6 +42,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     runner: ModelRunner
     device: str
     gpu: str | None = None
+    mode: Mode = "eager"
     gates: int
     red: tuple[str, ...] = ()
     patches: tuple[int, ...]
@@ -80,17 +83,17 @@ class ProvenTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     unhooked: tuple[Unhooked, ...] = ()
     drift_read: str = ""
 
-    def of(self, release: str, runner: ModelRunner, device: str) -> list[Proof]:
-        """What is known of one release, model runner and device: a line a GPU."""
-        wanted = (Version(release), runner, device)
-        return [one for one in self.proofs if (Version(one.release), one.runner, one.device) == wanted]
+    def of(self, release: str, runner: ModelRunner, device: str, mode: Mode = "eager") -> list[Proof]:
+        """What is known of one release, model runner, device and mode: a line a GPU."""
+        wanted = (Version(release), runner, device, mode)
+        return [one for one in self.proofs if (Version(one.release), one.runner, one.device, one.mode) == wanted]
 
-    def releases(self, runner: ModelRunner | None = None, device: str | None = None) -> list[str]:
+    def releases(self, runner: ModelRunner | None = None, device: str | None = None, mode: Mode = "eager") -> list[str]:
         """Releases that are proven, the oldest first; with any model runner and on any device unless they are given."""
         green = [
             one.release
             for one in self.proofs
-            if one.green and runner in (None, one.runner) and device in (None, one.device)
+            if one.green and runner in (None, one.runner) and device in (None, one.device) and one.mode == mode
         ]
         return sorted({*green}, key=Version)
 

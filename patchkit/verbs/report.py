@@ -104,14 +104,14 @@ def of_throughput(path: Path, form: str) -> int:
     """Evidence of ``bench throughput``."""
     from patchkit.bench.throughput_evidence import read_throughput
     from patchkit.report.throughput import markdown as throughput_markdown
-    from patchkit.report.throughput import text as throughput_text
+    from patchkit.report.throughput import terminal as throughput_terminal
 
     record = read_throughput(path)
     forms = {"markdown": throughput_markdown.render, "table": throughput_markdown.render_table}
     if form in forms:
         print(forms[form](record), end="")
     elif form == "text":
-        throughput_text.show_text(record, out)
+        throughput_terminal.show_text(record, out)
     else:
         raise PatchkitError(f"{path} has no form {form}: throughput is no test", "choose text, markdown or table")
     return 0 if record.passed else 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from patchkit.console import Progress, err
+from patchkit.errors import PatchkitError
 from patchkit.files import check_place, shortest
 from patchkit.gates.caught_by import check_caught_by
 from patchkit.gates.evidence import Circumstances, Evidence, Verdict, default_path, to_json, write_evidence
@@ -48,23 +49,40 @@ class Request:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
         project, runtime = self.settings.project, self.settings.runtime
         scenarios = load_scenarios(project, runtime)
-        chosen = select(scenarios, self.only, self.settings.release)
+        chosen = self._in_mode(select(scenarios, self.only, self.settings.release))
         for place in (self.evidence, project.state):
             if place:
                 check_place(place)
         check_caught_by(project, runtime, scenarios)
         return chosen
 
+    def _in_mode(self, scenarios: Sequence[Scenario]) -> list[Scenario]:
+        """The scenarios with what of them makes sense in the mode that was asked for."""
+        chosen = [(scenario, scenario.in_mode(self.settings.mode)) for scenario in scenarios]
+        for scenario, left in chosen:
+            if left is None and self.only:
+                why = "; ".join(dict.fromkeys(scenario.eager_only().values()))
+                raise PatchkitError(f"{scenario.name} is eager only: {why}", "run it without --graphs")
+        return [left for _, left in chosen if left is not None]
+
     def not_selected(self, chosen: Sequence[Scenario]) -> int:
         """How many gates of the runtime are left out by ``--only``."""
         scenarios = load_scenarios(self.settings.project, self.settings.runtime)
-        return len(select(scenarios, release=self.settings.release)) - len(chosen)
+        gates = select(scenarios, release=self.settings.release)
+        return sum(gate.in_mode(self.settings.mode) is not None for gate in gates) - len(chosen)
 
     def begin(self, workspace: Workspace, kind: Literal["gate", "knockout"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
         record = workspace.evidence(kind)
+        if self.settings.mode != "eager":
+            record.eager_only = self._eager_only()
         err.print(headline(record), markup=False)
         return record
+
+    def _eager_only(self) -> dict[str, str]:
+        scenarios = load_scenarios(self.settings.project, self.settings.runtime)
+        gates = select(scenarios, self.only, self.settings.release)
+        return {name: why for gate in gates for name, why in gate.eager_only().items()}
 
     def verdicts(self, workspace: Workspace, scenarios: Sequence[Scenario]) -> Iterator[Verdict]:
         """Run scenarios; each verdict is a line as soon as it is known."""
@@ -87,8 +105,9 @@ class Request:
         """
         record.seconds = round(time.monotonic() - workspace.made, 1)
         record.runners_seen = sorted(workspace.runners_seen)
+        settings = workspace.settings
         usual = default_path(
-            workspace.settings.project.state, name, record.release, record.device, workspace.settings.runner
+            settings.project.state, name, record.release, record.device, settings.runner, settings.mode
         )
         path = self.evidence or usual
         for place in {path, usual} if keep else {path}:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from patchkit_worker.engine import DEFAULTS, DEVICE_DEFAULTS
+from patchkit_worker.engine import with_defaults
 from patchkit_worker.served_plugin import FAULTS, RUNNERS
 
 READY_LIMIT, STOP_LIMIT = 540.0, 20.0
@@ -133,9 +133,12 @@ class ApiServer:
 
 def arguments(request: dict[str, Any], port: int) -> list[str]:
     """Of ``vllm serve``: the part's engine, what the runtime needs, and what is needed to see what happens."""
-    engine = {**DEFAULTS, **DEVICE_DEFAULTS[request["device"]], **(request["part"].get("engine") or {})}
+    engine = with_defaults(request["device"], request["part"].get("engine") or {})
     given = [word for name, value in engine.items() for word in option(name, value)]
-    given += [one for one in request["plugin"]["arguments"] if one not in given]
+    # What the part says of an option goes before what the plugin needs by default.
+    opposite = {one.replace("--", "--no-", 1) for one in request["plugin"]["arguments"]} & {*given}
+    needed = [one for one in request["plugin"]["arguments"] if one.replace("--", "--no-", 1) not in opposite]
+    given += [one for one in needed if one not in given]
     seen = ["--enable-log-requests", "--served-model-name", MODEL]
     return [*given, *seen, "--host", HOST, "--port", str(port)]
 
@@ -145,6 +148,8 @@ def option(name: str, value: Any) -> list[str]:
     dashed = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{dashed}" if value else f"--no-{dashed}"]
+    if isinstance(value, list):
+        return [f"--{dashed}", *map(str, value)]
     return [] if value is None else [f"--{dashed}", value if isinstance(value, str) else json.dumps(value)]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import openai
 from patchkit_worker.api_server import HOST, MODEL, ApiServer
 from patchkit_worker.channel import Channel
-from patchkit_worker.engine import make_engine
+from patchkit_worker.compiled import allow_compilation
+from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.prompts import PROMPT_SEED_STRIDE, make_texts
 from patchkit_worker.runners import check_class, seen
 from patchkit_worker.runtime import describe, install
@@ -38,6 +39,8 @@ class ClientRun:
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
+        if is_compiled(self._part.get("engine") or {}):
+            allow_compilation()
         server = ApiServer(self._request)
         try:
             server.wait_ready()
@@ -76,12 +79,22 @@ class ClientRun:
 
     def _compare(self, exchanges: list[dict[str, Any]]) -> None:
         """Add what ``LLM()`` gives for the same calls."""
-        llm = make_engine(self._request["model"], self._request["device"], self._part.get("engine") or {})
-        runtime = install(self._request, (self._part.get("runtime") or [{}])[0])
+        llm, runtime = self._installed()
         for exchange, call in zip(exchanges, self._part["client"], strict=True):
             if call_is_whole(call):
                 exchange["expected"] = local(llm, call)
         runtime.uninstall()
+
+    def _installed(self) -> tuple[LLM, Any]:
+        """An engine in this process with the runtime, which must come first where the engine compiles its model."""
+        settings = self._part.get("engine") or {}
+        given = self._request["model"], self._request["device"], settings
+        runtime_settings = (self._part.get("runtime") or [{}])[0]
+        if is_compiled(settings):
+            runtime = install(self._request, runtime_settings)
+            return make_engine(*given), runtime
+        llm = make_engine(*given)
+        return llm, install(self._request, runtime_settings)
 
 
 def check_runners(server: ApiServer) -> None:

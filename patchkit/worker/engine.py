@@ -18,6 +18,22 @@ DEVICE_DEFAULTS: dict[str, dict[str, Any]] = {
     "cpu": {"dtype": "float32", "block_size": 32, "num_gpu_blocks_override": 512},
     "cuda": {"dtype": "bfloat16", "gpu_memory_utilization": 0.3},
 }
+# Of engines that compile. Steps that are as large as a graph, that are padded to one, and that no graph is as large as.
+COMPILED_DEFAULTS: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "cuda": {"cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64, 128]},
+}
+
+
+def is_compiled(settings: dict[str, Any]) -> bool:
+    """Whether an engine with these settings, on top of the worker's own, compiles its forward pass."""
+    return not {**DEFAULTS, **settings}["enforce_eager"]
+
+
+def with_defaults(device: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of ``vllm.LLM``: these settings on top of the worker's own."""
+    compiled = COMPILED_DEFAULTS[device] if is_compiled(settings) else {}
+    return {**DEFAULTS, **DEVICE_DEFAULTS[device], **compiled, **settings}
 
 
 def make_engine(model: str, device: str, settings: dict[str, Any]) -> LLM:
@@ -29,7 +45,7 @@ def make_engine(model: str, device: str, settings: dict[str, Any]) -> LLM:
     llm = LLM(
         model=model,
         distributed_executor_backend=in_process_executor(),
-        **{**DEFAULTS, **DEVICE_DEFAULTS[device], **settings},
+        **with_defaults(device, settings),
     )
     llm.collective_rpc(lambda worker: running(worker.model_runner))
     return llm

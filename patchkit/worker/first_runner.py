@@ -1,6 +1,6 @@
 """The adapter of vLLM's first model runner; see ``runners.py``."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -82,6 +82,16 @@ class FirstRunner:
         """Request ids of the step in the order in which they are packed."""
         batch = self._runner.input_batch
         return list(batch.req_ids[: batch.num_reqs])
+
+    def before_forward(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called before each forward pass, compiled or not; hooks of a compiled model never run."""
+        forward = self._runner._model_forward
+
+        def model_forward(*given: Any, **named: Any) -> Any:
+            call()
+            return forward(*given, **named)
+
+        self._runner._model_forward = model_forward
 
     def held(self) -> Collection[str]:
         """Ids of all requests that the runner holds, in this step or not."""

@@ -87,6 +87,8 @@ class Snapshot:
 def objects_of(llm: LLM, engine: Engine) -> Iterator[tuple[str, Any]]:
     """The live engine's objects by name, every module of its model and every part of its sampler."""
     yield from {"LLM": llm, "LLM.llm_engine": llm.llm_engine, "runner": engine.runner}.items()
+    if engine.runner.model is not engine.model:
+        yield "runner.model", engine.runner.model  # replays graphs of the model
     for name, one in engine.model.named_modules():
         yield f"model.{name}" if name else "model", one
     yield from engine.adapter.sampler_parts()

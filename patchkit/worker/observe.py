@@ -23,7 +23,7 @@ NO_PROBE = Guarded(None, None)
 def engine_of(llm: LLM) -> Engine:
     """The parts of an engine that runs in this process."""
     (runner,) = llm.collective_rpc(lambda worker: worker.model_runner)
-    return Engine(runner, runner.model, runner.device, Adapter(runner))
+    return Engine(runner, runner.get_model(), runner.device, Adapter(runner))
 
 
 class Observer:
@@ -45,7 +45,10 @@ class Observer:
         self._pending = self._begun = False
         self.step = self.steps_of_call = 0
         self.distributions: dict[tuple[tuple[int, ...], int], torch.Tensor] = {}
-        engine.model.register_forward_pre_hook(self._before_forward)
+        if engine.runner.vllm_config.model_config.enforce_eager:
+            engine.model.register_forward_pre_hook(lambda module, inputs: self._before_forward())
+        else:
+            engine.adapter.before_forward(self._before_forward)
         original, observer = Adapter.owner.execute_model, self
 
         def execute_model(runner: Any, scheduled: Any, *rest: Any, **named: Any) -> Any:
@@ -102,7 +105,7 @@ class Observer:
             self.step += 1
             self.steps_of_call += 1
 
-    def _before_forward(self, module: Any, inputs: tuple[Any, ...]) -> None:
+    def _before_forward(self) -> None:
         """Only here are the requests in their final order."""
         if self._pending and not self._begun:
             self._begun = True

@@ -1,18 +1,20 @@
 """One part of a scenario, in the forked child: one engine, its passes and calls, and their results."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
-from patchkit_worker.engine import make_engine
+from patchkit_worker.compiled import allow_compilation, before_compilation, check_compiled
+from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.faults import Faults
 from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
 from patchkit_worker.observe import NO_PROBE, Observer, Owners, engine_of
-from patchkit_worker.probe import Guarded, load_probe, where_in
+from patchkit_worker.probe import Guarded, load_probe, prepare_probe, where_in
 from patchkit_worker.prompts import Prompt, make_prompts
 from patchkit_worker.runners import seen
 from patchkit_worker.runtime import describe, install
@@ -38,11 +40,12 @@ class PartRun:
         self._calls_done: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
         self._independence: list[dict[str, Any]] = []
         self._faulted_at: int | None = None
+        self._installed_while_made = False
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
         self._faults = Faults(self._spec.get("faults") or [])
-        self._llm: LLM = make_engine(self._request["model"], self._request["device"], self._spec.get("engine") or {})
+        self._llm = self._make_engine()
         loaded = time.monotonic() - began
         self._engine = engine_of(self._llm)
         self._caller_ids = CallerIds(self._llm)
@@ -62,6 +65,32 @@ class PartRun:
             "load_seconds": round(loaded, 3),
             "runners": seen(),
         }
+
+    def _make_engine(self) -> LLM:
+        settings = self._spec.get("engine") or {}
+        if not is_compiled(settings):
+            return make_engine(self._request["model"], self._request["device"], settings)
+        allow_compilation()
+        with self._installed_for_compilation():
+            llm = make_engine(self._request["model"], self._request["device"], settings)
+        check_compiled()
+        return llm
+
+    @contextmanager
+    def _installed_for_compilation(self) -> Iterator[None]:
+        """The runtime is installed while an engine is made, so that its parts, and its probe's, are compiled."""
+        if not any(name == "patched" for name, _ in self._order()):
+            yield
+            return
+        settings, folder = self._installs()[0], self._request.get("probe")
+        given = {**(self._request.get("defaults") or {}), **settings}
+        watched = folder is not None and "timing" not in (self._spec.get("watch") or [])
+        with before_compilation(lambda runner: prepare_probe(folder, runner, given) if watched else None):
+            runtime = install(self._request, settings)
+            self._installed_while_made = True
+            yield
+            self._installed_while_made = False
+            runtime.uninstall()
 
     def _order(self) -> list[tuple[str, int]]:
         """The passes of a repeat; one with the runtime for each of its installs."""
@@ -190,7 +219,7 @@ class PartRun:
         return {
             **fields,
             "where": where_in(self._request.get("probe"), error) or fields["where"],
-            "step": observer.step if observer else None,
+            "step": observer.step if observer else 0 if self._installed_while_made else None,
             "shape": vars(observer.shape) if observer else None,
             "returned_tokens": self._caller_ids.returned_tokens if self._place["pass"] else 0,
             "faulted_at": self._faulted_at,

@@ -17,6 +17,17 @@ def load_probe(folder: str | None) -> Any | None:
     return importlib.import_module(f"{PACKAGE}.probe")
 
 
+def prepare_probe(folder: str, runner: Any, settings: dict[str, Any]) -> None:
+    """Let the probe of a folder put into a loaded model what must be there before it is compiled.
+
+    Raises:
+        ProbeError: the probe broke.
+    """
+    probe = load_probe(folder).Probe  # type: ignore[union-attr]
+    if hasattr(probe, "prepare"):
+        Guarded(probe, folder).prepare(runner, settings)
+
+
 def load_package(folder: str) -> None:
     """Make a folder the package ``patchkit_probe``."""
     if PACKAGE not in sys.modules:

@@ -6,6 +6,7 @@ an adapter with the same members, so that nothing else asks which of them runs:
 - ``name``; ``owner``, the class; ``prepare``, its method for a step's inputs; ``sampler``, the class that samples;
 - ``order()``: ids of the step's requests as they are packed; ``held()``: ids of all requests that the runner knows;
 - ``hook_sampler(...)``: a :class:`~patchkit_worker.sampler_hooks.SamplerHooks` of that runner;
+- ``before_forward(call)``: calls something before each forward pass, also of a compiled model;
 - ``around_setup(around)``: where it draws random numbers outside of the sampler;
 - ``sampler_parts()``: the sampler's objects, by name; ``misplace`` and ``put_back``: for fault injection.
 """

@@ -1,6 +1,6 @@
 """The adapter of vLLM's second model runner; see ``runners.py``."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import torch
@@ -100,10 +100,12 @@ class SecondRunner:
     def __init__(self, runner: Any) -> None:
         self._runner = runner
         self._batch: Any = None
+        self._before_forward: Callable[[], None] = lambda: None
         prepare_attention = runner.prepare_attn
 
         def prepare_attn(batch: Any, *given: Any, **named: Any) -> Any:
             self._batch = batch
+            self._before_forward()
             return prepare_attention(batch, *given, **named)
 
         # The step after the inputs are made gets them whole, whoever has overridden the method that makes them.
@@ -112,6 +114,10 @@ class SecondRunner:
     def order(self) -> list[str]:
         """Request ids of the step in the order in which they are packed."""
         return list(self._batch.req_ids[: self._batch.num_reqs])
+
+    def before_forward(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called before each forward pass, compiled or not; hooks of a compiled model never run."""
+        self._before_forward = call
 
     def held(self) -> Collection[str]:
         """Ids of all requests that the runner holds, in this step or not."""

@@ -21,7 +21,7 @@ PROJECT = find_project(CHECKOUT)
 PATCHES = [one.patch for one in Series.load(PROJECT.patches / "esamp").for_release(RELEASE) if one.taken]
 TAKEN = [patch.name for patch in PATCHES]
 NAMED = {gate for patch in PATCHES for gate, _ in patch.caught_by}
-GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), "gate", release=RELEASE)]
+GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), release=RELEASE)]
 
 
 def run_pytest(*arguments: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from patchkit_probe import graph_taps
 from patchkit_probe.compare import Tolerances, logit_differences, number, relative_distance, row_differences
 from patchkit_probe.findings import Findings
 from patchkit_probe.learning import Progress
@@ -67,8 +68,7 @@ class Probe:
     def __init__(self, runtime: Any, settings: dict[str, Any], engine: Any) -> None:
         self._runtime, self._engine = runtime, engine
         self._method = read_settings(settings)
-        self._source = TapHook(engine.model, self._method.source)
-        self._target = None if self._method.target == "lm_head" else TapHook(engine.model, self._method.target)
+        self._source, self._target = self._taps()
         dtype = next(engine.model.parameters()).dtype
         self._free = torch.device(engine.device).type == "cpu" and dtype == torch.float32
         self._tolerances = FREE if self._free else SYNCHRONISED[dtype]
@@ -77,6 +77,17 @@ class Probe:
         self._most = 0
         self._step: Any = None
         self._sampling: Any = None
+
+    @staticmethod
+    def prepare(runner: Any, settings: dict[str, Any]) -> None:
+        """A model is loaded, and compiled next unless it runs eagerly: put in what must be compiled with it."""
+        graph_taps.prepare(runner, places_of(read_settings(settings)))
+
+    def _taps(self) -> tuple[Any, Any]:
+        """The worker's own taps of the source, and of the target unless it is what ``lm_head`` gets."""
+        model, places = self._engine.model, places_of(self._method)
+        taps = graph_taps.prepared(model, places) or [TapHook(model, place) for place in places]
+        return taps[0], taps[1] if len(taps) > 1 else None
 
     def begin_step(self, step: Any) -> None:
         """The forward pass is about to run."""
@@ -389,6 +400,11 @@ class Requests:
     def prompts_in_flight(self) -> int:
         """Number of prompts that have decoded and had a request in the last ``GRACE`` steps."""
         return sum(self._now - last <= GRACE for last in self._seen.values())
+
+
+def places_of(method: Method) -> list[str]:
+    """Where rows are tapped."""
+    return [method.source] + ([method.target] if method.target != "lm_head" else [])
 
 
 def logit_size(filtered: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:

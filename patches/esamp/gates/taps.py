@@ -35,12 +35,16 @@ class TapHook:
         self._hook.remove()
 
     def _keep(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        if self._kind == "input_norm":
-            tensor = output[0] if isinstance(output, tuple) else output
-        else:  # without a residual, the norm's input is the stream itself
-            tensor = output[1] if isinstance(output, tuple) else inputs[0]
+        tensor = stream_or_normalised(self._kind, inputs, output)
         # Indexing copies: later layers may write into the same memory.
         self._kept = tensor[torch.tensor(self._rows(), dtype=torch.int64, device=tensor.device)]
+
+
+def stream_or_normalised(kind: str, inputs: tuple[Any, ...], output: Any) -> torch.Tensor:
+    """What a tap of this kind shows, in a call of its norm."""
+    if kind == "input_norm":
+        return output[0] if isinstance(output, tuple) else output
+    return output[1] if isinstance(output, tuple) else inputs[0]  # without a residual its input is the stream itself
 
 
 def find_norm(model: Any, kind: str, number: int) -> Any:

@@ -100,9 +100,9 @@ class Support:
 
 
 def runner(evidence: Circumstances) -> str:
-    """What a run ran on: the device, the GPU if there was one, and the model runner if it was the second."""
+    """What a run ran on: the device, the GPU if there was one, the second model runner and graphs if they were used."""
     gpu = evidence.hardware.gpu
-    return f"{evidence.device}{f', {gpu}' if gpu else ''}{phrases.second(evidence)}"
+    return f"{evidence.device}{f', {gpu}' if gpu else ''}{phrases.second(evidence)}{phrases.compiled(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:

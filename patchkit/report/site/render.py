@@ -17,8 +17,8 @@ from patchkit.report.site import drifts, matrix, throughput
 from patchkit.report.site.front import NOTHING, SIGNS
 from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import MEANING, Trees
-from patchkit.report.throughput import plot
 from patchkit.report.throughput import phrases as throughput_phrases
+from patchkit.report.throughput import plot
 
 HERE = Path(__file__).parent
 STYLE = HERE / "style.css"

@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, read_accuracy
-from patchkit.drift.drift import Drift, read_drifts
 from patchkit.bench.throughput_evidence import ThroughputEvidence, read_throughput
+from patchkit.drift.drift import Drift, read_drifts
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence

@@ -1,0 +1,60 @@
+"""An engine whose forward pass is compiled: whatever is to run in it must be in the model before that.
+
+With ``enforce_eager=False`` vLLM traces the model once, when the engine is made; on CUDA it then replays graphs of it.
+Python that is put into the model later never runs.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch._dynamo.config
+from torch._dynamo.utils import get_compilation_metrics
+from vllm.v1.worker.gpu_worker import Worker
+
+Prepare = Callable[[Any], None]  # gets vLLM's model runner, whose model is loaded
+
+VARIABLES = {
+    # The key of vLLM's compile cache is not made of what is traced: a model would be taken that was compiled with
+    # another tree, or by another version of the runtime's probe.
+    "VLLM_DISABLE_COMPILE_CACHE": "1",
+    # On the CPU: trace, but generate no code, which takes 20 seconds a load.
+    "VLLM_CPU_CI_ENV": "1",
+}
+
+
+def allow_compilation() -> None:
+    """In this process, which has imported torch, and in those that it starts; what the part sets stays."""
+    for name, value in VARIABLES.items():
+        os.environ.setdefault(name, value)
+    os.environ["TORCHDYNAMO_DISABLE"] = "0"  # the worker of an eager engine on the CPU compiles nothing
+    torch._dynamo.config.disable = False
+
+
+def check_compiled() -> None:
+    """The forward pass of a model was traced in this process.
+
+    Raises:
+        RuntimeError: it was not, so that it runs eagerly whatever the engine's settings say.
+    """
+    traced = {str(one.co_filename) for one in get_compilation_metrics()}
+    if not any("/model_executor/models/" in name for name in traced):
+        raise RuntimeError(f"enforce_eager is off, and no model was compiled, only {sorted(traced) or 'nothing'}")
+
+
+@contextmanager
+def before_compilation(prepare: Prepare) -> Iterator[None]:
+    """Engines that are made meanwhile have ``prepare`` called between loading their model and compiling it."""
+    original = Worker.load_model
+
+    def load_model(worker: Any, *given: Any, **named: Any) -> Any:
+        loaded = original(worker, *given, **named)
+        prepare(worker.model_runner)
+        return loaded
+
+    Worker.load_model = load_model
+    try:
+        yield
+    finally:
+        Worker.load_model = original
