@@ -105,6 +105,20 @@ def credited(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     yield from compared(run, figures, "credited_rows", "credited")
 
 
+@invariant(clauses=(count_clause(57, "lean_steps", "lm_head ran once in each of {} steps"),))
+def head_runs_once(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
+    """The model's logits apart, no step reads all of ``lm_head``: few tokens survive the filters."""
+    for one in observed(run):
+        if isinstance(one, Broken):
+            yield one
+            return
+        step, seen = one
+        if seen["head_runs"] != 1:
+            yield Broken.at(step, f"lm_head ran {counted(seen['head_runs'], 'time')} in the step")
+            return
+        figures["lean_steps"] = figures.get("lean_steps", 0) + 1
+
+
 @invariant(clauses=(count_clause(51, "predicted_rows", "{} predictions equal the reference's"),))
 def predicted(run: Run, params: Params, figures: Figures) -> Iterator[Broken]:
     """Every row's prediction is the reference's, within the tolerance of the type."""

@@ -77,6 +77,8 @@ class Probe:
         self._most = 0
         self._step: Any = None
         self._sampling: Any = None
+        self._head_runs = self._head_runs_of_step = 0
+        self._head = engine.model.logits_processor.register_forward_hook(self._count_head)
 
     @staticmethod
     def prepare(runner: Any, settings: dict[str, Any]) -> None:
@@ -91,13 +93,16 @@ class Probe:
 
     def begin_step(self, step: Any) -> None:
         """The forward pass is about to run."""
-        self._step, self._sampling = step, None
+        self._step, self._sampling, self._head_runs = step, None, 0
         for cut in filter(None, (self._source, self._target)):
             cut.begin(lambda: [row.last for row in step.rows if row.decode])
 
     def sampled(self, sampling: Any) -> None:
         """Tokens were drawn; kept until the step is over, since the runtime may still be working on it."""
-        self._sampling = sampling
+        self._sampling, self._head_runs_of_step = sampling, self._head_runs
+
+    def _count_head(self, *given: Any) -> None:
+        self._head_runs += 1
 
     def end_step(self) -> dict[str, Any] | None:
         """Compare everything; returns the findings as JSON."""
@@ -123,6 +128,7 @@ class Probe:
         if sampling is not None and sampling.after is not None:
             seen |= self._check_logits(findings, places, predicted, sampling)
         seen["bank"] = self._check_bank(findings, view, decode)
+        seen["head_runs"] = self._head_runs_of_step
         return seen | findings.as_json()
 
     def poison(self) -> None:
@@ -147,6 +153,7 @@ class Probe:
 
     def remove(self) -> None:
         """Take the hooks away."""
+        self._head.remove()
         for cut in filter(None, (self._source, self._target)):
             cut.remove()
 
