@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from patchkit_worker.channel import Channel
-from patchkit_worker.engine import make_engine
+from patchkit_worker.compiled import allow_compilation
+from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.probe import PACKAGE, load_package
 from patchkit_worker.prompts import FIRST_ORDINARY_TOKEN
 from patchkit_worker.runners import seen
@@ -53,7 +54,10 @@ class CheckContext:
 
     def make_engine(self, **settings: Any) -> LLM:
         """A new engine, with ``settings`` on top of the part's."""
-        return make_engine(self.model, self.device, {**self.engine_settings, **settings})
+        given = {**self.engine_settings, **settings}
+        if is_compiled(given):
+            allow_compilation()
+        return make_engine(self.model, self.device, given)
 
     def engine(self, number: int = 0) -> LLM:
         """Engine ``number`` with the part's settings, made once and shared by checks that leave it unchanged."""

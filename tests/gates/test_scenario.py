@@ -26,6 +26,7 @@ SHARED = [
     "features",
     "identity",
     "guards",
+    "compiled",
     "served",
 ]
 
