@@ -26,7 +26,7 @@ def lock(releases: tuple[str, ...]) -> int:
 
 
 @click.command()
-@click.option("--vllm", "release", metavar="RELEASE", help="Build this release's environment; without it, list them.")
+@click.option("--vllm", "release", metavar="RELEASE", help="Build this one's, or that of `latest`; else list them.")
 @device_option
 @runner_option
 @click.option(

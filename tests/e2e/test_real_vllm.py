@@ -75,7 +75,7 @@ def test_a_gate_is_a_pytest_item_and_a_red_one_says_why() -> None:
 
 
 def test_xdist_spreads_the_gates() -> None:
-    done = run_pytest("-q", "-n", "2", "-k", "guards or lifecycle", "scenarios")
+    done = run_pytest("-q", "-n", "2", "-k", "guards or multi_generate", "scenarios")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
