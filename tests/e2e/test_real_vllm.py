@@ -19,7 +19,7 @@ from .conftest import CHECKOUT, RELEASE, Patchkit
 
 PROJECT = find_project(CHECKOUT)
 TAKEN = [one.patch.name for one in Series.load(PROJECT.patches / "esamp").for_release(RELEASE) if one.taken]
-GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), "gate", release=RELEASE)]
+GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), release=RELEASE)]
 
 
 def run_pytest(*arguments: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
