@@ -216,9 +216,10 @@ class Probe:
             rows = decode[start : start + READOUT_ROWS]
             at = [row.place for row in rows]
             after, filtered = sampling.after[at], sampling.filtered[at].float()
-            expected, left = intervene(
-                filtered, predicted[start : start + len(rows)], sampling.temperature[at], self._method, self._readout
-            )
+            given = filtered, predicted[start : start + len(rows)], sampling.temperature[at], self._method
+            expected, left = intervene(*given, self._readout)
+            if filtered.dtype != next(self._engine.model.parameters()).dtype:
+                expected = nearest(after, expected, intervene(*given, self._exact_readout)[0])
             size = logit_size(filtered, expected)
             difference = logit_differences(after, expected, size)
             most = torch.where(left | (self._method.beta == 0), 0.0, self._tolerances.logits)
@@ -246,6 +247,13 @@ class Probe:
         model = self._engine.model
         with torch.inference_mode():
             return model.logits_processor(model.lm_head, rows.to(next(model.parameters()).dtype))
+
+    def _exact_readout(self, rows: torch.Tensor) -> torch.Tensor:
+        """The same, of rows and weights in the model's type, but with logits that are not rounded to it."""
+        head = self._engine.model.lm_head.weight
+        vocabulary = self._engine.model.logits_processor.org_vocab_size
+        with torch.inference_mode():
+            return rows.to(head.dtype).float() @ head[:vocabulary].float().T
 
     def _check_bank(self, findings: Findings, view: Any, decode: list[Place]) -> dict[str, Any]:
         """The bank holds the distillers that prompts in flight need, and no more."""
@@ -412,6 +420,11 @@ class Requests:
 def places_of(method: Method) -> list[str]:
     """Where rows are tapped."""
     return [method.source] + ([method.target] if method.target != "lm_head" else [])
+
+
+def nearest(found: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Of two results that rounding explains, number by number the one that is nearer to what was found."""
+    return torch.where((found - one).abs() <= (found - other).abs(), one, other)
 
 
 def logit_size(filtered: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
