@@ -17,7 +17,7 @@ from patchkit.errors import PatchkitError
 from patchkit.series.manifest import Plugin
 from patchkit.verbs.serve import ServeOptions, command_of, plugin_of, variables_of
 
-PLUGIN = Plugin(">=0.23.0", "MADE_UP", ["--enforce-eager"])
+PLUGIN = Plugin(">=0.23.0", "MADE_UP", {"--all": "", "--enforce-eager": "<0.28.0"})
 
 
 def options(*arguments: str, **changes: Any) -> ServeOptions:
@@ -35,9 +35,9 @@ def options(*arguments: str, **changes: Any) -> ServeOptions:
     return ServeOptions(**known | changes)
 
 
-def environment() -> Environment:
+def environment(release: str = "0.28.0") -> Environment:
     variables = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return Environment("0.28.0", "cpu", Path("/env/bin/python"), variables)
+    return Environment(release, "cpu", Path("/env/bin/python"), variables)
 
 
 def tree(**changes: Any) -> Any:
@@ -54,11 +54,15 @@ def words(command: list[str]) -> list[str]:
 def test_what_is_given_is_passed_on_and_what_is_needed_is_added_once() -> None:
     command = command_of(environment(), "/m", PLUGIN, options("--port", "8123"))
     assert command[0] == "/env/bin/python"
-    assert words(command) == ["/m", "--port", "8123", "--enforce-eager", "--dtype", "float32"]
-    given = command_of(environment(), "/m", PLUGIN, options("--enforce-eager", "--dtype=bfloat16"))
-    assert words(given) == ["/m", "--enforce-eager", "--dtype=bfloat16"]
-    on_cuda = command_of(environment(), "/m", PLUGIN, options(device="cuda"))
-    assert words(on_cuda) == ["/m", "--enforce-eager"]
+    assert words(command) == ["/m", "--port", "8123", "--all", "--dtype", "float32", "--enforce-eager"]
+    given = command_of(environment(), "/m", PLUGIN, options("--no-enforce-eager", "--dtype=bfloat16", "--all"))
+    assert words(given) == ["/m", "--no-enforce-eager", "--dtype=bfloat16", "--all"]
+
+
+def test_what_only_some_releases_need_is_added_there() -> None:
+    on_cuda = options(device="cuda")
+    assert words(command_of(environment("0.27.1"), "/m", PLUGIN, on_cuda)) == ["/m", "--all", "--enforce-eager"]
+    assert words(command_of(environment(), "/m", PLUGIN, on_cuda)) == ["/m", "--all"]
 
 
 def test_the_runtime_is_switched_on_and_the_engine_has_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:

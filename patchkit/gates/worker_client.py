@@ -138,7 +138,7 @@ class WorkerClient:
         request = {"scenario": scenario, "model": model, "tree": str(tree) if tree else None, "device": device}
         if metadata is not None:
             request["metadata"] = str(metadata)
-        request, record = request_for(part, runtime, request, engine)
+        request, record = request_for(part, runtime, request, self._environment.release, engine)
         if record.unfit:
             refused: Future[Run] = Future()
             refused.set_result(record)
@@ -439,9 +439,13 @@ class WorkerClient:
 
 
 def request_for(
-    part: Part, runtime: RuntimeDeclaration | None, request: dict[str, Any], engine: Mapping[str, Any] | None = None
+    part: Part,
+    runtime: RuntimeDeclaration | None,
+    request: dict[str, Any],
+    release: str,
+    engine: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], Run]:
-    """The request for a part on a runtime, and the record of its run.
+    """The request for a part on a runtime and vLLM ``release``, and the record of its run.
 
     The record is unfit, and nothing can be run, where the part wants the runtime off and the runtime does not
     declare how that is done.
@@ -467,6 +471,6 @@ def request_for(
             "name": runtime.name,
             "variable": plugin.variable,
             "counters": runtime.served.counters if runtime.served else "",
-            "arguments": list(plugin.arguments),
+            "arguments": plugin.needed(release),
         }
     return request | fields, record

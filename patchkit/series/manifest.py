@@ -147,12 +147,20 @@ class Plugin(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         releases: of vLLM, for which the tree has that entry point.
         variable: of the environment; a JSON object of settings switches the runtime on.
-        arguments: of ``vllm serve``, which the runtime needs.
+        arguments: of ``vllm serve``, which the runtime needs -> in which releases, "" for all.
     """
 
     releases: str
     variable: str
-    arguments: list[str] = []
+    arguments: dict[str, str] = {}
+
+    def needed(self, release: str) -> list[str]:
+        """The arguments that vLLM ``release`` must be given."""
+        return [
+            word
+            for word, releases in self.arguments.items()
+            if SpecifierSet(releases, prereleases=True).contains(release)
+        ]
 
 
 class Served(Struct, frozen=True, forbid_unknown_fields=True):
@@ -317,6 +325,8 @@ def _check(declared: ManifestFields, path: Path) -> None:
 
 def _check_plugin(plugin: Plugin, path: Path) -> None:
     _check_releases(plugin.releases, f"{path}: plugin.releases", ">=0.23.0")
+    for word, releases in plugin.arguments.items():
+        _check_releases(releases, f"{path}: plugin.arguments: {word}", "<0.26.0")
     if not plugin.variable.isidentifier():
         raise PatchkitError(f"{path}: plugin.variable: `{plugin.variable}` is no name", "write letters, digits and _")
 

@@ -28,7 +28,7 @@ def install(release: str, runtime: str, python: Path) -> int:
     plugin, package = plugin_of(tree), declared(tree.path)["name"]
     arguments = ["pip", "install", "--python", python, "--no-deps", "--reinstall-package", package, tree.path]
     uv(arguments, f"cannot install {package} into {python}")
-    needs = " ".join(["", *plugin.arguments])
+    needs = " ".join(["", *plugin.needed(tree.release)])
     out.print(f"installed {package} for vLLM {tree.release} into {python}", markup=False, soft_wrap=True)
     out.print(f"on:   {plugin.variable}=1 vllm serve MODEL{needs}", markup=False)
     out.print(f"off:  unset {plugin.variable}; vLLM is then untouched", markup=False)

@@ -32,8 +32,8 @@ from patchkit.verbs.latest import release_for
 OURS_ALONE = ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Of a worker's variables, what a server must not have: its engine has a process of its own."""
 
-ON_CPU = {"--dtype": "float32"}
-"""Options that the user has not given: bfloat16 is slow on a CPU without AVX-512."""
+ON_CPU = {"--dtype": ["float32"], "--enforce-eager": []}
+"""Options that the user has not given: bfloat16 is slow on a CPU without AVX-512, and compiling takes its time there."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ def serve(options: ServeOptions) -> NoReturn:
     environment = ensure(workspace.settings.release, options.device, options.python, options.runner)
     command = command_of(environment, model, plugin, options)
     variables = variables_of(environment, tree, metadata, plugin, settings, Path(model).is_dir())
+    if "--enforce-eager" not in command:
+        variables["TORCHDYNAMO_DISABLE"] = os.environ.get("TORCHDYNAMO_DISABLE", "0")
     say(tree, plugin, variables, command, unproven)
     os.execve(environment.python, command, variables)
 
@@ -125,16 +127,18 @@ def missing_proof(workspace: Workspace, unproven: bool) -> str:
 
 def command_of(environment: Environment, model: str, plugin: Plugin, options: ServeOptions) -> list[str]:
     """``vllm serve`` with everything that was given, and what the runtime and the device need beside it."""
-    given = list(options.arguments)
-    needed = [one for one in plugin.arguments if one not in given]
+    given = options.arguments
+    needed: dict[str, list[str]] = {name: [] for name in plugin.needed(environment.release)}
     if options.device == "cpu":
-        needed += [
-            word
-            for name, value in ON_CPU.items()
-            if not any(one == name or one.startswith(f"{name}=") for one in given)
-            for word in (name, value)
-        ]
-    return [str(environment.python), "-m", "vllm.entrypoints.cli.main", "serve", model, *given, *needed]
+        needed |= ON_CPU
+    added = [word for name, values in needed.items() if not is_given(name, given) for word in (name, *values)]
+    return [str(environment.python), "-m", "vllm.entrypoints.cli.main", "serve", model, *given, *added]
+
+
+def is_given(name: str, arguments: Sequence[str]) -> bool:
+    """Whether the option ``--name`` is among them, as ``--name``, ``--name=value`` or ``--no-name``."""
+    names = (name, name.replace("--", "--no-", 1))
+    return any(one in names or one.startswith(f"{name}=") for one in arguments)
 
 
 def variables_of(

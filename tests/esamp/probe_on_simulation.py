@@ -52,13 +52,26 @@ class Block(torch.nn.Module):
         return torch.tanh(x @ self.mix), residual
 
 
+class Head(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(VOCABULARY, HIDDEN))
+
+
+class LogitsProcessor(torch.nn.Module):
+    org_vocab_size = VOCABULARY
+
+    def forward(self, head, rows):
+        return rows @ head.weight.T
+
+
 class Model(torch.nn.Module):
     def __init__(self, dtype):
         super().__init__()
         self.model = torch.nn.Module()
         self.model.layers = torch.nn.ModuleList(Block() for _ in range(3))
         self.model.norm = Norm()
-        self.lm_head = torch.nn.Parameter(torch.randn(HIDDEN, VOCABULARY))
+        self.lm_head, self.logits_processor = Head(), LogitsProcessor()
         self.to(dtype)
 
     def forward(self, x):
@@ -67,9 +80,6 @@ class Model(torch.nn.Module):
             x, residual = block(x, residual)
         return self.model.norm(x, residual)[0]
 
-    def logits_processor(self, head, rows):
-        return rows @ head
-
 
 class Batched:
     """A runtime in miniature; ``wrong`` names what it gets wrong."""
@@ -77,7 +87,7 @@ class Batched:
     def __init__(self, model, method, capacity=64, wrong=""):
         self.model, self.method, self.wrong = model, method, wrong
         self.slots, self.state_of, self.last = {}, {}, None
-        self.source = torch.zeros(capacity, HIDDEN, dtype=model.lm_head.dtype)
+        self.source = torch.zeros(capacity, HIDDEN, dtype=model.lm_head.weight.dtype)
         self.index = torch.zeros(capacity, dtype=torch.int64)
         self.steps = 0
         # Only the first weights come from the reference: they are part of the contract.
@@ -254,7 +264,7 @@ def step(now, lives, requests, watcher, runtime, model, method, spoil):
             rows.append(SimpleNamespace(request_id=name, prompt=prompt, sample=sample if sample else None, start=0,
                                         tokens=tokens, decode=now > start, samples=True, last=packed - 1))  # fmt: skip
     watcher.begin_step(SimpleNamespace(rows=rows))
-    x = torch.randn(packed, HIDDEN, dtype=model.lm_head.dtype)
+    x = torch.randn(packed, HIDDEN, dtype=model.lm_head.weight.dtype)
     hooks, tapped = [], {}
     for name, tap in (("source", method.source), ("target", method.target)):
         if tap != "lm_head":

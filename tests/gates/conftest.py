@@ -26,7 +26,7 @@ def server() -> Iterator[Callable[..., WorkerClient]]:
     started: list[WorkerClient] = []
 
     def start(workers: int = 2, python: str = sys.executable, **options: Any) -> WorkerClient:
-        environment = SimpleNamespace(python=Path(python), variables=options.pop("variables", {}))
+        environment = SimpleNamespace(release="0.20.0", python=Path(python), variables=options.pop("variables", {}))
         started.append(WorkerClient(environment, workers, worker=FAKE_WORKER, **options))
         return started[-1]
 

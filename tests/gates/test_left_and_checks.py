@@ -106,6 +106,6 @@ def test_what_is_wrong_with_a_part_of_checks(raw: dict[str, Any], said: str) -> 
 
 def test_the_worker_is_told_where_the_checks_are() -> None:
     part = make_part("checks_hold", calls=[], checks="lifecycle")
-    sent, _ = request_for(part, make_runtime(), {})
+    sent, _ = request_for(part, make_runtime(), {}, "0.28.0")
     assert sent["gates"] == "/gates" and sent["part"]["checks"] == "lifecycle"
-    assert request_for(make_part(), make_runtime(), {})[0]["gates"] is None
+    assert request_for(make_part(), make_runtime(), {}, "0.28.0")[0]["gates"] is None
