@@ -56,9 +56,9 @@ def ray_shards(workspace: Workspace, count: int, address: str, worker: Path | No
         actor = ray.remote(
             num_cpus=1, num_gpus=int(cuda), max_restarts=0, max_concurrency=2, scheduling_strategy="SPREAD"
         )(WorkerActor)
-        interpreter = Interpreter(
-            workspace.environment.python, {**workspace.environment.variables, **workspace.variables}
-        )
+        environment = workspace.environment
+        variables = {**environment.variables, **workspace.variables}
+        interpreter = Interpreter(environment.release, environment.python, variables)
         actors = [actor.remote(interpreter, worker) for _ in range(count)]
         shards: list[RayShard] = []
         stack.callback(close, ray, actors, shards)
@@ -229,6 +229,7 @@ class RayShard:
 class Interpreter:
     """What a worker needs of an environment."""
 
+    release: str
     python: Path
     variables: dict[str, str]
 

@@ -28,8 +28,7 @@ class PluginDeclaration(Protocol):
 
     @property
     def variable(self) -> str: ...
-    @property
-    def arguments(self) -> Sequence[str]: ...
+    def needed(self, release: str) -> list[str]: ...
 
 
 class ServedDeclaration(Protocol):

@@ -33,7 +33,7 @@ OURS_ALONE = ("VLLM_ENABLE_V1_MULTIPROCESSING",)
 """Of a worker's variables, what a server must not have: its engine has a process of its own."""
 
 ON_CPU = {"--dtype": ["float32"], "--enforce-eager": []}
-"""Options that the user has not given: bfloat16 is slow on a CPU without AVX-512, and compiling takes its time there."""
+"""Options that the user has not given: bfloat16 is slow on a CPU without AVX-512, and there compiling takes long."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch._dynamo.config
+from patchkit_worker.engine import is_compiled
 from torch._dynamo.utils import get_compilation_metrics
 from vllm.v1.worker.gpu_worker import Worker
 
@@ -19,9 +20,19 @@ VARIABLES = {
     # The key of vLLM's compile cache is not made of what is traced: a model would be taken that was compiled with
     # another tree, or by another version of the runtime's probe.
     "VLLM_DISABLE_COMPILE_CACHE": "1",
-    # On the CPU: trace, but generate no code, which takes 20 seconds a load.
-    "VLLM_CPU_CI_ENV": "1",
 }
+TRACED = {"mode": 2, "backend": "eager"}
+"""Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it."""
+
+
+def quickly_compiled(device: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an engine that compiles: on a CPU it only traces, since code takes 20 seconds a load.
+
+    A ``compilation_config`` of the part's own stays, ``{}`` for what users get.
+    """
+    if device != "cpu" or not is_compiled(settings):
+        return settings
+    return {"compilation_config": TRACED, **settings}
 
 
 def allow_compilation() -> None:

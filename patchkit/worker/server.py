@@ -171,12 +171,16 @@ def run_request(request: dict[str, Any], channel: Channel) -> int:
         from patchkit_worker.measure import run_measure
 
         return run_measure(request, channel)
-    os.environ.update(request["part"].get("environ") or {})
-    if request["part"].get("client"):
+    part = request["part"]
+    os.environ.update(part.get("environ") or {})
+    from patchkit_worker.compiled import quickly_compiled
+
+    part["engine"] = quickly_compiled(request["device"], part.get("engine") or {})
+    if part.get("client"):
         from patchkit_worker.client import run_client
 
         return run_client(request, channel)
-    if request["part"].get("checks"):
+    if part.get("checks"):
         from patchkit_worker.checks import run_checks
 
         return run_checks(request, channel)

@@ -34,7 +34,7 @@ from patchkit.gates.worker_client import WorkerClient
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
-HERE = Interpreter(Path(sys.executable), {})
+HERE = Interpreter("0.20.0", Path(sys.executable), {})
 N = 3
 PROBLEMS = tuple(Problem(id=f"p/{i}", chat=f"chat {i}", plain=f"plain {i}", reference="1") for i in range(7))
 TASK = Task(
@@ -115,8 +115,8 @@ def expected(here: WorkerClient, grading: Grading, tmp_path_factory: pytest.Temp
     ("count", "interpreter", "said"),
     [
         (3, HERE, "3 shards, but Ray"),
-        (1, Interpreter(Path("/no/python"), {}), ": there is no /no/python; every host needs the same environment"),
-        (1, Interpreter(HERE.python, {"DRAWING_VLLM": "0.19.1"}), " has vllm 0.19.1, this host 0.20.0"),
+        (1, Interpreter("0.20.0", Path("/no/python"), {}), ": there is no /no/python; every host needs the same environment"),
+        (1, Interpreter(HERE.release, HERE.python, {"DRAWING_VLLM": "0.19.1"}), " has vllm 0.19.1, this host 0.20.0"),
     ],
 )
 def test_a_cluster_that_does_not_fit_is_refused(

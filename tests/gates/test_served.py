@@ -90,7 +90,10 @@ def test_only_a_runtime_that_vllm_starts_has_the_gate_of_servers() -> None:
 
 def test_the_worker_is_told_how_vllm_starts_the_runtime() -> None:
     part = client_part()
-    plugin, served_ = Plugin(">=0.23.0", "MADE_UP", {"--enforce-eager": "<0.28.0"}), Served({}, {}, {}, "made_up_counters")
+    plugin, served_ = (
+        Plugin(">=0.23.0", "MADE_UP", {"--enforce-eager": "<0.28.0"}),
+        Served({}, {}, {}, "made_up_counters"),
+    )
     request, record = request_for(part, make_runtime(plugin=plugin, served=served_), {}, "0.27.1")
     assert request["plugin"] == {
         "name": "made_up",
