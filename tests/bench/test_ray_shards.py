@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -115,8 +116,12 @@ def expected(here: WorkerClient, grading: Grading, tmp_path_factory: pytest.Temp
     ("count", "interpreter", "said"),
     [
         (3, HERE, "3 shards, but Ray"),
-        (1, Interpreter("0.20.0", Path("/no/python"), {}), ": there is no /no/python; every host needs the same environment"),
-        (1, Interpreter(HERE.release, HERE.python, {"DRAWING_VLLM": "0.19.1"}), " has vllm 0.19.1, this host 0.20.0"),
+        (
+            1,
+            replace(HERE, python=Path("/no/python")),
+            ": there is no /no/python; every host needs the same environment",
+        ),
+        (1, replace(HERE, variables={"DRAWING_VLLM": "0.19.1"}), " has vllm 0.19.1, this host 0.20.0"),
     ],
 )
 def test_a_cluster_that_does_not_fit_is_refused(
