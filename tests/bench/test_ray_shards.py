@@ -36,6 +36,7 @@ pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
 HERE = Interpreter("0.20.0", Path(sys.executable), {})
+NOWHERE = replace(HERE, python=Path("/no/python"))
 N = 3
 PROBLEMS = tuple(Problem(id=f"p/{i}", chat=f"chat {i}", plain=f"plain {i}", reference="1") for i in range(7))
 TASK = Task(
