@@ -1,17 +1,51 @@
-"""The mutants of ESamp fit the trees of the releases that they name."""
+"""The mutants of ESamp fit the trees of the first and of the last release that they name."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from pathlib import Path
+
 import pytest
-from click.testing import CliRunner
 
-from patchkit.cli import commands
 from patchkit.environments.lock import locked_releases
+from patchkit.gates.loading import load_scenarios
+from patchkit.model_runner import ModelRunner
+from patchkit.project import find_project
+from patchkit.release import parse_release
+from patchkit.series import Series, patched_tree
+from patchkit.series.mutant import Mutant
+from patchkit.series.mutant_trees import mutated_trees
+from patchkit.series.mutants import check_gates, load_mutants
+from patchkit.series.patch import holds_for
 
-NEWEST = locked_releases("cpu")[-1]
+PROJECT = find_project(Path(__file__))
+FOLDER = PROJECT.patches / "esamp"
+RELEASES = locked_releases("cpu")
 
 
-@pytest.mark.parametrize(("release", "runner"), [("0.20.0", "v1"), ("0.25.1", "v1"), (NEWEST, "v1"), (NEWEST, "v2")])
-def test_every_mutant_can_be_laid_out(release: str, runner: str) -> None:
-    done = CliRunner().invoke(commands, ["mutants", "--vllm", release, "--runner", runner, "--check"])
-    assert done.exit_code == 0, done.output
+def by_their_ends() -> dict[tuple[str, ModelRunner], list[Mutant]]:
+    """Every mutant under the first and the last locked release that its header and the series allow."""
+    series = Series.load(FOLDER)
+    taken = {name: {one.patch.name for one in series.for_release(name) if one.taken} for name in RELEASES}
+    found: dict[tuple[str, ModelRunner], list[Mutant]] = defaultdict(list)
+    for mutant in load_mutants(FOLDER / "mutants"):
+        fitting = [
+            name
+            for name in RELEASES
+            if holds_for(mutant.applies_to, parse_release(name)) and taken[name].issuperset(mutant.depends)
+        ]
+        assert fitting, f"{mutant.name} is meant for none of the releases"
+        for name in dict.fromkeys((fitting[0], fitting[-1])):
+            found[name, mutant.runner].append(mutant)
+    return found
+
+
+ENDS = by_their_ends()
+
+
+@pytest.mark.parametrize(("release", "runner"), sorted(ENDS))
+def test_every_mutant_can_be_laid_out_at_both_ends(release: str, runner: ModelRunner) -> None:
+    mutants = ENDS[release, runner]
+    check_gates(mutants, load_scenarios(PROJECT, "esamp").keys())
+    with mutated_trees(patched_tree(PROJECT, "esamp", release), mutants) as trees:
+        assert len(trees) == len(mutants)

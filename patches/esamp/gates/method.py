@@ -4,7 +4,10 @@ A model's rows have one magnitude, and hide what only matters at others: the con
 tiny gradient, a prediction with a single NaN.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
 import torch
@@ -26,6 +29,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 )
 BETAS = (0.0, 0.25, 1.5)
 CHUNKS = (None, 1, 3)
+VOCABULARY = 400
 
 
 def learns_from_rows_of_any_size(context: Any) -> None:
@@ -93,38 +97,58 @@ def reference_differences(
 def moves_rows_of_any_kind(context: Any) -> None:
     """Predictions with NaN or infinity, filtered tokens, requests without a decode row, chunks, no temperature."""
     context.install()  # puts the runtime on the path
-    from esamp.method.intervention import intervene as moved_by_runtime
-
     device = torch.device(context.device)
-    for beta in BETAS:
-        for chunk in CHUNKS:
-            for tempered in (True, False):
-                logits, rows, temperatures, predicted = made_up_logits(device)
-                expected = logits.clone()
-                method = read_settings({"beta": beta, "tempered": tempered})
-                filtered = expected.index_select(0, rows)
-                after, left = intervene(filtered, predicted, temperatures[rows], method, lambda them: them)
-                expected.index_copy_(0, rows, after)
-                alive = filtered.isfinite()
-                given = temperatures if tempered else None
-                moved = moved_by_runtime(logits, rows, given, beta, lambda part: predicted[part], chunk)  # noqa: B023
-                size = torch.where(expected.isfinite(), expected, 0.0).abs().amax(1)
-                off = logit_differences(logits, expected, size).max().item()
-                said = f"beta {beta}, {chunk or 'all'} rows at once, {'with' if tempered else 'without'} temperatures"
-                require(off <= TOLERANCES.logits, f"{said}: a logit is off by {off:.1e} of the largest")
-                counts = [int(count) for count in moved]
-                right = [int(alive.sum()), int((after != filtered).sum()), int((~left).sum())]
-                require(counts == right, f"{said}: candidates, changed and rows are {counts}, not {right}")
+    for kind, (surviving, move) in ways_to_move(device).items():
+        for beta, chunk, tempered in product(BETAS, CHUNKS, (True, False)):
+            said = f"{kind}, beta {beta}, {chunk or 'all'} rows at once, {'' if tempered else 'not '}tempered"
+            logits, rows, temperatures, predicted = made_up_logits(surviving, device)
+            expected = logits.clone()
+            method = read_settings({"beta": beta, "tempered": tempered})
+            filtered = expected.index_select(0, rows)
+            after, left = intervene(filtered, predicted, temperatures[rows], method, lambda them: them)
+            expected.index_copy_(0, rows, after)
+            alive = filtered.isfinite()
+            given = temperatures if tempered else None
+            moved = move(logits, rows, given, beta, predicted=predicted, chunk=chunk)
+            size = torch.where(expected.isfinite(), expected, 0.0).abs().amax(1)
+            off = logit_differences(logits, expected, size).max().item()
+            require(off <= TOLERANCES.logits, f"{said}: a logit is off by {off:.1e} of the largest")
+            counts = [int(count) for count in moved]
+            right = [int(alive.sum()), int((after != filtered).sum()), int((~left).sum())]
+            require(counts == right, f"{said}: candidates, changed and rows are {counts}, not {right}")
 
 
-def made_up_logits(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``[requests, vocabulary]`` logits, the decode rows among them, temperatures, and the rows' predictions."""
+def ways_to_move(device: torch.device) -> dict[str, tuple[float, Callable[..., Any]]]:
+    """How the runtime moves logits, by name: the share of tokens that survive where it does so, and what it calls.
+
+    Predictions are logits here: the head by which they are read out is the identity.
+    """
+    from esamp.method.intervention import intervene as move
+
+    def move_all(*given: Any, predicted: torch.Tensor, chunk: int | None) -> Any:
+        return move(*given, lambda part: predicted[part], chunk)
+
+    ways: dict[str, tuple[float, Callable[..., Any]]] = {"many tokens": (0.4, move_all)}
+    if find_spec("esamp.method.candidates"):  # from 0.26.0 on
+        from esamp.method.candidates import intervene_on_candidates
+
+        ways["few tokens"] = 0.01, partial(intervene_on_candidates, head=torch.eye(VOCABULARY, device=device))
+    return ways
+
+
+def made_up_logits(
+    surviving: float, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``[requests, vocabulary]`` logits, the decode rows among them, temperatures, and the rows' predictions.
+
+    A share of about ``surviving`` of the tokens of each row is not filtered out, other ones in each.
+    """
     generator = torch.Generator().manual_seed(6)
-    logits = 8 * torch.randn(9, 50, generator=generator)
-    logits[torch.rand(9, 50, generator=generator) < 0.6] = float("-inf")
+    logits = 8 * torch.randn(9, VOCABULARY, generator=generator)
+    logits[torch.rand(9, VOCABULARY, generator=generator) > surviving] = float("-inf")
     logits[:, 7] = 3.0  # no row is filtered out completely
     rows = torch.tensor([6, 0, 3, 8, 1, 4, 7])
-    predicted = 8 * torch.randn(len(rows), 50, generator=generator)
+    predicted = 8 * torch.randn(len(rows), VOCABULARY, generator=generator)
     for row, number in ((1, float("nan")), (2, float("inf")), (4, float("-inf"))):
         predicted[row, 7 + row] = number
     predicted[5] = float("nan")
