@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch._dynamo.config
+import torch._inductor.config
 from patchkit_worker.engine import is_compiled
 from torch._dynamo.utils import get_compilation_metrics
 from vllm.v1.worker.gpu_worker import Worker
@@ -20,6 +21,9 @@ VARIABLES = {
     # The key of vLLM's compile cache is not made of what is traced: a model would be taken that was compiled with
     # another tree, or by another version of the runtime's probe.
     "VLLM_DISABLE_COMPILE_CACHE": "1",
+    # Nor are the keys of torch's own caches made of what an operation is said to change: generated code would be taken
+    # that was made when another tree said something else.
+    "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
 }
 TRACED = {"mode": 2, "backend": "eager"}
 """Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it."""
@@ -41,6 +45,7 @@ def allow_compilation() -> None:
         os.environ.setdefault(name, value)
     os.environ["TORCHDYNAMO_DISABLE"] = "0"  # the worker of an eager engine on the CPU compiles nothing
     torch._dynamo.config.disable = False
+    torch._inductor.config.force_disable_caches = True
 
 
 def check_compiled() -> None:

@@ -1,5 +1,6 @@
 """Checks on engines that compile: vLLM's cache of compiled models tells taps apart, and late installs are refused."""
 
+import itertools
 from typing import Any
 
 from patchkit_probe.expect import expect_refusal, generate, require
@@ -10,6 +11,7 @@ def compile_cache_knows_the_taps(context: Any) -> None:
     keys = {"no taps": key_of(context.make_engine())}
     for source in ("output:0", "output:1", "input_norm:1"):
         runtime = context.install(source=source)
+        number_from_zero()
         keys[f"a tap at {source}"] = key_of(context.make_engine())
         runtime.uninstall()
     names = list(keys)
@@ -26,6 +28,13 @@ def refuses_an_engine_compiled_with_other_taps(context: Any) -> None:
     runtime.uninstall()
     context.install(source="output:1")
     expect_refusal(lambda: generate(context, llm, 1), "make another engine")
+
+
+def number_from_zero() -> None:
+    """Number the taps of the next engine as in a process of its own: another number would be another key."""
+    from esamp.engine import graph_taps
+
+    graph_taps._numbers = itertools.count()
 
 
 def key_of(llm: Any) -> str:
