@@ -37,6 +37,7 @@ def options(*arguments: str, **changes: Any) -> ServeOptions:
 
 def environment(release: str = "0.28.0") -> Environment:
     variables = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    variables |= {"TORCHDYNAMO_DISABLE": "1"}
     return Environment(release, "cpu", Path("/env/bin/python"), variables)
 
 
@@ -68,14 +69,21 @@ def test_what_only_some_releases_need_is_added_there() -> None:
 def test_the_runtime_is_switched_on_and_the_engine_has_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/mine")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    found = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {"strength": 3}, local=True)
+    found = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {"strength": 3}, local=True, eager=True)
     assert json.loads(found["MADE_UP"]) == {"strength": 3, "size": 2}
     assert found["PYTHONPATH"] == os.pathsep.join(["/tree", "/metadata", "/mine"])
     assert found["OMP_NUM_THREADS"] == "7", "the user's variables are above patchkit's"
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in found and found["HF_HUB_OFFLINE"] == "1"
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    online = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {}, local=False)
+    online = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {}, local=False, eager=True)
     assert "HF_HUB_OFFLINE" not in online, "vLLM must be able to fetch a model by its id"
+
+
+def test_a_server_that_is_not_eager_compiles_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE", raising=False)
+    for eager in (True, False):
+        found = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {}, local=True, eager=eager)
+        assert ("TORCHDYNAMO_DISABLE" in found) == eager
 
 
 def test_a_release_or_a_runtime_that_vllm_does_not_start_is_one_line() -> None:

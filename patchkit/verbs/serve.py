@@ -70,9 +70,8 @@ def serve(options: ServeOptions) -> NoReturn:
     model = str(ensure_model(options.model))
     environment = ensure(workspace.settings.release, options.device, options.python, options.runner)
     command = command_of(environment, model, plugin, options)
-    variables = variables_of(environment, tree, metadata, plugin, settings, Path(model).is_dir())
-    if "--enforce-eager" not in command:
-        variables["TORCHDYNAMO_DISABLE"] = os.environ.get("TORCHDYNAMO_DISABLE", "0")
+    eager = "--enforce-eager" in command
+    variables = variables_of(environment, tree, metadata, plugin, settings, Path(model).is_dir(), eager)
     say(tree, plugin, variables, command, unproven)
     os.execve(environment.python, command, variables)
 
@@ -142,12 +141,20 @@ def is_given(name: str, arguments: Sequence[str]) -> bool:
 
 
 def variables_of(
-    environment: Environment, tree: Tree, metadata: Path, plugin: Plugin, settings: dict[str, Any], local: bool
+    environment: Environment,
+    tree: Tree,
+    metadata: Path,
+    plugin: Plugin,
+    settings: dict[str, Any],
+    local: bool,
+    eager: bool,
 ) -> dict[str, str]:
     """The environment's variables under the user's own, and the runtime switched on in every process."""
     ours = {name: value for name, value in environment.variables.items() if name not in OURS_ALONE}
     if not local:
         ours.pop("HF_HUB_OFFLINE", None)  # vLLM fetches the model
+    if not eager:
+        ours.pop("TORCHDYNAMO_DISABLE", None)  # with it vLLM compiles nothing, and does not say so
     path = [str(tree.path), str(metadata), os.environ.get("PYTHONPATH", "")]
     return {
         **ours,

@@ -13,6 +13,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from patchkit_probe.expect import require
 from patchkit_worker.faults import change_class
@@ -211,13 +212,24 @@ def refuses_beam_search(context: Any) -> None:
 
 def refuses_an_unfit_engine(context: Any) -> None:
     """Before a process is started for it."""
-    try:
-        context.make_engine(runner="pooling", convert="embed")
-    except Exception as error:
-        line = str(error)
-        require(line.startswith("esamp:") and "run as a pooling model" in line, f"refused in other words: {line}")
-    else:
-        raise AssertionError("a model that generates no token is not refused")
+    from vllm.v1.executor.abstract import Executor
+
+    made: list[Any] = []
+    original = Executor.__init__
+
+    def counted(self: Any, *given: Any, **named: Any) -> None:
+        made.append(self)
+        original(self, *given, **named)
+
+    with patch.object(Executor, "__init__", counted):
+        try:
+            context.make_engine(runner="pooling", convert="embed")
+        except Exception as error:
+            line = str(error)
+            require(line.startswith("esamp:") and "run as a pooling model" in line, f"refused in other words: {line}")
+        else:
+            raise AssertionError("a model that generates no token is not refused")
+    require(not made, "refused when the workers were made")
 
 
 def refuses_a_second_engine_and_install(context: Any) -> None:
