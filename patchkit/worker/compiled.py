@@ -25,8 +25,12 @@ VARIABLES = {
     # that was made when another tree said something else.
     "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
 }
-TRACED = {"mode": 2, "backend": "eager"}
-"""Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it."""
+TRACED = {"mode": 2, "backend": "eager", "custom_ops": ["none"]}
+"""Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it.
+
+What is traced is what vLLM gives its compiler: with the backend ``eager`` alone it would trace its custom operations
+too, of which one asks for the name of the machine, which torch 2.11 cannot trace.
+"""
 
 
 def quickly_compiled(device: str, settings: dict[str, Any]) -> dict[str, Any]:
