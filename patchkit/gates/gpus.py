@@ -5,8 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from packaging.version import Version
+
 from patchkit.errors import PatchkitError
 from patchkit.plural import counted
+
+# From this release on the worker says how large the cache of keys and values is. Before, vLLM sizes it by the memory
+# that is free while it loads, and asserts that no other process takes or frees any.
+SHARES_A_GPU = Version("0.10.2")
+ON_A_GPU = 4
+"""Engines that may run beside one another on one GPU."""
 
 
 def gpus() -> list[str]:
@@ -16,24 +24,25 @@ def gpus() -> list[str]:
     return sorted(found) or ["0"]
 
 
-def how_many_workers(wanted: int | None, device: str) -> int:
+def how_many_workers(wanted: int | None, device: str, release: str) -> int:
     """Runs at a time: on the CPU two if there are two cores; on GPUs one, or as many as ``wanted``.
 
     Raises:
-        PatchkitError: more than there are GPUs. vLLM sizes its cache by the memory that is free while it loads, and
-            asserts that no other process takes or frees any.
+        PatchkitError: more than the GPUs take: ``ON_A_GPU`` each, or one with a release of vLLM that cannot share one.
     """
     if device == "cpu":
         return wanted or min(2, len(os.sched_getaffinity(0)))
     there = len(gpus())
-    if (wanted or 1) > there:
+    most = there * (ON_A_GPU if Version(release) >= SHARES_A_GPU else 1)
+    if (wanted or 1) > most:
         raise PatchkitError(
-            f"{wanted} vLLM engines cannot load side by side on {counted(there, 'GPU')}",
-            f"ask for {there} at most, or leave the number out",
+            f"{wanted} engines of vLLM {release} cannot load side by side on {counted(there, 'GPU')}",
+            f"ask for {most} at most, or leave the number out",
         )
     return wanted or 1
 
 
 def gpus_for(workers: int, device: str) -> list[str]:
-    """The GPU of each of several workers; none where there is no choice to make."""
-    return gpus()[:workers] if device != "cpu" and workers > 1 else []
+    """The GPU of each of several workers, in turn; none where there is no choice to make."""
+    there = gpus()
+    return [there[number % len(there)] for number in range(workers)] if device != "cpu" and workers > 1 else []

@@ -40,7 +40,7 @@ class Workspace:
         """
         self.settings = settings
         self.made = time.monotonic()
-        self.workers = taking_turns or how_many_workers(settings.workers, settings.device)
+        self.workers = taking_turns or how_many_workers(settings.workers, settings.device, settings.release)
         self._share_device = taking_turns > 0
         self.runners_seen: set[str] = set()
         self._models: dict[str, str] = {}

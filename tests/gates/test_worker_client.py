@@ -162,19 +162,27 @@ def test_a_lone_run_sees_what_its_worker_sees(server: Start) -> None:
     assert _text(submit(server(workers=1), "on_gpu").result(30)) == ""
 
 
-@pytest.mark.parametrize(("visible", "wanted", "given"), [("0,1", None, 1), ("0,1", 2, 2), ("4", None, 1)])
+@pytest.mark.parametrize(
+    ("visible", "wanted", "gpus"),
+    [("0,1", None, []), ("0,1", 2, ["0", "1"]), ("0,1", 3, ["0", "1", "0"]), ("4", None, []), ("4", 2, ["4", "4"])],
+)
 def test_on_gpus_one_engine_runs_at_a_time_unless_more_are_asked_for(
-    monkeypatch: pytest.MonkeyPatch, visible: str, wanted: int | None, given: int
+    monkeypatch: pytest.MonkeyPatch, visible: str, wanted: int | None, gpus: list[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert how_many_workers(wanted, "cuda") == given
-    assert len(gpus_for(given, "cuda")) == (given if given > 1 else 0)
+    workers = how_many_workers(wanted, "cuda", "0.20.0")
+    assert workers == (wanted or 1)
+    assert gpus_for(workers, "cuda") == gpus
 
 
-def test_more_engines_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("release", "most"), [("0.10.1.1", 2), ("0.10.2", 8), ("0.33.0", 8)])
+def test_more_engines_than_gpus_take_are_refused(monkeypatch: pytest.MonkeyPatch, release: str, most: int) -> None:
+    """Before 0.10.2 vLLM cannot load beside another engine."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    with pytest.raises(PatchkitError, match=r"3 vLLM engines .* on 2 GPUs; ask for 2 at most"):
-        how_many_workers(3, "cuda")
+    assert how_many_workers(most, "cuda", release) == most
+    refusal = rf"{most + 1} engines of vLLM {release} .* on 2 GPUs; ask for {most} at most"
+    with pytest.raises(PatchkitError, match=refusal):
+        how_many_workers(most + 1, "cuda", release)
 
 
 def test_a_run_that_measures_has_no_neighbour(server: Start) -> None:
