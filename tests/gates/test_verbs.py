@@ -253,15 +253,14 @@ def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: An
 
 
 @pytest.mark.parametrize(
-    "words", [(*GATE, "-n", "2"), (*KNOCKOUT, "-n", "2"), ("mutants", "--vllm", "0.20.0", "-j", "2")]
+    "words", [(*GATE, "-n", "5"), (*KNOCKOUT, "-n", "5"), ("mutants", "--vllm", "0.20.0", "-j", "5")]
 )
-def test_engines_side_by_side_on_a_gpu_are_refused(
+def test_more_engines_than_a_gpu_takes_are_refused(
     made_up: MadeUp, patchkit: Any, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     made_up.scenario("first")
     code, out, err = patchkit(*words, "--device", "cuda")
     assert (code, out) == (2, "")
-    assert err == (
-        "patchkit: 2 vLLM engines cannot load side by side on 1 GPU; ask for 1 at most, or leave the number out\n"
-    )
+    fix = "ask for 4 at most, or leave the number out"
+    assert err == f"patchkit: 5 engines of vLLM 0.20.0 cannot load side by side on 1 GPU; {fix}\n"
