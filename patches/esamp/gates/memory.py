@@ -34,12 +34,12 @@ def states_memory(context: Any) -> None:
     for (_, line), distillers in zip(lines, (2, 5), strict=True):
         found = LINE.fullmatch(line)
         stated_figures = tuple(float(figure) for figure in found.groups()) if found else None
-        each = (12 if makes_no_gradient(context) else 16) * numbers
+        each = (12 if keeps_no_gradient(context) else 16) * numbers
         true = (distillers, round(numbers / 1e6, 2), round(distillers * each / GIB, 2), round(each / MIB))
         require(stated_figures == true, f"{line!r} is not of {true}")
 
 
-def makes_no_gradient(context: Any) -> bool:
+def keeps_no_gradient(context: Any) -> bool:
     """A distiller is weights, two moments and a gradient, float32; on CUDA patch 15 keeps no gradient."""
     return context.device == "cuda" and find_spec("esamp.method.fused") is not None
 
