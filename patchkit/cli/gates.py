@@ -54,7 +54,7 @@ def knockout(as_json: bool, patches: tuple[str, ...], **options: Any) -> int:
 @device_option
 @runner_option
 @python_option
-@click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on a GPU up to 4.")
+@click.option("--jobs", "-j", "workers", type=click.IntRange(1), help="Mutants run at once; on a GPU up to 8.")
 @click.option(
     "--mutant", "names", multiple=True, metavar="MUTANT", help="Only this one, by number or name (repeatable)."
 )

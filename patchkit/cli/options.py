@@ -85,7 +85,7 @@ def judged(command: Callable[..., Any]) -> Callable[..., Any]:
     model = click.option("--model", metavar="PATH_OR_HUB_ID", help="Run on this model instead of the embedded ones.")
     only = click.option("--only", multiple=True, metavar="SCENARIO", help="Run only this scenario (repeatable).")
     workers = click.option(
-        "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on a GPU up to 4."
+        "--workers", "-n", type=click.IntRange(1), help="Parts of scenarios run at once; on a GPU up to 8."
     )
     evidence = click.option("--evidence", type=click.Path(path_type=Path, dir_okay=False), help="Where the JSON goes.")
     where = (python_option, runner_option, device_option, runtime_option, release_option)

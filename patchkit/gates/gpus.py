@@ -13,7 +13,7 @@ from patchkit.plural import counted
 # From this release on the worker says how large the cache of keys and values is. Before, vLLM sizes it by the memory
 # that is free while it loads, and asserts that no other process takes or frees any.
 SHARES_A_GPU = Version("0.10.2")
-ON_A_GPU = 4
+ON_A_GPU = 8
 """Engines that may run beside one another on one GPU."""
 
 

@@ -175,7 +175,7 @@ def run_request(request: dict[str, Any], channel: Channel) -> int:
     os.environ.update(part.get("environ") or {})
     from patchkit_worker.compiled import quickly_compiled
 
-    part["engine"] = quickly_compiled(request["device"], part.get("engine") or {})
+    part["engine"] = quickly_compiled(request["device"], part)
     if part.get("client"):
         from patchkit_worker.client import run_client
 

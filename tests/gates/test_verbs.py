@@ -253,7 +253,7 @@ def test_bench_refuses_on_evidence_of_another_tree(made_up: MadeUp, patchkit: An
 
 
 @pytest.mark.parametrize(
-    "words", [(*GATE, "-n", "5"), (*KNOCKOUT, "-n", "5"), ("mutants", "--vllm", "0.20.0", "-j", "5")]
+    "words", [(*GATE, "-n", "9"), (*KNOCKOUT, "-n", "9"), ("mutants", "--vllm", "0.20.0", "-j", "9")]
 )
 def test_more_engines_than_a_gpu_takes_are_refused(
     made_up: MadeUp, patchkit: Any, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
@@ -262,5 +262,5 @@ def test_more_engines_than_a_gpu_takes_are_refused(
     made_up.scenario("first")
     code, out, err = patchkit(*words, "--device", "cuda")
     assert (code, out) == (2, "")
-    fix = "ask for 4 at most, or leave the number out"
-    assert err == f"patchkit: 5 engines of vLLM 0.20.0 cannot load side by side on 1 GPU; {fix}\n"
+    fix = "ask for 8 at most, or leave the number out"
+    assert err == f"patchkit: 9 engines of vLLM 0.20.0 cannot load side by side on 1 GPU; {fix}\n"
