@@ -17,7 +17,8 @@ from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import Standing, Trees
 
 State = Literal["green", "red", "unknown"]
-MARKS: dict[State, str] = {"green": "✓", "red": "✗", "unknown": "·"}
+CellState = Literal["green", "red", "unknown", "absent"]
+MARKS: dict[CellState, str] = {"green": "✓", "red": "✗", "unknown": "·", "absent": ""}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class GateCell:
     """
 
     gate: str
-    state: State
+    state: CellState
     why: str = ""
     link: str = ""
     named: bool = False
@@ -54,11 +55,16 @@ class Run:
         return sum(cell.state == "green" for cell in self.cells)
 
     @property
+    def due(self) -> int:
+        """How many gates there are for its release."""
+        return sum(cell.state != "absent" for cell in self.cells)
+
+    @property
     def state(self) -> State:
         """Green only if every gate is, and on the project's tree; red if one is red on it; else not known."""
         if self.standing != "this tree" or not self.filed.record.verdicts:
             return "unknown"
-        states = {cell.state for cell in self.cells}
+        states = {cell.state for cell in self.cells} - {"absent"}
         return "red" if "red" in states else "unknown" if "unknown" in states else "green"
 
 
@@ -102,7 +108,8 @@ class Support:
 def runner(evidence: Circumstances) -> str:
     """What a run ran on: the device, the GPU if there was one, the second model runner and graphs if they were used."""
     gpu = evidence.hardware.gpu
-    return f"{evidence.device}{f', {gpu}' if gpu else ''}{phrases.second(evidence)}{phrases.compiled(evidence)}"
+    second = phrases.second(evidence).partition(" (")[0]  # what was replaced stands on the run's own page
+    return f"{evidence.device}{f', {gpu}' if gpu else ''}{second}{phrases.compiled(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:
@@ -123,7 +130,8 @@ def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
     gates = list(dict.fromkeys([*trees.gates(runtime), *judged]))  # a gate that was in no run is unknown, not absent
     runs: dict[str, list[Run]] = {release: [] for release in _releases_read(runtime, sources)}
     for filed in sorted(mine, key=lambda filed: runner(filed.record)):
-        run = Run(filed, trees.standing(filed.record), [_cell(filed, gate) for gate in gates])
+        due = trees.gates(runtime, filed.record.release, filed.record.mode)
+        run = Run(filed, trees.standing(filed.record), [_cell(filed, gate, due) for gate in gates])
         runs.setdefault(filed.record.release, []).append(run)
     order = sorted(runs, key=_as_version, reverse=True)
     return Support(runtime, gates, [ReleaseRow(release, runs[release]) for release in order])
@@ -144,8 +152,10 @@ def _as_version(release: str) -> Version:
     return version_of(release) or Version("0")
 
 
-def _cell(filed: Filed[Evidence], gate: str) -> GateCell:
+def _cell(filed: Filed[Evidence], gate: str, due: Sequence[str] = ()) -> GateCell:
     verdict = next((one for one in filed.record.verdicts if one.scenario == gate), None)
+    if verdict is None and due and gate not in due:
+        return GateCell(gate, "absent", "not for this release")
     if verdict is None:
         return GateCell(gate, "unknown", "not run")
     return GateCell(gate, *_judged(verdict), link=f"{filed.page}#{anchor(gate)}")

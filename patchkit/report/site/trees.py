@@ -9,8 +9,10 @@ from typing import Literal, TypeVar
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Circumstances
 from patchkit.gates.loading import load_scenarios
-from patchkit.gates.scenario import select
+from patchkit.gates.scenario import Scenario, select
+from patchkit.mode import Mode
 from patchkit.project import Project, find_project
+from patchkit.release import version_of
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
 from patchkit.series.worktree import Tree, patched_tree
@@ -30,6 +32,7 @@ class Trees:
 
     project: Project | None = None
     _found: dict[tuple[str, str], Tree | None] = field(default_factory=dict)
+    _scenarios: dict[str, dict[str, Scenario]] = field(default_factory=dict)
     _series: dict[str, list[Patch]] = field(default_factory=dict)
 
     @classmethod
@@ -56,10 +59,12 @@ class Trees:
         alike = (used.pin, used.patches) == (tree.pin, [patch.name for patch in tree.taken])
         return "unknown tree" if alike else "another tree"
 
-    def gates(self, runtime: str) -> list[str]:
-        """Names of the gates that the project has for a runtime, in order; empty if they are not to be had."""
-        found = self._had(runtime, lambda project: select(load_scenarios(project, runtime)))
-        return [gate.name for gate in found or ()]
+    def gates(self, runtime: str, release: str | None = None, mode: Mode = "eager") -> list[str]:
+        """Names of the gates that are for a release (None: for any), in order; empty if they are not to be had."""
+        if runtime not in self._scenarios:
+            self._scenarios[runtime] = self._had(runtime, lambda project: load_scenarios(project, runtime)) or {}
+        known = None if release is None or version_of(release) is None else release
+        return [gate.name for gate in select(self._scenarios[runtime], release=known) if gate.in_mode(mode)]
 
     def patches(self, runtime: str) -> list[Patch]:
         """The runtime's series, in order; empty if it is not to be had."""
