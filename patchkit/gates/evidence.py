@@ -101,6 +101,13 @@ class RuntimeUsed(msgspec.Struct, kw_only=True):
     patches: list[str] = msgspec.field(default_factory=list)
     without: list[str] = msgspec.field(default_factory=list)
 
+    def has_files_of(self, tree: str, commit: str) -> bool:
+        """Whether these are the files of a tree, by git's hash of them; older evidence has that of the commit alone.
+
+        Another commit may hold the same files: its message is made of what the headers of the patches say.
+        """
+        return self.tree == tree if self.tree else bool(self.commit) and self.commit == commit
+
 
 class Versions(msgspec.Struct, kw_only=True):
     """Versions in the environment."""

@@ -45,7 +45,8 @@ def of_evidence(workspace: Workspace, command: str) -> dict[str, Verdict]:
 def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
     """Whether evidence is of the tree that would be measured."""
     ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
-    alike = [(one.name, one.pin, one.commit, one.tree or ours.tree, one.patches) for one in (ours, theirs)]
+    alike = [(one.name, one.pin, one.patches, one.without) for one in (ours, theirs)]
     settings = workspace.settings
     ran = (evidence.release, evidence.device, evidence.runner, evidence.mode)
-    return alike[0] == alike[1] and ran == (settings.release, settings.device, settings.runner, "eager")
+    same = alike[0] == alike[1] and theirs.has_files_of(ours.tree, ours.commit)
+    return same and ran == (settings.release, settings.device, settings.runner, "eager")

@@ -97,14 +97,10 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
     used, manifest = record.runtime, series.manifest
     if (used.name, used.pin) != (manifest.name, manifest.pin) or used.patches != series.taken(release) or used.without:
         yield "the gates ran on another pin or other patches"
-    elif not _same_files(record, series.laid_out(release)):
+        return
+    laid = series.laid_out(release)
+    if not used.has_files_of(laid.tree, laid.head):
         yield "the gates ran on other files: a patch was changed since"
-
-
-def _same_files(record: Evidence, laid: Laid) -> bool:
-    """By git's hash of the files; in evidence without it, by that of the commit, which stands for them."""
-    used = record.runtime
-    return used.tree == laid.tree if used.tree else used.commit == laid.head
 
 
 def _same(found: str, release: str) -> bool:

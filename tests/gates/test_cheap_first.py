@@ -115,6 +115,9 @@ def test_evidence_of_other_files_admits_no_benchmark(workspace: Workspace, monke
     monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree)
     evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
     assert same_tree(evidence, workspace)
+    evidence.runtime.commit = "another"  # of the same files: only the header of a patch says something else
+    assert same_tree(evidence, workspace)
+    evidence.runtime.commit = "c"
     evidence.runtime.tree = "another"
     assert not same_tree(evidence, workspace)
     evidence.runtime.tree = ""  # older: its commit still says which tree it was

@@ -52,10 +52,10 @@ class Trees:
         tree = self._tree(used.name, evidence.release)
         if tree is None:
             return "unknown tree"
-        if used.tree:
-            return "this tree" if used.tree == tree.hash else "another tree"
-        if used.commit and used.commit == tree.head:  # git's hash of a commit stands for its tree
+        if used.has_files_of(tree.hash, tree.head):
             return "this tree"
+        if used.tree:
+            return "another tree"
         alike = (used.pin, used.patches) == (tree.pin, [patch.name for patch in tree.taken])
         return "unknown tree" if alike else "another tree"
 
