@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from patchkit import console
 from patchkit.environments import borrowed, build
 from patchkit.environments.lock import find_lock
-from patchkit.environments.running import variables_for
+from patchkit.environments.running import WITH_BYTECODE, variables_for
 from patchkit.environments.second_runner import check_runner
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
@@ -57,6 +57,7 @@ def ensure(release: str, device: str, python: Path | None = None, runner: ModelR
     variables = variables_for(release, device, runner)
     if python is not None:
         return Environment(release, device, source, variables, runner)
+    variables |= WITH_BYTECODE
     if device != "cpu":
         return Environment(release, device, build.interpreter(source), variables, runner)
     lock = source

@@ -21,6 +21,8 @@ ON_CPU = {
     "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
     "OMP_NUM_THREADS": "1",
 }
+WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""In environments of patchkit's own. Containers often set it, and then every import of vLLM compiles 9 s of source."""
 INTERPRETED = {"TRITON_INTERPRET": "1"}  # on a CPU nothing compiles the second runner's kernels
 
 

@@ -137,6 +137,16 @@ def test_the_variables_keep_vllm_in_one_process_and_unbound(cache: Path, locks: 
     assert variables["HF_HUB_OFFLINE"] == "1"
 
 
+def test_what_is_imported_is_compiled_once_whatever_the_user_has_set(
+    cache: Path, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environment = ensure(RELEASE, "cpu")
+    command = [environment.python, "-c", "import iniconfig; print(iniconfig.__cached__)"]
+    compiled = subprocess.check_output(command, env=os.environ | environment.variables, text=True)
+    assert Path(compiled.strip()).is_file()
+
+
 def test_listing_building_and_removing(cache: Path, locks: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert environments.env(None, "cpu", False, True) == 0
     assert json.loads(capsys.readouterr().out)["available"] == [RELEASE]
