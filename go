@@ -74,9 +74,10 @@ run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, te
     fi
     set -- -m pytest -o testpaths=tests
     [ $extras = dev,ray ] || exec "$venv/bin/python" "$@" -m "$without" $at_once
-    "$venv/bin/python" "$@" -m "$without" $at_once || failed=$?   # those with real vLLM share a machine badly:
+    "$venv/bin/python" "$@" -m "$without" $at_once || failed=$?   # those with real vLLM share a core badly:
     [ "${failed-0}" -le 1 ] || exit "$failed"
-    "$venv/bin/python" "$@" -m e2e || failed=$?                   # they run last, one after the other
+    in_order='-n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder'
+    "$venv/bin/python" "$@" -m e2e $in_order || failed=$?         # they run last, in two halves, each on its own cores
     exit "${failed-0}"
 }
 

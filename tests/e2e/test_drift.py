@@ -90,7 +90,7 @@ def test_the_surface_is_declared_as_it_is(patchkit: Patchkit) -> None:
     assert "the code touches just these" in done.stdout
 
 
-def test_a_checkout_and_an_interpreter_are_read_like_a_release(patchkit: Patchkit, gated: dict[str, Any]) -> None:
+def test_a_checkout_and_an_interpreter_are_read_like_a_release(patchkit: Patchkit) -> None:
     home = json.loads(patchkit("env", "--vllm", "0.20.0", "--json").stdout)
     python = Path(home["python"])
     by_python = patchkit("drift", "--from", "0.20.0", "--python", str(python), "--json")

@@ -1,69 +1,20 @@
-"""What a user sees: gates, knock-outs and pytest items on real vLLM 0.20.0 with real weights."""
+"""What a user sees: pytest items on real vLLM 0.20.0 with real weights, and what is said of a mistyped name."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from patchkit.gates.loading import load_scenarios
-from patchkit.gates.scenario import select
-from patchkit.project import find_project
-from patchkit.series import Series
-
-from .conftest import CHECKOUT, RELEASE, Patchkit
-
-PROJECT = find_project(CHECKOUT)
-PATCHES = [one.patch for one in Series.load(PROJECT.patches / "esamp").for_release(RELEASE) if one.taken]
-TAKEN = [patch.name for patch in PATCHES]
-NAMED = {gate for patch in PATCHES for gate, _ in patch.caught_by}
-GATES = [gate.name for gate in select(load_scenarios(PROJECT, "esamp"), release=RELEASE)]
+from .conftest import CHECKOUT, RELEASE, TAKEN, Patchkit
 
 
 def run_pytest(*arguments: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
     option = "--vllm" if cwd == CHECKOUT else "--patchkit-vllm"  # the short one is for projects of patchkit alone
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option, RELEASE, *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
-
-
-def test_every_gate_is_green_in_its_order(gated: dict[str, Any]) -> None:
-    assert [verdict["scenario"] for verdict in gated["verdicts"]] == GATES
-    assert all(verdict["passed"] for verdict in gated["verdicts"])
-    assert gated["versions"]["vllm"].startswith(RELEASE)
-    assert gated["runtime"]["patches"] == TAKEN
-
-
-def test_the_gates_exercised_what_they_claim(gated: dict[str, Any]) -> None:
-    figures = {verdict["scenario"]: verdict["figures"] for verdict in gated["verdicts"]}
-    assert figures["decode_shrink"]["pass@8"] > figures["decode_shrink"]["pass@1"] > 0
-    assert figures["decode_shrink"]["drain.reference_rows"] > 5000
-    assert figures["neutrality"]["compared_tokens"] > 100
-    for part in ("one_prompt", "settled"):
-        assert figures["learning"][f"{part}.ratio_last"] < figures["learning"][f"{part}.ratio_first"]
-
-
-def test_knockout_catches_every_patch_for_the_stated_reason(patchkit: Patchkit, tmp_path: Path) -> None:
-    """On the gates that some header names; all others are in the workflow's weekly knock-out, and were green above."""
-    path = tmp_path / "knockout.json"
-    only = [word for gate in GATES if gate in NAMED for word in ("--only", gate)]
-    done = patchkit("knockout", "--vllm", RELEASE, *only, "--evidence", str(path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(TAKEN)} of {len(TAKEN)} patches caught" in done.stdout
-    rows = {row["patch"][:4]: row for row in json.loads(path.read_text())["knockouts"]}
-    assert len(rows) == len(TAKEN) > 0
-    assert all(row["caught"] for row in rows.values())
-    assert {row["need"] for row in rows.values()} == {"needed"}
-    # A stale row index: what every benchmark runs is green, and only draining requests show it.
-    assert rows["0007"]["verdicts"]["monotonic_bench"]["passed"]
-    assert not rows["0007"]["verdicts"]["decode_shrink"]["passed"]
-    assert rows["0004"]["by"] == "monotonic_bench" and "where logits indices are looked for" in rows["0004"]["reason"]
-    assert rows["0005"]["by"] == "identity" and "did not register request" in rows["0005"]["reason"]
-    # Only the gate of the guards misses them: nothing drifts under the others.
-    assert [gate for gate, found in rows["0008"]["verdicts"].items() if not found["passed"]] == ["guards"]
 
 
 def test_a_gate_is_a_pytest_item_and_a_red_one_says_why() -> None:
