@@ -37,9 +37,9 @@ def project(tmp_path: Path) -> Project:
         shutil.copytree(CHECKOUT / name, tmp_path / name)
     project = Project(tmp_path, tmp_path / ".patchkit")
     shutil.rmtree(tmp_path / "patches/esamp/mutants", ignore_errors=True)
-    write(project, 1, "lifecycle", "It fails to start", "identity: RuntimeError: a mutant was here", FAILS)
-    write(project, 2, "counters", "Everything is counted twice", "identity: [0-9]", DOUBLED)
-    write(project, 3, "lifecycle", "It fails another way", "identity: never said", FAILS.replace("Runtime", "Value"))
+    write(project, 1, "lifecycle", "It fails to start", "monotonic_bench: RuntimeError: a mutant was here", FAILS)
+    write(project, 2, "counters", "Everything is counted twice", "monotonic_bench: [0-9]", DOUBLED)
+    write(project, 3, "lifecycle", "It fails another way", "monotonic_bench: unsaid", FAILS.replace("Runtime", "Value"))
     return project
 
 
@@ -69,9 +69,9 @@ def test_mutants_are_killed_for_the_stated_reason_or_listed(patchkit: Patchkit, 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 mutant killed (100 %), 1 as their headers say" in done.stdout
     found = {one["mutant"][:3]: one for one in json.loads(path.read_text())["mutants"]}
-    assert found["002"]["by"] == "identity" and found["002"]["seconds"] > 0
+    assert found["002"]["by"] == "monotonic_bench" and found["002"]["seconds"] > 0
     done = patchkit(*command, "--mutant", "1", "--mutant", "3", cwd=project.root)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 of 2 mutants killed (100 %), 1 as their headers say" in done.stdout
-    assert "misattributed: identity is red:" in done.stdout and "a mutant was here" in done.stdout
+    assert "misattributed: monotonic_bench is red:" in done.stdout and "a mutant was here" in done.stdout
     assert patchkit("report", str(path)).returncode == 1
