@@ -67,7 +67,7 @@ run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, te
     done
     ready $extras || set_up $extras 9<"$here/pyproject.toml"
     cd "$here"
-    without='not e2e' at_once='-n auto --maxprocesses 4 --dist loadgroup'
+    without='not e2e' at_once='-n auto --maxprocesses 4 --dist loadfile'
     if [ $# -gt 0 ]; then
         [ $extras = dev,ray ] || set -- -m "$without" "$@"
         exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-OTHERS = "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4 --dist loadgroup"
+OTHERS = "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4 --dist loadfile"
 WITH_VLLM = "python -m pytest -o testpaths=tests -m e2e -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder"
 SAYS = '#!/bin/sh\necho "$(basename "$0") $*"\n'
 

@@ -32,7 +32,6 @@ from patchkit.evals.grader_pool import Grading
 from patchkit.evals.tasks.base import Problem, Task
 from patchkit.gates.worker_client import WorkerClient
 
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
 HERE = Interpreter("0.20.0", Path(sys.executable), {})
