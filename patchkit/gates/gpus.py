@@ -46,3 +46,14 @@ def gpus_for(workers: int, device: str) -> list[str]:
     """The GPU of each of several workers, in turn; none where there is no choice to make."""
     there = gpus()
     return [there[number % len(there)] for number in range(workers)] if device != "cpu" and workers > 1 else []
+
+
+def gpu_of(process: int, processes: int, release: str) -> str:
+    """The GPU of one of several processes, each of which runs a part at a time.
+
+    Raises:
+        PatchkitError: there are too many, see :func:`how_many_workers`.
+    """
+    how_many_workers(processes, "cuda", release)
+    there = gpus()
+    return there[process % len(there)]

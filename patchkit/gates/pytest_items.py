@@ -12,7 +12,6 @@ import pytest
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.gpus import gpus
 from patchkit.gates.loading import scenario_at
 from patchkit.gates.pytest_session import runtime_of, session_of, settings_of
 from patchkit.gates.scenario import Scenario, running_order
@@ -49,14 +48,11 @@ def is_scenario_file(path: Path, explicit: bool) -> bool:
         return False
 
 
-def in_order(config: pytest.Config, items: list[pytest.Item]) -> list[pytest.Item]:
-    """Scenarios sorted among themselves; with xdist on a GPU each is tied to one GPU."""
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Scenarios sorted among themselves."""
     scenarios = sorted(
         (item for item in items if isinstance(item, ScenarioItem)), key=lambda i: running_order(i.scenario)
     )
-    if config.getoption("patchkit_device") == "cuda" and config.pluginmanager.has_plugin("xdist"):
-        for number, item in enumerate(scenarios):
-            item.add_marker(pytest.mark.xdist_group(f"gpu{number % len(gpus())}"))
     sorted_ones = iter(scenarios)
     return [next(sorted_ones) if isinstance(item, ScenarioItem) else item for item in items]
 

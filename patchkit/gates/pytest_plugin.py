@@ -53,12 +53,9 @@ def is_project(folder: Path) -> bool:
     return any(next(one.glob("patches/*/runtime.yaml"), None) for one in (folder, *folder.parents))
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; on a GPU, keep the items of one GPU on one xdist worker."""
+    """Register the markers."""
     config.addinivalue_line("markers", "gate: a scenario that must pass.")
-    if config.getoption("patchkit_device") == "cuda" and config.getoption("dist", "no") == "load":
-        config.option.dist = "loadgroup"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -74,12 +71,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the scenarios within the positions they have among the other tests."""
     if any(hasattr(item, "scenario") for item in items):
         from patchkit.gates.pytest_items import in_order
 
-        items[:] = in_order(config, items)
+        items[:] = in_order(items)
 
 
 @pytest.fixture(scope="session")

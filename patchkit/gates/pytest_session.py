@@ -10,7 +10,7 @@ import pytest
 
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Verdict
-from patchkit.gates.gpus import gpus
+from patchkit.gates.gpus import gpu_of
 from patchkit.gates.runner import Queued, Runner
 from patchkit.gates.scenario import Scenario
 from patchkit.gates.settings import Settings
@@ -21,7 +21,7 @@ SESSION: pytest.StashKey[Session] = pytest.StashKey()
 
 
 class Session:
-    """A runner (with xdist on several GPUs, one a GPU), and the order in which scenarios run on it.
+    """A runner, and the order in which scenarios run on it.
 
     Args:
         spread: this is one of several processes of xdist.
@@ -30,7 +30,6 @@ class Session:
     def __init__(self, settings: Settings, spread: bool = False) -> None:
         self.runner = Runner(Workspace(settings))
         self._spread = spread
-        self._runners = {"": self.runner}
         self._queued: dict[str, Queued] = {}
         self._failure: PatchkitError | None = None
 
@@ -46,7 +45,7 @@ class Session:
 
     def _run(self, item: pytest.Item, scenario: Scenario) -> Verdict:
         if self._spread:
-            return self._runner_of(item).run(scenario)
+            return self.runner.run(scenario)
         if item.nodeid not in self._queued:
             self._queue_gates(item.session.items)
         return self.runner.verdict(self._queued[item.nodeid])
@@ -60,43 +59,34 @@ class Session:
             if scenario is not None and wanted and item.nodeid not in self._queued:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 
-    def _runner_of(self, item: pytest.Item) -> Runner:
-        """The runner of the GPU that xdist tied this item to; with none or one GPU, the only one."""
-        group = item.get_closest_marker("xdist_group")
-        if group is None or len(gpus()) == 1:
-            return self.runner
-        name = str(group.args[0])
-        if name not in self._runners:
-            gpu = gpus()[int(name.removeprefix("gpu"))]
-            self._runners[name] = Runner(
-                Workspace(self.runner.workspace.settings.with_variables(("CUDA_VISIBLE_DEVICES", gpu)))
-            )
-        return self._runners[name]
-
     def close(self) -> None:
         """End every worker."""
-        for runner in self._runners.values():
-            runner.workspace.close()
+        self.runner.workspace.close()
 
 
 def session_of(config: pytest.Config) -> Session:
     """The session of a pytest run, made at first use; its workers end with the run."""
     if SESSION not in config.stash:
         spread = hasattr(config, "workerinput")
-        config.stash[SESSION] = Session(settings_of(config, spread), spread)
+        config.stash[SESSION] = Session(settings_of(config), spread)
         config.add_cleanup(config.stash[SESSION].close)
     return config.stash[SESSION]
 
 
-def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
-    """The settings on pytest's command line; with several processes, each has one worker."""
+def settings_of(config: pytest.Config) -> Settings:
+    """The settings on pytest's command line; of several processes of xdist each has one worker, and one GPU.
+
+    Raises:
+        PatchkitError: there are more processes than engines fit on the GPUs.
+    """
+    process: dict[str, Any] | None = getattr(config, "workerinput", None)
 
     def option(name: str) -> Any:
         return config.getoption(f"patchkit_{name}")
 
     project, runtime = find_project(config.rootpath), runtime_of(config)
     named = option("vllm") or os.environ.get("PATCHKIT_VLLM")
-    return Settings(
+    settings = Settings(
         project=project,
         runtime=runtime,
         release=default_release(project, runtime) if named in (None, "", "latest") else named,
@@ -104,10 +94,14 @@ def settings_of(config: pytest.Config, spread: bool = False) -> Settings:
         python=Path(option("python")) if option("python") else None,
         model=option("model"),
         without=tuple(option("without")),
-        workers=1 if spread else option("workers"),
+        workers=1 if process else option("workers"),
         runner=option("runner"),
         mode="graphs" if option("graphs") else "eager",
     )
+    if process is None or settings.device == "cpu":
+        return settings
+    gpu = gpu_of(int(process["workerid"].removeprefix("gw")), process["workercount"], settings.release)
+    return settings.with_variables(("CUDA_VISIBLE_DEVICES", gpu))
 
 
 def runtime_of(config: pytest.Config) -> str:

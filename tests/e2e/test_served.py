@@ -33,9 +33,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     words = ["--model", str(ensure_model("tiny")), "--served-model-name", "tiny", "--host", "127.0.0.1"]
     words += ["--port", str(port), "--dtype", "float32", "--enforce-eager"]
     variables = {name: value for name, value in environment.variables.items() if "MULTIPROCESSING" not in name}
-    variables["VLLM_CPU_OMP_THREADS_BIND"] = str(
-        min(os.sched_getaffinity(0))
-    )  # a core for the engine's worker, which is a process of its own
+    # A core for the engine's worker, which is a process of its own.
+    variables["VLLM_CPU_OMP_THREADS_BIND"] = str(min(os.sched_getaffinity(0)))
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as out:
         server = subprocess.Popen(

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from made_up import MadeUp
 
+from patchkit.errors import PatchkitError
+from patchkit.gates.pytest_session import settings_of
+from patchkit.gates.settings import Settings
+
 Project = MadeUp
 
 
@@ -146,15 +150,25 @@ def test_the_fixtures_run_a_scenario_of_ones_own(pytester: pytest.Pytester, made
     run(pytester, made_up, str(made_up.root / "test_mine.py")).assert_outcomes(passed=1)
 
 
-def test_on_a_gpu_the_items_of_a_gpu_stay_together(
+def test_each_process_of_xdist_has_one_gpu(
     pytester: pytest.Pytester, made_up: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def of(process: int, processes: int, *options: str) -> Settings:
+        config = pytester.parseconfig(f"--rootdir={made_up.root}", "--vllm", "0.10.1", *options, str(made_up.root))
+        vars(config)["workerinput"] = {"workerid": f"gw{process}", "workercount": processes}
+        return settings_of(config)
+
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    for number, name in enumerate(("aa", "bb", "cc")):
-        made_up.scenario(name, order=number)
-    items, _ = pytester.inline_genitems("-p", "no:cacheprovider", "--device", "cuda", str(made_up.root))
-    groups = [marker.args[0] for item in items if (marker := item.get_closest_marker("xdist_group"))]
-    assert groups == ["gpu0", "gpu1", "gpu0"]
+    made_up.scenario("aa")
+    on_gpus = [of(number, 2, "--device", "cuda") for number in range(2)]
+    assert [settings.variables for settings in on_gpus] == [
+        (("CUDA_VISIBLE_DEVICES", "3"),),
+        (("CUDA_VISIBLE_DEVICES", "5"),),
+    ]
+    assert [settings.workers for settings in on_gpus] == [1, 1]
+    assert of(1, 2).variables == ()
+    with pytest.raises(PatchkitError, match=r"3 engines of vLLM .* side by side on 2 GPUs"):
+        of(0, 3, "--device", "cuda")
 
 
 def test_the_plugin_costs_nothing_until_a_scenario_is_collected() -> None:
