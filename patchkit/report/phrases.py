@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from patchkit import model_runner
@@ -12,6 +13,7 @@ from patchkit.plural import counted
 from patchkit.report import patches_needed
 
 NAMES = {"gate": "gate", "knockout": "gate", "bench": "benchmark"}
+VENDOR_OR_MEMORY = re.compile(r"^(NVIDIA|AMD|Intel\(R\)|Intel)\s+|[\s-]+\d+\s?GB\b|[\s-]+HBM\d\w*\b", re.IGNORECASE)
 
 
 def headline(evidence: Evidence | MutantsEvidence) -> str:
@@ -32,6 +34,11 @@ def place(evidence: Circumstances) -> str:
     gpu = evidence.hardware.gpu
     where = f"vLLM {evidence.release}, {evidence.device}{f' ({gpu})' if gpu else ''}"
     return f"{where}{second(evidence)}{compiled(evidence)}"
+
+
+def short_gpu(name: str) -> str:
+    """A GPU without its vendor and its memory: ``H100`` for ``NVIDIA H100 80GB HBM3``."""
+    return VENDOR_OR_MEMORY.sub("", name).strip() or name
 
 
 def compiled(evidence: Circumstances) -> str:

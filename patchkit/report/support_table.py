@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from patchkit.mode import MODES
 from patchkit.model_runner import RUNNERS, ModelRunner
+from patchkit.report.phrases import short_gpu
 from patchkit.series.proven import Proof, ProvenTable
 
 BEGIN = "<!-- made by `patchkit prove`; do not edit -->"
@@ -47,7 +48,7 @@ def _cell(proofs: Sequence[Proof]) -> str:
 
 
 def _found(proof: Proof) -> str:
-    gpu = f", {proof.gpu}" if proof.gpu else ""
+    gpu = f", {short_gpu(proof.gpu)}" if proof.gpu else ""
     graphs = ", graphs" if proof.mode == "graphs" else ""
     return f"{'✓' if proof.green else '✗'} {proof.score}{gpu}{graphs}"
 

@@ -193,7 +193,7 @@ def test_the_support_table_and_the_matrix() -> None:
         "|---|---|---|---|---|---|",
         "| 0.9.0, 0.10.2 | 1 to 3 | ✓ 12 of 12 | unknown | unknown | unknown |",
         "| 0.10.0 | 1 to 3 | ✗ 11 of 12 | unknown | unknown | unknown |",
-        "| 0.10.1 | 1 to 3 | ✓ 12 of 12 | ✓ 12 of 12 | ✓ 12 of 12, NVIDIA H100 | unknown |",
+        "| 0.10.1 | 1 to 3 | ✓ 12 of 12 | ✓ 12 of 12 | ✓ 12 of 12, H100 | unknown |",
     ]
     assert matrix(TABLE) == [{"release": "0.10.1", "runner": "v2"}, {"release": "0.10.2", "runner": "v1"}]
     assert summary(TABLE) == (

@@ -20,6 +20,8 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 AXE = os.environ.get("AXE_CORE", "")
 FIND = "axe.run(document, {resultTypes: ['violations'], preload: false})"
+EVIDENCE = Path(__file__).parents[2] / "evidence"
+VERDICTS = "[...document.querySelectorAll('td.verdict')].map(cell => cell.getBoundingClientRect().right)"
 STICKS_OUT = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
@@ -56,6 +58,16 @@ def test_every_page_fits_and_can_be_read_by_all(browser: Any, folder: Path, sche
             assert not wrong, (path.name, [(one["id"], one["nodes"][0]["html"]) for one in wrong])
         page.close()
     context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_verdict_of_every_run_is_seen_without_scrolling(browser: Any, tmp_path: Path, width: int) -> None:
+    build_site(sorted(EVIDENCE.glob("gate-*.json")), tmp_path)
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((tmp_path / "index.html").as_uri())
+    ends = page.evaluate(VERDICTS)
+    assert len(ends) == len(list(EVIDENCE.glob("gate-*.json"))) and max(ends) <= width
+    assert not page.evaluate("[...document.querySelectorAll('.scroll')].some(one => one.scrollWidth > one.clientWidth)")
 
 
 def test_a_reason_is_shown_on_focus_by_keyboard_alone(browser: Any, folder: Path) -> None:

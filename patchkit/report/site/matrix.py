@@ -47,7 +47,7 @@ class Run:
 
     @property
     def runner(self) -> str:
-        """``cpu``, ``cuda, NVIDIA H200``."""
+        """``cpu``, ``cuda, H200``."""
         return runner(self.filed.record)
 
     @property
@@ -109,7 +109,7 @@ def runner(evidence: Circumstances) -> str:
     """What a run ran on: the device, the GPU if there was one, the second model runner and graphs if they were used."""
     gpu = evidence.hardware.gpu
     second = phrases.second(evidence).partition(" (")[0]  # what was replaced stands on the run's own page
-    return f"{evidence.device}{f', {gpu}' if gpu else ''}{second}{phrases.compiled(evidence)}"
+    return f"{evidence.device}{f', {phrases.short_gpu(gpu)}' if gpu else ''}{second}{phrases.compiled(evidence)}"
 
 
 def supports(sources: Sources, trees: Trees) -> list[Support]:
