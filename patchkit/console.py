@@ -26,9 +26,9 @@ def indented(text: str) -> None:
     detail(f"  {text}")
 
 
-def wide(console: Console, width: int = 160) -> Console:
-    """The console for a table: a terminal sets its width; a pipe does not, and must not break what is searched for."""
-    return console if console.is_terminal else Console(file=console.file, width=width, highlight=False)
+def tick(passed: bool) -> Text:
+    """The mark before a line that is good or bad."""
+    return Text("✓ ", "green") if passed else Text("✗ ", "red")
 
 
 @contextmanager

@@ -103,12 +103,23 @@ def test_the_gates_that_are_shown_are_those_of_the_evidence(page: str) -> None:
 
 def test_the_knock_out_that_is_shown_is_that_of_the_evidence() -> None:
     (shown,) = blocks((CHECKOUT / "docs" / "gates.md").read_text(encoding="utf-8"))
-    command = [sys.executable, "-m", "patchkit", "report", "evidence/knockout-0.20.0-cpu.json"]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
-    rendered = {line.rstrip() for line in done.stdout.splitlines()}
+    printed = rendered("evidence/knockout-0.20.0-cpu.json")
     _command, *lines, last = shown.splitlines()
-    assert [line for line in lines if line != "…" and line.rstrip() not in rendered] == []
+    assert [line for line in lines if line != "…" and line.rstrip() not in printed] == []
     assert re.match(r"(\d+) of \1 patches caught; \1 needed in \d+ s  evidence/knockout-0.20.0-cpu.json", last)
+
+
+def test_the_timeline_that_is_shown_is_that_of_the_evidence() -> None:
+    shown = next(block for block in blocks((CHECKOUT / "docs" / "scanner.md").read_text("utf-8")) if "--since" in block)
+    _command, *lines, _last = shown.splitlines()
+    assert {*lines} <= {*rendered("evidence/drift-0.10.1.1-0.33.0.json")}
+
+
+def rendered(file: str) -> list[str]:
+    """The lines that `patchkit report` prints of a file of evidence."""
+    command = [sys.executable, "-m", "patchkit", "report", file]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    return [line.rstrip() for line in done.stdout.splitlines()]
 
 
 def sources() -> str:

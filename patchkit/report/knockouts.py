@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from patchkit.console import out
+from patchkit.console import out, tick
 from patchkit.gates.evidence import Evidence, Knockout, Verdict
 from patchkit.plural import counted, shortened
 from patchkit.report import patches_needed, phrases
@@ -51,11 +51,11 @@ def show_run(evidence: Evidence, where: str) -> None:
 def _outcome(knocked: Knockout) -> Text:
     """Whether the series without a patch was caught, by which gate, for which reason."""
     if knocked.caught:
-        line = f" without {knocked.patch}: {knocked.by} goes red\n"
-        return Text.assemble(("✓", "green"), line, (f"    {knocked.reason}", "dim"))
+        line = f"without {knocked.patch}: {knocked.by} goes red\n"
+        return Text.assemble(tick(True), line, (f"    {knocked.reason}", "dim"))
     expected = f"; expected {knocked.expected}" if knocked.expected else ""
-    line = f" without {knocked.patch}: not caught"
-    return Text.assemble(("✗", "red"), (line, "bold"), f"\n    {knocked.reason}{expected}")
+    line = f"without {knocked.patch}: not caught"
+    return Text.assemble(tick(False), (line, "bold"), f"\n    {knocked.reason}{expected}")
 
 
 def _matrix(evidence: Evidence) -> Iterator[Text]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from patchkit.gates.evidence import Evidence, Verdict
+from patchkit.gates.evidence import Circumstances, Evidence, Verdict
 from patchkit.report import patches_needed, phrases
-
-SIGNS = {"✓": "✅", "✗": "❌", "·": "·"}
 
 
 def render(evidence: Evidence) -> str:
@@ -17,26 +15,27 @@ def render(evidence: Evidence) -> str:
 
 def lines(evidence: Evidence) -> Iterator[str]:
     """The verdict, the tables, and below a fold every figure."""
-    sign = SIGNS[phrases.mark(evidence.passed)]
-    yield f"## {sign} {escaped(phrases.headline(evidence))}"
+    yield f"## {phrases.mark(evidence.passed)} {escaped(phrases.headline(evidence))}"
     yield ""
     yield f"**{escaped('; '.join(phrases.sentences(evidence)))}.**"
     if evidence.verdicts:
-        yield from table(("", phrases.NAMES[evidence.kind], "took", "why it is red"), map(_verdict, evidence.verdicts))
+        yield from table(
+            ("verdict", phrases.NAMES[evidence.kind], "took", "why it is red"), map(_verdict, evidence.verdicts)
+        )
     if evidence.knockouts:
         yield from _knockouts(evidence)
     yield from folded("Figures", _figures(evidence))
-    yield from folded("How it came about", table(("", ""), phrases.circumstances(evidence).items()))
+    yield from folded("How it came about", circumstances(evidence))
 
 
 def _verdict(verdict: Verdict) -> tuple[str, ...]:
     why = "" if verdict.passed else phrases.explained(verdict)
-    return SIGNS[phrases.mark(verdict.passed)], verdict.scenario, f"{verdict.seconds:.1f} s", why
+    return phrases.mark(verdict.passed), verdict.scenario, f"{verdict.seconds:.1f} s", why
 
 
 def _knockouts(evidence: Evidence) -> Iterator[str]:
     gates = phrases.gates_of(evidence)
-    signs = ["", *(SIGNS[phrases.mark(knocked.caught)] for knocked in evidence.knockouts)]
+    signs = ["", *(phrases.mark(knocked.caught) for knocked in evidence.knockouts)]
     rows = ((patch, *cells, sign) for (patch, cells), sign in zip(phrases.matrix(evidence), signs, strict=True))
     yield from table(("left out", *gates, "caught"), rows)
     yield ""
@@ -55,6 +54,11 @@ def _figures(evidence: Evidence) -> Iterator[str]:
     rows = [(one.scenario, name, value) for one in evidence.verdicts for name, value in phrases.figures(one)]
     if rows:
         yield from table((phrases.NAMES[evidence.kind], "figure", "value"), rows)
+
+
+def circumstances(evidence: Circumstances) -> Iterator[str]:
+    """How it came about, a row a thing that is known."""
+    yield from table(("what", "value"), phrases.circumstances(evidence).items())
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]], escape: bool = True) -> Iterator[str]:

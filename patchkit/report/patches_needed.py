@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import wide
 from patchkit.gates.evidence import Evidence, Knockout
+from patchkit.report import tables
 
 ORDER = ("harmful", "no longer needed", "unknown", "needed", "not taken")
 STYLES = {"harmful": "bold red", "no longer needed": "yellow", "unknown": "yellow", "needed": "green"}
@@ -63,17 +62,15 @@ def show_needs(evidence: Evidence, console: Console) -> None:
     found = rows(evidence)
     if not found:
         return
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    table = tables.plain("need", "patch, and why", whole=["need"])
     for row in found:
         if row.state != "needed":
-            grid.add_row(Text(row.state, STYLES.get(row.state, "dim")), Text(f"{row.patch}: {row.why}"))
+            table.add_row(Text(row.state, STYLES.get(row.state, "dim")), Text(f"{row.patch}: {row.why}"))
             if row.advice:
-                grid.add_row("", Text(row.advice, "yellow"))
+                table.add_row("", Text(row.advice, "yellow"))
     needed = [row.patch.partition("-")[0] for row in found if row.state == "needed"]
     if needed:
-        grid.add_row(Text("needed", STYLES["needed"]), ", ".join(needed))
+        table.add_row(Text("needed", STYLES["needed"]), ", ".join(needed))
     console.print()
     console.print(Text(f"on vLLM {evidence.release}:"))
-    wide(console).print(grid)
+    tables.show(table, console)

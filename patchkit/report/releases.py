@@ -9,8 +9,11 @@ from packaging.version import Version
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out, wide
+from patchkit.console import out
 from patchkit.drift.index import DISTRIBUTIONS, Listing
+from patchkit.report import tables
+
+COLUMNS = ("vLLM", "released", "on this machine", "lock")
 
 
 def show(has: Listing, rows: Sequence[Mapping[str, Any]], news: Mapping[str, Any]) -> None:
@@ -20,14 +23,12 @@ def show(has: Listing, rows: Sequence[Mapping[str, Any]], news: Mapping[str, Any
         rows, news: as ``patchkit releases --json`` gives them.
     """
     if rows:
-        wide(out, 200).print(_table(rows))
+        tables.show(_table(rows))
     out.print(_summary(has, news))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    for heading in ("vLLM", "released", "on this machine", "lock", "state"):
-        table.add_column(heading, no_wrap=heading != "state")
+    table = tables.plain(*COLUMNS, "state", whole=COLUMNS)
     for row in rows:
         table.add_row(
             Text(row["release"], "bold" if row["new"] else ""),

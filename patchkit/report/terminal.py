@@ -6,27 +6,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out, wide
+from patchkit.console import out
 from patchkit.gates.evidence import Evidence
-from patchkit.report import knockouts, phrases
+from patchkit.report import knockouts, phrases, tables
 from patchkit.report.knockouts import STYLES
 
 
 def show(evidence: Evidence, console: Console = out) -> None:
-    console = wide(console)
     for sentence in phrases.sentences(evidence):
         console.print(Text(sentence, f"bold {'green' if evidence.passed else 'red'}"), soft_wrap=True)
     console.print(Text(phrases.headline(evidence)), soft_wrap=True)
     if evidence.verdicts:
         console.print()
-        console.print(verdicts(evidence))
+        tables.show(verdicts(evidence), console)
     if evidence.knockouts:
         console.print()
         knockouts.show(evidence, console)
     found = figures(evidence)
     if found.row_count:
         console.print()
-        console.print(found)
+        tables.show(found, console)
     console.print()
     for name, value in phrases.circumstances(evidence).items():
         console.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)
@@ -34,7 +33,7 @@ def show(evidence: Evidence, console: Console = out) -> None:
 
 def verdicts(evidence: Evidence) -> Table:
     """A row a scenario; below a red one, what it resembles."""
-    table = plain(phrases.NAMES[evidence.kind], "", "seconds", "why it is red")
+    table = tables.plain(phrases.NAMES[evidence.kind], "verdict", "seconds", "why it is red", right=["seconds"])
     for verdict in evidence.verdicts:
         why = "" if verdict.passed else phrases.explained(verdict)
         table.add_row(Text(verdict.scenario), cell(phrases.mark(verdict.passed)), f"{verdict.seconds:.1f}", Text(why))
@@ -42,7 +41,7 @@ def verdicts(evidence: Evidence) -> Table:
 
 
 def figures(evidence: Evidence) -> Table:
-    table = plain("figures", "")
+    table = tables.plain(phrases.NAMES[evidence.kind], "figures")
     for verdict in evidence.verdicts:
         line = ", ".join(f"{name} {value}" for name, value in phrases.figures(verdict))
         if line:
@@ -51,11 +50,4 @@ def figures(evidence: Evidence) -> Table:
 
 
 def cell(mark: str) -> Text:
-    return Text(mark, STYLES.get(mark.strip("[]"), ""), justify="center")
-
-
-def plain(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim")
-    for name in columns:
-        table.add_column(Text(name))
-    return table
+    return Text(mark, STYLES.get(mark.strip("[]"), ""))

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from patchkit import console
 from patchkit.environments import build
@@ -21,6 +20,7 @@ from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
 from patchkit.release import release_name, version_of
+from patchkit.report import tables
 from patchkit.verbs.latest import LATEST, newest_in_index, release_for
 
 
@@ -119,18 +119,10 @@ def _list(as_json: bool) -> int:
         console.out.print_json(json.dumps({"home": str(home()), "environments": records, "available": available}))
         return 0
     if records:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading, side in (
-            ("vLLM", "left"),
-            ("device", "left"),
-            ("size", "right"),
-            ("built", "right"),
-            ("torch", "left"),
-        ):
-            table.add_column(heading, justify="right" if side == "right" else "left")
+        table = tables.plain("vLLM", "device", "size", "built", "torch", right=["size", "built"])
         for record in records:
             table.add_row(record["release"], named(record["device"], record["runner"]), *_columns(record))
-        console.out.print(table)
+        tables.show(table)
     console.out.print(f"[dim]in {escape(str(home()))}[/dim]")
     if available:
         console.out.print(f"[dim]can be built: {', '.join(available)}[/dim]")

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import err, out, wide
+from patchkit.console import err, out, tick
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner, usual_runner
 from patchkit.project import BUNDLED, Project, find_project
 from patchkit.proof.standing import Place, Standing, elsewhere, standing
+from patchkit.report import tables
 from patchkit.report.standing import standing_line
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.pin import check_pin, tree_hash, upstream_blobs
@@ -203,14 +203,14 @@ def _show_tree(tree: Tree, found: Sequence[Standing]) -> None:
     out.print(Text.assemble((tree.runtime.name, "bold"), " for vLLM ", (tree.release, "bold")))
     for one in found:
         out.print(standing_line(one), soft_wrap=True)
-    out.print(Text.assemble(("✓", "green"), f" pin {tree.pin[:12]}: the upstream is as released"))
-    table = Table.grid(padding=(0, 2, 0, 0))
+    out.print(tick(True).append(f"pin {tree.pin[:12]}: the upstream is as released"))
+    table = tables.plain("taken", "patch", "subject", "commit", "why")
     for patch, taken, why in tree.choices:
-        mark = Text("✓", "green") if taken else Text("-", "dim")
+        mark = tick(True) if taken else Text("-", "dim")
         commit = Text(tree.commits.get(patch.name, "left out")[:8], "cyan" if taken else "dim")
         style = "" if taken else "dim"
         table.add_row(mark, f"{patch.number:04}", Text(patch.subject, style), commit, Text(why, "dim"))
-    _print_table(table)
+    tables.show(table)
     done = f"{len(tree.taken)} of {len(tree.choices)} patches" + (
         "" if tree.fresh else ", there already: nothing to do"
     )
@@ -220,29 +220,22 @@ def _show_tree(tree: Tree, found: Sequence[Standing]) -> None:
 def _show_status(
     manifest: Manifest, series: Series, edited: str, trees: Sequence[tuple[Path, Stamp, Sequence[str]]]
 ) -> None:
-    mark, word = (("✗", "red"), f"edited: {edited}") if edited else (("✓", "green"), "as released")
     out.print(Text.assemble((manifest.name, "bold"), f" developed on vLLM {manifest.developed_on}"))
-    out.print(Text.assemble(mark, f" pin {manifest.pin[:12]}: {word}"))
-    table = Table("patch", "drift", "kind", "applies to", "caught by", box=None, header_style="dim", pad_edge=False)
+    out.print(tick(not edited).append(f"pin {manifest.pin[:12]}: {f'edited: {edited}' if edited else 'as released'}"))
+    table = tables.plain("patch", "drift", "kind", "applies to", "caught by")
     for patch in series.patches:
         caught_by = ", ".join(catch.scenario for catch in patch.caught_by)
         applies_to = str(patch.applies_to) or "always"
         table.add_row(f"{patch.number:04} {patch.subject}", str(patch.drift), patch.kind, applies_to, caught_by)
-    _print_table(table)
+    tables.show(table)
     if not trees:
         out.print(Text("no trees yet: patchkit apply --vllm RELEASE lays one out", "dim"))
         return
-    table = Table("tree", "commits", "state", "path", box=None, header_style="dim", pad_edge=False)
+    table = tables.plain("tree", "commits", "state", "path")
     for path, stamp, changes in trees:
         state = Text(f"edited ({', '.join(changes[:3])})", "yellow") if changes else Text("clean", "green")
         table.add_row(path.name, str(len(stamp.commits) + 1), state, Text(str(path)))
-    _print_table(table)
-
-
-def _print_table(table: Table) -> None:
-    """Print a table, at its own width where no terminal limits it."""
-    console = wide(out, 200)
-    console.print(table)
+    tables.show(table)
 
 
 def _print_json(document: dict[str, Any]) -> None:

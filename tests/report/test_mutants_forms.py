@@ -88,8 +88,8 @@ def test_text_lists_survivors_first_and_families() -> None:
 
 def test_markdown() -> None:
     output = mutants.render_markdown(MIXED)
-    assert output.startswith("## ❌ mutants: toy 07530337")
-    assert mutants.render_markdown(ALL_KILLED).startswith("## ✅ ")
+    assert output.startswith("## ✗ mutants: toy 07530337")
+    assert mutants.render_markdown(ALL_KILLED).startswith("## ✓ ")
     assert r"differs by \*100%\*" in output and output.count("<details>") == output.count("</details>") == 3
     widths = {len(re.split(r"(?<!\\)\|", line)) for line in output.splitlines() if line.startswith("| 00")}
     assert widths == {6, 7}

@@ -34,9 +34,9 @@ def test_apply_says_what_it_did(patchkit: Run, place: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "toy for vLLM 0.20.0" and "not proven" in lines[1] and "pin" in lines[2]
-    assert len(lines) == 8 and lines[-1].startswith("4 of 4 patches") and lines[-1].endswith(str(place))
+    assert len(lines) == 9 and lines[-1].startswith("4 of 4 patches") and lines[-1].endswith(str(place))
     head = git(place, "rev-parse", "--short=8", "HEAD")
-    assert lines[6].split() == ["✓", "0004", "Fix", "tap", "7", head, "every", "vllm", "needs", "it"]
+    assert lines[7].split() == ["✓", "0004", "Fix", "tap", "7", head, "every", "vllm", "needs", "it"]
     assert "nothing to do" in patchkit(*APPLY, "0.20.0").stdout
 
 

@@ -39,7 +39,7 @@ def refused(watched: Watched, *arguments: str) -> str:
     result = watched.watch(*arguments)
     assert isinstance(result.exception, PatchkitError), result.output
     assert watched.report["state"] == "unfinished"
-    assert "nothing is newer" not in result.output and "✅" not in watched.markdown
+    assert "nothing is newer" not in result.output and "✓" not in watched.markdown
     said = str(result.exception)
     assert "\n" not in said and "Traceback" not in said
     return said

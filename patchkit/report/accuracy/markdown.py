@@ -97,7 +97,7 @@ def _cell(evidence: AccuracyEvidence, row: Comparison) -> Iterator[str]:
         yield from table(("trial", f"solved, {BASELINE}", f"solved, {row.mode}", "gained", "lost", "p"), solved)
     failed = ((f"failed: {why}", *map("{:,}".format, counts)) for why, counts in view.failures(row))
     breadth = ((name, *figures) for name, figures in phrases.breadth(row))
-    yield from table(("", *row.modes), (*breadth, *failed))
+    yield from table(("figure", *row.modes), (*breadth, *failed))
     yield from _problems(row)
     seen = phrases.observed(row)
     if seen:
@@ -140,11 +140,13 @@ def _problems(row: Comparison) -> Iterator[str]:
 
 
 def _trust(evidence: AccuracyEvidence) -> Iterator[str]:
-    yield from table(("", ""), ((name, each) for name, lines in phrases.trust(evidence).items() for each in lines))
+    yield from table(
+        ("what", "value"), ((name, each) for name, lines in phrases.trust(evidence).items() for each in lines)
+    )
 
 
 def _circumstances(evidence: AccuracyEvidence) -> Iterator[str]:
-    yield from table(("", ""), phrases.circumstances(evidence).items())
+    yield from table(("what", "value"), phrases.circumstances(evidence).items())
     yield from table(("cell", "mode", "tokens", "seconds", "seeds"), phrases.work(evidence))
     yield ""
     yield from (f"    {line}" for line in phrases.commands(evidence))

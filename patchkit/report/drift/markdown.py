@@ -10,9 +10,7 @@ from patchkit.plural import counted
 from patchkit.report.drift.adopted_patches import short
 from patchkit.report.drift.terminal import remarks
 from patchkit.report.markdown import escaped, folded, table
-from patchkit.report.phrases import series
-
-SIGNS = {"silent": "🔇", "loud": "💥", "look": "👀", "harmless": "·"}
+from patchkit.report.phrases import mark, series
 
 
 def render(drifts: Sequence[Drift]) -> str:
@@ -20,14 +18,13 @@ def render(drifts: Sequence[Drift]) -> str:
 
 
 def _lines(drift: Drift) -> Iterator[str]:
-    sign = "❌" if drift.unpatched else "✅"
-    yield f"### {sign} vLLM {drift.old.release} → {drift.new.release}"
+    yield f"### {mark(not drift.unpatched)} vLLM {drift.old.release} → {drift.new.release}"
     yield ""
     said = escaped(verdict(drift))
     yield f"**{said[:1].upper()}{said[1:]}.** {series(drift.runtime, drift.pin, len(drift.patches))}."
     for line in remarks(drift):
         yield ""
-        yield f"⚠️ {escaped(line)}"
+        yield f"**Note:** {escaped(line)}"
     breaks = drift.breaks
     if breaks:
         yield from _table(breaks)
@@ -36,7 +33,7 @@ def _lines(drift: Drift) -> Iterator[str]:
 
 
 def _table(findings: Sequence[Finding]) -> Iterator[str]:
-    return table(("", "symbol", "what changed", "where", "fixed by"), map(_row, findings), escape=False)
+    return table(("severity", "symbol", "what changed", "where", "fixed by"), map(_row, findings), escape=False)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
@@ -44,5 +41,4 @@ def _row(finding: Finding) -> tuple[str, ...]:
     guess = f" *(guessed: {escaped(finding.guessed)})*" if finding.guessed else ""
     perhaps = f", perhaps fixed by {', '.join(finding.perhaps_by)}" if finding.perhaps_by else ""
     fix = ", ".join(finding.fixed_by) or (f"**unpatched**{perhaps}" if finding.breaks else "")
-    sign = f"{SIGNS[finding.severity]} {finding.severity}"
-    return sign, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, fix
+    return finding.severity, f"`{short(finding.symbol)}`", f"{escaped(finding.sentence)}{guess}", where, fix

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patchkit.console import out, wide
+from patchkit.console import out, tick
 from patchkit.drift.drift import Drift, verdict
 from patchkit.drift.findings import Finding
 from patchkit.plural import counted
+from patchkit.report import tables
 from patchkit.report.drift import adopted_patches
 from patchkit.report.drift.adopted_patches import short
 from patchkit.report.phrases import series
@@ -20,41 +20,40 @@ COLOURS = {"silent": "bold red", "loud": "red", "look": "yellow", "harmless": "d
 
 
 def show(drift: Drift) -> None:
-    console = wide(out)
-    console.print(headline(drift))
+    out.print(headline(drift))
     for finding in drift.findings:
         if finding.breaks:
-            _show_break(finding, console)
+            _show_break(finding)
     rest = [finding for finding in drift.findings if not finding.breaks]
     for severity in ("look", "harmless"):
         few = [finding for finding in rest if finding.severity == severity]
         if few:
-            console.print()
-            console.print(Text(_rest_title(severity, len(few)), "dim"))
-            console.print(_rest(few))
+            out.print()
+            out.print(Text(_rest_title(severity, len(few)), "dim"))
+            tables.show(_rest(few))
     for line in remarks(drift):
-        console.print()
-        console.print(Text(line, "yellow"))
-    console.print()
-    console.print(Text(f"patches that {drift.new.release} takes: {_patches(drift)}"))
-    console.print(closing(drift))
+        out.print()
+        out.print(Text(line, "yellow"))
+    out.print()
+    out.print(Text(f"patches that {drift.new.release} takes: {_patches(drift)}"))
+    out.print(closing(drift))
 
 
 def show_timeline(drifts: Sequence[Drift]) -> None:
     """Release by release: how much changed, and every break in a line."""
-    console = wide(out)
+    heading = "".join(f"{name:<{width}}" for name, width in (("vLLM", 10), *((one, 10) for one in COLOURS)))
+    out.print(Text(f"{heading}gates", "dim"))
     for drift in drifts:
-        console.print(_step(drift))
+        out.print(_step(drift))
         for finding in drift.findings:
             if finding.breaks:
-                console.print(_line(finding), soft_wrap=not console.is_terminal)
+                out.print(_line(finding), soft_wrap=not out.is_terminal)
         for line in adopted_patches.brief(drift.retired):
-            console.print(Text(f"          {line}", "yellow"), soft_wrap=not console.is_terminal)
+            out.print(Text(f"          {line}", "yellow"), soft_wrap=not out.is_terminal)
     broken = sum(bool(drift.breaks) for drift in drifts)
     left = [finding for drift in drifts for finding in drift.unpatched]
-    mark = Text("✗ ", "red") if left else Text("✓ ", "green")
     unpatched = f"{len(left)} unpatched" if left else "every break is fixed, as far as sources can tell"
-    console.print(mark.append(f"{counted(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
+    out.print(tick(not left).append(f"{counted(len(drifts), 'release')}, {broken} with a break; {unpatched}", "bold"))
 
 
 def remarks(drift: Drift) -> list[str]:
@@ -72,15 +71,14 @@ def headline(drift: Drift) -> Text:
 
 def closing(drift: Drift) -> Text:
     """The verdict, and what would prove it."""
-    mark = Text("✗ ", "red") if drift.unpatched else Text("✓ ", "green")
     worth = "" if drift.new.proven else "; only the gates can prove it"
-    return mark.append(verdict(drift), "bold").append(worth)
+    return tick(not drift.unpatched).append(verdict(drift), "bold").append(worth)
 
 
-def _show_break(finding: Finding, console: Console) -> None:
-    console.print()
+def _show_break(finding: Finding) -> None:
+    out.print()
     head = Text(f"{finding.severity:<8}", COLOURS[finding.severity])
-    console.print(head.append(f"{short(finding.symbol)}  ", "bold").append(finding.kind, "dim"))
+    out.print(head.append(f"{short(finding.symbol)}  ", "bold").append(finding.kind, "dim"))
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(min_width=9)
     grid.add_column(overflow="fold")
@@ -89,7 +87,7 @@ def _show_break(finding: Finding, console: Console) -> None:
     grid.add_row(Text("        by", "dim"), _fix(finding))
     if finding.guessed:
         grid.add_row(Text("   guessed", "dim"), Text(finding.guessed, "dim"))
-    console.print(grid)
+    tables.show(grid)
 
 
 def _fix(finding: Finding) -> Text:
@@ -109,13 +107,10 @@ def _rest_title(severity: str, count: int) -> str:
 
 
 def _rest(findings: Sequence[Finding]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_column(overflow="fold", style="dim")
+    table = tables.plain("symbol", "what changed", "where", whole=["symbol"])
     for finding in findings:
-        grid.add_row(f"  {short(finding.symbol)}", finding.sentence, finding.new or finding.old)
-    return grid
+        table.add_row(Text(short(finding.symbol)), Text(finding.sentence), Text(finding.new or finding.old, "dim"))
+    return table
 
 
 def _patches(drift: Drift) -> str:
@@ -128,7 +123,7 @@ def _step(drift: Drift) -> Text:
     cells = Text(f"{drift.new.release:<10}", "bold")
     for severity in ("silent", "loud", "look", "harmless"):
         count = counts[severity]
-        cells.append(f"{f'{count} {severity}' if count else '·':<12}", COLOURS[severity] if count else "dim")
+        cells.append(f"{count or '·':<10}", COLOURS[severity] if count else "dim")
     return cells.append("proven" if drift.new.proven else "", "green")
 
 

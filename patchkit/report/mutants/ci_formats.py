@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from patchkit.gates.mutants_evidence import MutantsEvidence
 from patchkit.report import github, junit, markdown
 from patchkit.report.mutants import phrases
-from patchkit.report.phrases import circumstances, headline, second
+from patchkit.report.phrases import headline, mark, second
 
 
 def render_markdown(evidence: MutantsEvidence) -> str:
@@ -16,7 +16,7 @@ def render_markdown(evidence: MutantsEvidence) -> str:
 
 
 def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
-    yield f"## {'✅' if evidence.passed else '❌'} {markdown.escaped(headline(evidence))}"
+    yield f"## {mark(evidence.passed)} {markdown.escaped(headline(evidence))}"
     yield ""
     yield f"**{markdown.escaped('; '.join(phrases.sentences(evidence)))}.**"
     if wrong := phrases.not_fine(evidence):
@@ -32,7 +32,7 @@ def _markdown(evidence: MutantsEvidence) -> Iterator[str]:
     gates = [(gate.gate, f"{gate.seconds:.1f} s", phrases.control(gate)) for gate in evidence.control]
     body = markdown.table(("gate", "took", "without a mutant"), gates) if gates else ()
     yield from markdown.folded("The series as it is", body)
-    yield from markdown.folded("How it came about", markdown.table(("", ""), circumstances(evidence).items()))
+    yield from markdown.folded("How it came about", markdown.circumstances(evidence))
 
 
 def render_junit(evidence: MutantsEvidence) -> str:

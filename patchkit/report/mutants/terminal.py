@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from patchkit.console import out
+from patchkit.console import out, tick
 from patchkit.gates.mutants_evidence import MutantsEvidence
+from patchkit.report import tables
 from patchkit.report.mutants import phrases
 from patchkit.report.phrases import circumstances, headline
-from patchkit.report.terminal import plain
 
 
 def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
@@ -24,21 +24,17 @@ def show_text(evidence: MutantsEvidence, console: Console = out) -> None:
 def show_found(evidence: MutantsEvidence, console: Console = out) -> None:
     """Print every mutant that did not end as it must, whole, and a table of the families."""
     for one in phrases.not_fine(evidence):
-        console.print(
-            Text.assemble(("✗ ", "red"), (one.mutant, "bold"), f" ({one.family}): {one.what}"), soft_wrap=True
-        )
+        console.print(Text.assemble(tick(False), (one.mutant, "bold"), f" ({one.family}): {one.what}"), soft_wrap=True)
         console.print(Text(f"    {phrases.outcome(one)}"), soft_wrap=True)
     for gate in evidence.control:
         if not gate.passed:
             console.print(Text(f"{gate.gate} is red without a mutant: {gate.reason}", "red"), soft_wrap=True)
     rows = phrases.families(evidence)
     if rows:
-        table = plain(*phrases.COLUMNS)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = tables.plain(*phrases.COLUMNS, right=phrases.COLUMNS[1:])
         for row in rows:
             table.add_row(*row)
-        console.print(table)
+        tables.show(table, console)
         console.print()
 
 

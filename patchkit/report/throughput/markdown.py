@@ -7,12 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from patchkit.bench.throughput_evidence import ThroughputEvidence, ThroughputRow
 from patchkit.gates.events import Profile
 from patchkit.report import phrases as general
-from patchkit.report.markdown import SIGNS, escaped, folded, table
+from patchkit.report.markdown import circumstances, escaped, folded, table
 from patchkit.report.throughput import phrases
 
-HEAD = ("mode", "settings", "prompts x samples", "plain vLLM, tokens/s", "with the runtime")
-RATIOS = ("ratio to the fastest plain", "to plain in the same mode")
-BY_CPU_TIME = "ratio by CPU time"
 BEGIN = "<!-- throughput: made by `patchkit prove` of evidence/bench-*.json -->"
 END = "<!-- end of throughput -->"
 
@@ -47,31 +44,30 @@ def _section(file: str, evidence: ThroughputEvidence) -> Iterator[str]:
 
 
 def _table(evidence: ThroughputEvidence) -> Iterator[str]:
-    by_cpu_time = phrases.by_cpu_time(evidence)
-    rows = ((*_cells(row), *([escaped(phrases.ratio(row.cpu_ratio))] if by_cpu_time else [])) for row in evidence.rows)
-    yield from table((*HEAD, *RATIOS, *([BY_CPU_TIME] if by_cpu_time else [])), rows, escape=False)
+    ratios = phrases.ratio_columns(evidence)
+    rows = (_cells(row, ratios) for row in evidence.rows)
+    yield from table((*phrases.LOAD, *phrases.RATES, *ratios), rows, escape=False)
 
 
-def _cells(row: ThroughputRow) -> Iterable[str]:
+def _cells(row: ThroughputRow, columns: Sequence[str]) -> Iterable[str]:
     load = f"{row.prompts} x {row.samples}"
     yield from map(escaped, (row.mode, row.settings, load, phrases.plain_rate(row)))
+    ratios = phrases.ratios(row, columns)
     if row.standing == "alive":
-        yield from map(escaped, (phrases.rate(row.patched), phrases.ratio(row.ratio), phrases.ratio(row.same_mode)))
+        yield from map(escaped, (phrases.rate(row.patched), *ratios))
     else:
-        yield from (f"**{row.standing}**", escaped(row.why), "")
+        yield from (f"**{row.standing}**", escaped(row.why), "", *map(escaped, ratios[2:]))
 
 
 def _lines(evidence: ThroughputEvidence) -> Iterator[str]:
-    sign = SIGNS["✓" if evidence.passed else "✗"]
-    yield f"## {sign} {escaped(phrases.title(evidence))}"
+    yield f"## {general.mark(evidence.passed)} {escaped(phrases.title(evidence))}"
     yield from _table(evidence)
     for line in phrases.memory_lines(evidence):
         yield from ("", escaped(line))
     for name, found in phrases.profiles(evidence):
         yield from folded(escaped(phrases.profile_title(name, found)), _profile(found))
-    yield from folded("How it came about", table(("", ""), general.circumstances(evidence).items()))
+    yield from folded("How it came about", circumstances(evidence))
 
 
 def _profile(found: Profile) -> Iterator[str]:
-    rows = ((f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, row.name) for row in found.rows)
-    yield from table(("µs a step", "calls", "on", "what"), rows)
+    yield from table(phrases.PROFILE, phrases.profile_rows(found))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
 from patchkit.gates.events import Profile
 
 NONE = "-"
+LOAD = ("mode", "settings", "prompts x samples")
+RATES = ("plain vLLM, tokens/s", "with the runtime")
+RATIOS = ("ratio to the fastest plain", "to plain in the same mode")
+BY_CPU_TIME = "ratio by CPU time"
+PROFILE = ("µs a step", "calls", "on", "what")
 
 
 def rate(runs: list[Timing] | None) -> str:
@@ -31,9 +36,20 @@ def ratio(found: Ratio | None) -> str:
     return f"{found.median:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else NONE
 
 
-def by_cpu_time(evidence: ThroughputEvidence) -> bool:
-    """Whether a row has the ratio of CPU time too."""
-    return any(row.cpu_ratio for row in evidence.rows)
+def ratio_columns(evidence: ThroughputEvidence) -> tuple[str, ...]:
+    """What :func:`ratios` gives of each row; CPU time only where it was measured."""
+    return (*RATIOS, BY_CPU_TIME) if any(row.cpu_ratio for row in evidence.rows) else RATIOS
+
+
+def ratios(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
+    """The ratios of a row, below their columns."""
+    return [ratio(one) for one in (row.ratio, row.same_mode, row.cpu_ratio)][: len(columns)]
+
+
+def profile_rows(found: Profile) -> Iterator[tuple[str, str, str, str]]:
+    """The rows of a profile, as :data:`PROFILE` has them."""
+    for row in found.rows:
+        yield f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, row.name
 
 
 def confidence(evidence: ThroughputEvidence) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from patchkit.bench.throughput_evidence import ThroughputEvidence, ThroughputRow
-from patchkit.console import wide
 from patchkit.gates.events import Profile
+from patchkit.report import tables
 from patchkit.report.throughput import phrases
 
 SHOWN = 15
@@ -19,7 +21,7 @@ STYLES = {"alive": "green", "dead": "red", "error": "red"}
 def show_text(evidence: ThroughputEvidence, console: Console) -> None:
     """Everything."""
     console.print(phrases.title(evidence), markup=False)
-    wide(console).print(_table(evidence))
+    tables.show(_table(evidence), console)
     for row in evidence.rows:
         if row.why:
             line = escape(f"{phrases.load(row)}: {row.why}")
@@ -28,7 +30,7 @@ def show_text(evidence: ThroughputEvidence, console: Console) -> None:
         console.print(memory, markup=False)
     for name, profile in phrases.profiles(evidence):
         console.print(phrases.profile_title(name, profile), markup=False)
-        wide(console).print(_profile_table(profile))
+        tables.show(_profile_table(profile), console)
 
 
 def row_line(row: ThroughputRow) -> str:
@@ -43,19 +45,9 @@ def row_line(row: ThroughputRow) -> str:
 
 
 def _table(evidence: ThroughputEvidence) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("mode", "settings", "prompts x samples", "rows", "plain, tokens/s", "runtime, tokens/s"):
-        right = "/" in column or column == "rows"
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    by_cpu_time = phrases.by_cpu_time(evidence)
-    for column in (
-        "ratio to the fastest plain",
-        *(["by CPU time"] if by_cpu_time else []),
-        "same mode",
-        "peak GiB",
-        "",
-    ):
-        table.add_column(column, no_wrap=True)
+    ratios, numbers = phrases.ratio_columns(evidence), ("rows", *phrases.RATES)
+    columns = (*phrases.LOAD, *numbers, *ratios, "peak GiB", "standing")
+    table = tables.plain(*columns, right=numbers, whole=(*ratios, "peak GiB"))
     for row in evidence.rows:
         table.add_row(
             row.mode,
@@ -64,9 +56,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
             f"{row.rows:,}",
             phrases.plain_rate(row),
             phrases.patched_rate(row),
-            escape(phrases.ratio(row.ratio)),
-            *([escape(phrases.ratio(row.cpu_ratio))] if by_cpu_time else []),
-            escape(phrases.ratio(row.same_mode)),
+            *map(escape, phrases.ratios(row, ratios)),
             phrases.peak(row),
             f"[{STYLES[row.standing]}]{row.standing}[/]",
         )
@@ -74,11 +64,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
 
 
 def _profile_table(found: Profile) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("µs", justify="right")
-    table.add_column("calls", justify="right")
-    table.add_column("on")
-    table.add_column("what", no_wrap=True, overflow="ellipsis")
-    for row in found.rows[:SHOWN]:
-        table.add_row(f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, escape(row.name))
+    table = tables.plain(*phrases.PROFILE, right=phrases.PROFILE[:2], whole=["what"])
+    for cells in islice(phrases.profile_rows(found), SHOWN):
+        table.add_row(*map(escape, cells))
     return table

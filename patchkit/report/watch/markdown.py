@@ -15,9 +15,9 @@ LIMIT = 60_000
 """Characters of an issue's text: GitHub takes 65,536."""
 MARK = "<!-- patchkit watch:"
 """Before the runtime's name: by it the issue is found again."""
-SIGNS = {"green": "✅", "attention": "❌", "unfinished": "⚠️"}
-OUTCOMES = {"proven": "✅", "doubtful": "🤔", "red": "❌", "unproven": "❔", "refused": "⛔"}
-HEAD = ("vLLM", "released", "🔇 silent", "💥 loud", "👀 look", "· harmless", "unpatched", "outcome", "why")
+SIGNS = {"green": "✓", "attention": "✗", "unfinished": "?"}
+OUTCOMES = {"proven": "✓", "doubtful": "?", "red": "✗", "unproven": "?", "refused": "✗"}
+HEAD = ("vLLM", "released", "silent", "loud", "look", "harmless", "unpatched", "outcome", "why")
 
 
 def render(tick: Tick) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from patchkit import console
 from patchkit.console import out
 from patchkit.files import shortest
 from patchkit.report.drift.terminal import show_timeline
@@ -25,8 +26,7 @@ def show(tick: Tick, report: Path) -> None:
         out.print()
     for (outcome, why), alike in groupby(tick.news, key=lambda one: (one.outcome or "", one.why)):
         out.print(_line(outcome, why, list(alike)))
-    mark = Text("✓ ", "green") if tick.state == "green" else Text("✗ ", "red")
-    out.print(mark.append(tick.verdict, "bold").append(f"  {shortest(report)}", "dim"))
+    out.print(console.tick(tick.state == "green").append(tick.verdict, "bold").append(f"  {shortest(report)}", "dim"))
 
 
 def _line(outcome: str, why: str, alike: list[NewRelease]) -> Text:
