@@ -45,7 +45,7 @@ def working(what: str) -> Iterator[None]:
     err.print(f"[dim]{what}: {time.monotonic() - began:.1f} s[/dim]")
 
 
-class Progress:
+class ProgressLine:
     """How far something is, in one line that changes, on a terminal's stderr; nothing elsewhere, or if ``quiet``.
 
     Args:
@@ -59,7 +59,7 @@ class Progress:
     def __rich__(self) -> Text:
         return Text(self._text())
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLine:
         if self._status:
             self._status.start()
         return self

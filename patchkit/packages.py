@@ -24,7 +24,7 @@ PATIENCE = 15.0  # seconds, as pip has it
 
 
 @dataclass(frozen=True)
-class Settings:
+class PackageSettings:
     """Where packages come from; addresses may hold credentials, so never show or keep them as they are."""
 
     indexes: tuple[str, ...]
@@ -42,7 +42,7 @@ class Settings:
         return tuple(without_credentials(url) for url in (*self.indexes, *self.find_links))
 
 
-def settings(environ: Mapping[str, str] = os.environ) -> Settings:
+def settings(environ: Mapping[str, str] = os.environ) -> PackageSettings:
     """The user's settings: ``UV_*`` variables, then pip's variables and files, then ``uv.toml``, then the default."""
     variables, file = environment_for_uv(environ), uv_settings(environ)
     default = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or variables.get("UV_DEFAULT_INDEX")
@@ -52,7 +52,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if _true(variables.get("UV_NO_INDEX") or file.no_index):
         indexes = []
     given = variables.get("ALL_PROXY") if "ALL_PROXY" not in environ else None  # pip's; the others are known anyway
-    return Settings(
+    return PackageSettings(
         indexes=tuple(dict.fromkeys(_index(text, environ) for text in indexes)),
         find_links=tuple(dict.fromkeys(_present(re.split(r"[,\s]+", links) if links else file.find_links))),
         trusted_hosts=tuple(_hosts(variables.get("UV_INSECURE_HOST"), file.trusted_hosts)),
@@ -80,7 +80,7 @@ def default_index() -> str:
 
 
 @dataclass
-class File:
+class UvToml:
     """What ``uv.toml`` says of packages."""
 
     default: str | None = None
@@ -90,9 +90,9 @@ class File:
     no_index: bool = False
 
 
-def uv_settings(environ: Mapping[str, str] = os.environ) -> File:
+def uv_settings(environ: Mapping[str, str] = os.environ) -> UvToml:
     """The settings in uv's own files, the user's before the machine's; an absent or broken file says nothing."""
-    said = File()
+    said = UvToml()
     if _true(environ.get("UV_NO_CONFIG")):
         return said
     chosen = environ.get("UV_CONFIG_FILE")
@@ -108,7 +108,7 @@ def uv_settings(environ: Mapping[str, str] = os.environ) -> File:
     return said
 
 
-def _add(said: File, table: Mapping[str, Any]) -> None:
+def _add(said: UvToml, table: Mapping[str, Any]) -> None:
     """Add a table of ``uv.toml`` to what stronger ones said."""
     for index in _list(table.get("index")):
         if isinstance(index, dict) and isinstance(index.get("url"), str) and not index.get("explicit"):

@@ -30,7 +30,7 @@ from patchkit.drift.index import find, listing
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.runtime_usage import Call, CodeRead, Touch, Unread, read_code
+from patchkit.drift.runtime_usage import CallShape, CodeRead, Touch, Unread, read_code
 from patchkit.drift.surface_check import Folder, canonical
 from patchkit.series.manifest import Surface
 from patchkit.series.series import Series
@@ -182,7 +182,7 @@ def unbound(found: Sequence[Finding], new: Reading, code: Code) -> Iterator[str]
                     yield f"{touch.place} {touch.manner} {finding.symbol}"
 
 
-def _binds(touch: Touch, call: Call, contract: Contract) -> bool:
+def _binds(touch: Touch, call: CallShape, contract: Contract) -> bool:
     if touch.manner in ("calls", "constructs"):
         rest = any(one.kind == "rest" for one in contract.parameters)
         named = any(one.kind == "named" for one in contract.parameters)

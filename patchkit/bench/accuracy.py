@@ -33,7 +33,7 @@ class LoadedTask:
 
 
 @dataclass
-class Measured:
+class FinishedPlan:
     """A finished plan: its cells, and a line for every sample."""
 
     cells: list[Cell]
@@ -84,7 +84,7 @@ def check_references(task: Task) -> None:
             )
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """Where samples come from: the workers of a workspace, or a server."""
 
     @property
@@ -105,19 +105,19 @@ class Source(Protocol):
 class Campaign:
     """Draws the cells of a plan from a source; ``home`` holds the journals."""
 
-    def __init__(self, plan: Plan, source: Source, home: Path, fresh: bool) -> None:
+    def __init__(self, plan: Plan, source: SampleSource, home: Path, fresh: bool) -> None:
         self._plan, self._source, self._home, self._fresh = plan, source, home, fresh
 
-    def measure(self, tasks: Iterable[LoadedTask]) -> Measured:
+    def measure(self, tasks: Iterable[LoadedTask]) -> FinishedPlan:
         """Every model on every task."""
-        measured = Measured([], [])
+        measured = FinishedPlan([], [])
         for loaded in tasks:
             with Grading(loaded.task.grader) as grading:
                 for model in self._plan.models:
                     self._cell(model, loaded, grading, measured)
         return measured
 
-    def _cell(self, model: str, loaded: LoadedTask, grading: Grading, measured: Measured) -> None:
+    def _cell(self, model: str, loaded: LoadedTask, grading: Grading, measured: FinishedPlan) -> None:
         """One model on one task; the modes alternate in order, so that no mode always runs on the warmer machine."""
         modes: dict[str, list[Trial]] = {mode: [] for mode in self._plan.all_modes}
         for trial in range(self._plan.trials):

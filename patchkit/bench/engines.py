@@ -29,7 +29,7 @@ class EngineEvents:
         self.events.put(event)
 
 
-class Engine:
+class EngineProcess:
     """One engine in a process of its own; see ``measure`` in docs/worker-protocol.md.
 
     Args:

@@ -16,7 +16,7 @@ LEAST_PAIRS = 5
 
 
 @dataclass(frozen=True)
-class Run:
+class ServerRun:
     """All prompts, once, through one server.
 
     Attributes:
@@ -37,7 +37,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ServerComparison:
     """What a benchmark found.
 
     Attributes:
@@ -46,8 +46,8 @@ class Comparison:
             how sure that is, which with five pairs is 94% at most.
     """
 
-    before: list[Run]
-    after: list[Run]
+    before: list[ServerRun]
+    after: list[ServerRun]
     ratio: PairedRatio
 
     def __str__(self) -> str:
@@ -81,9 +81,9 @@ class Bench:
         max_tokens: int = 64,
         seed: int = 0,
         pairs: int = 6,
-        on_run: Callable[[str, Run], None] | None = None,
+        on_run: Callable[[str, ServerRun], None] | None = None,
         **sampling: Any,
-    ) -> Comparison:
+    ) -> ServerComparison:
         """Measure.
 
         Args:
@@ -106,7 +106,7 @@ class Bench:
         sides = {"before": self.before, "after": self.after}
         for client in sides.values():
             run_once(client, prompts, seed, asked)
-        runs: dict[str, list[Run]] = {side: [] for side in sides}
+        runs: dict[str, list[ServerRun]] = {side: [] for side in sides}
         for pair in range(pairs):
             for side, client in sides.items():
                 found = run_once(client, prompts, seed + pair * len(prompts) * n, asked)
@@ -114,10 +114,10 @@ class Bench:
                 if on_run:
                     on_run(side, found)
         ratio = paired_ratio([one.rate for one in runs["before"]], [one.rate for one in runs["after"]])
-        return Comparison(runs["before"], runs["after"], ratio)
+        return ServerComparison(runs["before"], runs["after"], ratio)
 
 
-def run_once(client: VLLMClient, prompts: Sequence[str | Messages], seed: int, asked: Mapping[str, Any]) -> Run:
+def run_once(client: VLLMClient, prompts: Sequence[str | Messages], seed: int, asked: Mapping[str, Any]) -> ServerRun:
     """All prompts through one client; each has seeds of its own."""
 
     def ask(place: int) -> list[Completion]:
@@ -130,7 +130,7 @@ def run_once(client: VLLMClient, prompts: Sequence[str | Messages], seed: int, a
     if any(one.tokens is None for one in found):
         what = f"{client.url} does not return token ids, by which tokens are counted"
         raise PatchkitError(what, "serve with vLLM 0.10.2 or newer")
-    return Run(sum(one.tokens or 0 for one in found), seconds, growth(before, client.counters()))
+    return ServerRun(sum(one.tokens or 0 for one in found), seconds, growth(before, client.counters()))
 
 
 def growth(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any] | None:

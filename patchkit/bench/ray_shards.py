@@ -58,7 +58,7 @@ def ray_shards(workspace: Workspace, count: int, address: str, worker: Path | No
         )(WorkerActor)
         environment = workspace.environment
         variables = {**environment.variables, **workspace.variables}
-        interpreter = Interpreter(environment.release, environment.python, variables)
+        interpreter = NodeInterpreter(environment.release, environment.python, variables)
         actors = [actor.remote(interpreter, worker) for _ in range(count)]
         shards: list[RayShard] = []
         stack.callback(close, ray, actors, shards)
@@ -226,7 +226,7 @@ class RayShard:
 
 
 @dataclass(frozen=True)
-class Interpreter:
+class NodeInterpreter:
     """What a worker needs of an environment."""
 
     release: str
@@ -270,7 +270,7 @@ class EventRelay:
 class WorkerActor:
     """The actor: one worker, of the environment that this host has. It sees the GPU that Ray gave to the actor."""
 
-    def __init__(self, interpreter: Interpreter, worker: Path | None) -> None:
+    def __init__(self, interpreter: NodeInterpreter, worker: Path | None) -> None:
         self._interpreter, self._worker = interpreter, worker or WORKER
         self._server = WorkerClient(interpreter, worker=self._worker)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Protocol
 
-from patchkit.bench.engines import Engine, EngineError
+from patchkit.bench.engines import EngineError, EngineProcess
 from patchkit.bench.liveness import RequiredCounters
 from patchkit.bench.server_liveness import grown
 from patchkit.bench.throughput_evidence import (
@@ -27,7 +27,7 @@ POINTS = 10  # at which memory is looked at
 
 
 class Measurable(Protocol):
-    """An engine that is measured; see :class:`patchkit.bench.engines.Engine`."""
+    """An engine that is measured; see :class:`patchkit.bench.engines.EngineProcess`."""
 
     def wait_loaded(self) -> Loaded: ...
     def run(self, order: Mapping[str, Any]) -> Measured: ...
@@ -287,7 +287,7 @@ def engine_maker(client: Any, plan: ThroughputPlan, model: str, tree: Any, devic
         tree: the patched runtime.
     """
 
-    def make(mode: Mode, given: SettingsGiven | None) -> Engine:
+    def make(mode: Mode, given: SettingsGiven | None) -> EngineProcess:
         request = {
             "model": model,
             "tree": str(tree.path) if given is not None else None,
@@ -303,6 +303,6 @@ def engine_maker(client: Any, plan: ThroughputPlan, model: str, tree: Any, devic
                 "sampling": dict(plan.sampling),
             },
         }
-        return Engine(client, request)
+        return EngineProcess(client, request)
 
     return make

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from patchkit.files import read_as
-from patchkit.gates.events import Profile
+from patchkit.gates.events import StepTime
 from patchkit.gates.evidence import Circumstances
 
 
@@ -84,8 +84,8 @@ class StepProfile(msgspec.Struct, kw_only=True):
     settings: str
     prompts: int
     samples: int
-    plain: Profile | None = None
-    patched: Profile | None = None
+    plain: StepTime | None = None
+    patched: StepTime | None = None
 
 
 class MemoryPoint(msgspec.Struct, kw_only=True):

@@ -19,7 +19,7 @@ from patchkit.cli.options import (
 )
 
 
-class Bench(click.Group):
+class BenchGroup(click.Group):
     """Without one of its words, ``patchkit bench …`` is ``patchkit bench throughput …``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -35,7 +35,7 @@ class Bench(click.Group):
             formatter.write_dl([record for record in records if record])
 
 
-@click.group(cls=Bench)
+@click.group(cls=BenchGroup)
 def bench() -> None:
     """Measure throughput (the default) or pass@k.
 

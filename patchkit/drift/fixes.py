@@ -11,7 +11,7 @@ from packaging.version import Version
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.parameter_usage import remaining_breaks
-from patchkit.drift.runtime_usage import Call, Touch, Unread
+from patchkit.drift.runtime_usage import CallShape, Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
@@ -196,7 +196,7 @@ def misfits(touch: Touch, old: Contract, contract: Contract) -> Iterator[str]:
             yield f"{touch.place} does not take `{needed[touch.call.positional].name}`"
 
 
-def _call_misfits(touch: Touch, call: Call, contract: Contract) -> Iterator[str]:
+def _call_misfits(touch: Touch, call: CallShape, contract: Contract) -> Iterator[str]:
     positional = [one for one in contract.parameters if one.kind == "positional"]
     names = {one.name for one in contract.parameters}
     takes_rest, takes_named = (any(one.kind == kind for one in contract.parameters) for kind in ("rest", "named"))

@@ -32,7 +32,7 @@ from unearth.link import Link
 from patchkit import __version__
 from patchkit.drift.index_pages import ABSENT, BadPageError, check_whole
 from patchkit.errors import PatchkitError
-from patchkit.packages import PATIENCE, Settings, host, local
+from patchkit.packages import PATIENCE, PackageSettings, host, local
 
 ATTEMPTS = 4
 PAUSE = wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3)  # seconds
@@ -54,13 +54,13 @@ class NoPartsError(Exception):
     """The server does not support range requests."""
 
 
-class Client(PyPIClient):
+class HttpClient(PyPIClient):
     """Requests with the user's certificate, proxy, credentials and timeout; transient failures are retried.
 
     One client serves many threads.
     """
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: PackageSettings) -> None:
         """Raises a PatchkitError if a certificate, a proxy or a host among the settings is invalid."""
         try:
             proxy: dict[str, Any] = {"proxy": chosen.proxy} if chosen.proxy else {}
@@ -124,7 +124,7 @@ class Client(PyPIClient):
         if stream:
             return super().send(request, stream=True, **options)
         try:
-            return with_retries(lambda: _unless_busy(super(Client, self).send(request, **options)))
+            return with_retries(lambda: _unless_busy(super(HttpClient, self).send(request, **options)))
         except BusyError as busy:
             return busy.response
 
@@ -259,7 +259,7 @@ def _whole_part(response: httpx2.Response) -> tuple[bytes, int]:
     return content, start
 
 
-def _certificates(chosen: Settings) -> ssl.SSLContext | bool:
+def _certificates(chosen: PackageSettings) -> ssl.SSLContext | bool:
     if chosen.certificate is None and chosen.client_certificate is None:
         return True
     place = chosen.certificate
@@ -271,12 +271,12 @@ def _certificates(chosen: Settings) -> ssl.SSLContext | bool:
 
 
 @functools.cache
-def client_for(chosen: Settings) -> Client:
+def client_for(chosen: PackageSettings) -> HttpClient:
     """One client for all that is read, so that connections are used again."""
-    return Client(chosen)
+    return HttpClient(chosen)
 
 
-def finder(chosen: Settings, client: Client) -> PackageFinder:
+def finder(chosen: PackageSettings, client: HttpClient) -> PackageFinder:
     """Finds every file of a package, for any platform.
 
     Raises:

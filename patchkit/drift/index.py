@@ -16,12 +16,12 @@ from rich.text import Text
 from unearth import Package
 
 from patchkit.console import err
-from patchkit.drift.http_client import Client, UnreachableError, client_for, finder, plain_reason
+from patchkit.drift.http_client import HttpClient, UnreachableError, client_for, finder, plain_reason
 from patchkit.drift.index_pages import Page, doubt, older
 from patchkit.drift.release_files import DISTRIBUTIONS, File, Listing, Release
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
-from patchkit.packages import Settings, host, local, settings, without_credentials
+from patchkit.packages import PackageSettings, host, local, settings, without_credentials
 from patchkit.project import cache_home
 from patchkit.release import parse_release, public_version
 
@@ -35,7 +35,7 @@ class StaleError(UnreachableError):
     """A place gives less than it gave before."""
 
 
-def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: Settings | None = None) -> Listing:
+def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: PackageSettings | None = None) -> Listing:
     """Ask the index; where it does not answer for every package, take what it had when it last did, and say so.
 
     Raises:
@@ -52,7 +52,7 @@ def listing(distributions: Sequence[str] = DISTRIBUTIONS, chosen: Settings | Non
     return asked
 
 
-def _cache_file(distributions: Sequence[str], chosen: Settings) -> Path:
+def _cache_file(distributions: Sequence[str], chosen: PackageSettings) -> Path:
     key = hashlib.sha256("\n".join([*distributions, "", *chosen.places]).encode()).hexdigest()
     return cache_home() / "index" / f"{key[:24]}.json"
 
@@ -78,7 +78,7 @@ def _fall_back(cached: Listing | None, file: Path, error: UnreachableError) -> L
     return msgspec.structs.replace(cached, offline=str(error))
 
 
-def _ask(distributions: Sequence[str], chosen: Settings, cached: Listing | None) -> Listing:
+def _ask(distributions: Sequence[str], chosen: PackageSettings, cached: Listing | None) -> Listing:
     """Every place for every package.
 
     Raises:
@@ -99,7 +99,7 @@ def _ask(distributions: Sequence[str], chosen: Settings, cached: Listing | None)
     return Listing(_releases(packages, distributions), now, None, tuple(pages), unseen)
 
 
-def _pages(name: str, chosen: Settings, client: Client) -> list[tuple[Page, list[Package]]]:
+def _pages(name: str, chosen: PackageSettings, client: HttpClient) -> list[tuple[Page, list[Package]]]:
     finding, found = finder(chosen, client), []
     for source in list(finding.sources):
         finding.sources[:] = [source]

@@ -59,7 +59,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Row:
+class TupleType:
     """A tuple, place by place; ``by`` is the function that returned it, where that is known."""
 
     places: tuple[Type | None, ...]
@@ -93,7 +93,7 @@ class Foreign:
     """An object of a package that is not read, such as torch."""
 
 
-Type = Instance | Class | Callable | Namespace | Items | Row | Text | Table | Missing | Foreign
+Type = Instance | Class | Callable | Namespace | Items | TupleType | Text | Table | Missing | Foreign
 
 
 @dataclass
@@ -233,7 +233,7 @@ class Inference:
         inner = list(written.slice.elts) if isinstance(written.slice, ast.Tuple) else [written.slice]
         kinds = [self.annotation(one, module, depth + 1) for one in inner]
         if name in ("tuple", "Tuple") and not (inner and isinstance(inner[-1], ast.Constant)):
-            return Row(tuple(kinds))
+            return TupleType(tuple(kinds))
         if name in TRANSPARENT:
             return first(kinds)
         if name in CONTAINERS and kinds[0]:
@@ -249,12 +249,12 @@ class Inference:
             definition, returns = function.definition, function.definition.node.returns
             said = self._declared(definition) or self.annotation(returns, definition.module)
             if returns is None and said is None:  # it may be a tuple: whoever takes it apart will be noted
-                return Row((), definition.name)
-            return Row(said.places, definition.name) if isinstance(said, Row) else said
+                return TupleType((), definition.name)
+            return TupleType(said.places, definition.name) if isinstance(said, TupleType) else said
         if isinstance(function, Instance):
             name, methods = self.callables(function)
             kind = next(iter(map(self.called, methods)), None)
-            return Row(kind.places, f"{function.of.name}.{name}") if isinstance(kind, Row) else kind
+            return TupleType(kind.places, f"{function.of.name}.{name}") if isinstance(kind, TupleType) else kind
         return None
 
     def callables(self, instance: Instance) -> tuple[str, list[Callable]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import UsageCondition, Way
-from patchkit.drift.runtime_usage import Call, Touch
+from patchkit.drift.runtime_usage import CallShape, Touch
 
 CALLING, STANDING_IN, READING = ("calls", "constructs"), ("wraps", "replaces"), ("reads",)
 TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")
@@ -71,39 +71,39 @@ def _place(contract: Contract, name: str) -> int | None:
     return places.index(name) if name in places else None
 
 
-def _by_name(call: Call, name: str, place: int | None) -> bool | None:
+def _by_name(call: CallShape, name: str, place: int | None) -> bool | None:
     return True if name in call.keywords else None if call.named else False
 
 
-def _by_place(call: Call, name: str, place: int | None) -> bool | None:
+def _by_place(call: CallShape, name: str, place: int | None) -> bool | None:
     if place is not None and call.positional > place:
         return True
     return None if call.rest and place is not None else False
 
 
-def _given(call: Call, name: str, place: int | None) -> bool | None:
+def _given(call: CallShape, name: str, place: int | None) -> bool | None:
     ways = _by_name(call, name, place), _by_place(call, name, place)
     return True if True in ways else None if None in ways else False
 
 
-def _omitted(call: Call, name: str, place: int | None) -> bool | None:
+def _omitted(call: CallShape, name: str, place: int | None) -> bool | None:
     given = _given(call, name, place)
     return None if given is None else not given
 
 
-def _untaken(call: Call, name: str, place: int | None) -> bool | None:
+def _untaken(call: CallShape, name: str, place: int | None) -> bool | None:
     """Of a replacement: what it takes by place under another name, or by ``*rest``, cannot be given by name."""
     if call.named or name in (*call.keywords, *call.names):
         return False
     return None if place is not None and call.positional > place else True
 
 
-def _unplaced(call: Call, name: str, place: int | None) -> bool | None:
+def _unplaced(call: CallShape, name: str, place: int | None) -> bool | None:
     """Of a replacement: whatever it calls what stands at that place."""
     return not call.rest and (place is None or call.positional <= place)
 
 
-_WAYS: dict[str, Callable[[Call, str, int | None], bool | None]] = {
+_WAYS: dict[str, Callable[[CallShape, str, int | None], bool | None]] = {
     "given": _given,
     "by name": _by_name,
     "by place": _by_place,

@@ -13,7 +13,7 @@ from filelock import FileLock
 from remotezip import RemoteZipError
 
 from patchkit import console
-from patchkit.drift.http_client import Client, NoPartsError, UnreachableError, client_for
+from patchkit.drift.http_client import HttpClient, NoPartsError, UnreachableError, client_for
 from patchkit.drift.index import Release
 from patchkit.drift.remote_wheel import RemoteParts, spans_of
 from patchkit.drift.source_cache import Entry, SourceCache, entry_of
@@ -38,7 +38,7 @@ class PublishedSource:
 
     published = True
 
-    def __init__(self, release: Release, client: Client | None = None) -> None:
+    def __init__(self, release: Release, client: HttpClient | None = None) -> None:
         """Nothing is fetched yet.
 
         Args:
@@ -158,7 +158,7 @@ class PublishedSource:
                 continue
         return None
 
-    def _connected(self) -> Client:
+    def _connected(self) -> HttpClient:
         if self._client is None:
             self._client = client_for(settings())
         return self._client

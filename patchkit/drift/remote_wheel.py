@@ -11,7 +11,7 @@ from pathlib import Path
 
 from remotezip import PartialBuffer, RemoteFetcher, RemoteZip
 
-from patchkit.drift.http_client import Client, UnreachableError
+from patchkit.drift.http_client import HttpClient, UnreachableError
 from patchkit.files import read_checked, write_checked
 from patchkit.packages import host
 
@@ -26,7 +26,7 @@ AT_ONCE = 4
 class RemoteParts(RemoteFetcher):  # type: ignore[misc]  # remotezip has no annotations
     """Parts of a remote file by ranges; its end is cached in a file, and what was fetched ahead is held in memory."""
 
-    def __init__(self, url: str, client: Client, end: Path, from_end: bool) -> None:
+    def __init__(self, url: str, client: HttpClient, end: Path, from_end: bool) -> None:
         """Nothing is fetched yet.
 
         Args:

@@ -22,7 +22,7 @@ ROUNDS = 8
 
 
 @dataclass(frozen=True)
-class Call:
+class CallShape:
     """How something is called, or may be: ``self`` left out.
 
     Attributes:
@@ -54,7 +54,7 @@ class Touch:
     symbol: str
     manner: Manner
     place: str
-    call: Call | None = None
+    call: CallShape | None = None
     either: bool = False
 
 
@@ -118,9 +118,9 @@ def _order(place: str) -> tuple[str, int]:
     return file, int(line)
 
 
-def shape_of(call: ast.Call) -> Call:
+def shape_of(call: ast.Call) -> CallShape:
     """What a call passes, ``self`` included where it is passed by hand."""
-    return Call(
+    return CallShape(
         sum(not isinstance(one, ast.Starred) for one in call.args),
         tuple(one.arg for one in call.keywords if one.arg),
         any(isinstance(one, ast.Starred) for one in call.args),
@@ -128,10 +128,10 @@ def shape_of(call: ast.Call) -> Call:
     )
 
 
-def accepted_by(function: Function, bound: int = 1) -> Call:
+def accepted_by(function: Function, bound: int = 1) -> CallShape:
     """What a replacement takes, without its first ``bound`` parameters: of a method, ``self``."""
     arguments = function.args
-    return Call(
+    return CallShape(
         max(len(positional(function)) - bound, 0),
         tuple(one.arg for one in arguments.kwonlyargs),
         arguments.vararg is not None,

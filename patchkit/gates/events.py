@@ -10,7 +10,7 @@ import msgspec
 from patchkit.plural import counted
 
 
-class Shape(msgspec.Struct, frozen=True):
+class BatchShape(msgspec.Struct, frozen=True):
     """The batch of one step, as the worker counted it from the scheduler's output."""
 
     requests: int = 0
@@ -73,7 +73,7 @@ class Step(Event, frozen=True, rename={"pass_": "pass"}):
     run: str
     pass_: str
     step: int
-    shape: Shape
+    shape: BatchShape
     call: int = 0
     repeat: int = 0
     install: int = 0
@@ -259,7 +259,7 @@ class ProfileRow(msgspec.Struct, frozen=True):
     calls: float
 
 
-class Profile(msgspec.Struct, frozen=True):
+class StepTime(msgspec.Struct, frozen=True):
     """Where a step's time goes: microseconds that ``device`` and ``host`` were busy, and the longest rows of either."""
 
     device: float
@@ -290,7 +290,7 @@ class Measured(Event, frozen=True):
     cpu_seconds: float = 0.0
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
-    profile: Profile | None = None
+    profile: StepTime | None = None
 
 
 class Error(Event, frozen=True, rename={"pass_": "pass"}):
@@ -307,7 +307,7 @@ class Error(Event, frozen=True, rename={"pass_": "pass"}):
     pass_: str | None = None
     call: int | None = None
     step: int | None = None
-    shape: Shape | None = None
+    shape: BatchShape | None = None
     returned_tokens: int | None = None
     faulted_at: int | None = None
     async_scheduling: bool = False

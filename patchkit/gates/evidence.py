@@ -13,7 +13,7 @@ import msgspec
 
 from patchkit import __version__
 from patchkit.files import read_as, write_atomically
-from patchkit.gates.events import Shape
+from patchkit.gates.events import BatchShape
 from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 
@@ -42,7 +42,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     passed: bool
     reason: str = ""
     step: int | None = None
-    shape: Shape | None = None
+    shape: BatchShape | None = None
     resembles: str | None = None
     figures: dict[str, Figure] = msgspec.field(default_factory=dict)
     seconds: float = 0.0

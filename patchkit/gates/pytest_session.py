@@ -17,10 +17,10 @@ from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.project import Project, find_project
 
-SESSION: pytest.StashKey[Session] = pytest.StashKey()
+SESSION: pytest.StashKey[PytestSession] = pytest.StashKey()
 
 
-class Session:
+class PytestSession:
     """A runner, and the order in which scenarios run on it.
 
     Args:
@@ -64,11 +64,11 @@ class Session:
         self.runner.workspace.close()
 
 
-def session_of(config: pytest.Config) -> Session:
+def session_of(config: pytest.Config) -> PytestSession:
     """The session of a pytest run, made at first use; its workers end with the run."""
     if SESSION not in config.stash:
         spread = hasattr(config, "workerinput")
-        config.stash[SESSION] = Session(settings_of(config), spread)
+        config.stash[SESSION] = PytestSession(settings_of(config), spread)
         config.add_cleanup(config.stash[SESSION].close)
     return config.stash[SESSION]
 

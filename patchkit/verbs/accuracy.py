@@ -15,7 +15,7 @@ import yaml
 from msgspec import structs
 from rich.markup import escape
 
-from patchkit.bench.accuracy import Campaign, Measured, load_tasks
+from patchkit.bench.accuracy import Campaign, FinishedPlan, load_tasks
 from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.bench.plan import Plan, make_plan, read_plan
 from patchkit.bench.ray_shards import ray_shards
@@ -220,7 +220,7 @@ def run_plan(plan: Plan, options: RunOptions, name: str) -> int:
     return 0
 
 
-def finish(evidence: AccuracyEvidence, measured: Measured, where: Path, began: float, as_json: bool) -> None:
+def finish(evidence: AccuracyEvidence, measured: FinishedPlan, where: Path, began: float, as_json: bool) -> None:
     """Write what was measured, and show it."""
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
     save(evidence, measured, where)
@@ -277,7 +277,7 @@ def begin(workspace: Workspace, plan: Plan, unproven: str) -> AccuracyEvidence:
     return AccuracyEvidence(**known, unproven=unproven, gates=gates, seed=plan.seed)
 
 
-def save(evidence: AccuracyEvidence, measured: Measured, where: Path) -> None:
+def save(evidence: AccuracyEvidence, measured: FinishedPlan, where: Path) -> None:
     """Write the evidence, its page and every sample side by side."""
     write_evidence(where, evidence)
     write_atomically(where.with_suffix(".html"), render_html(evidence))

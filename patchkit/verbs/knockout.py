@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from patchkit.console import Progress
+from patchkit.console import ProgressLine
 from patchkit.gates.applies_to import check_applies_to
 from patchkit.gates.knockout import KnockoutRun
 from patchkit.gates.runner import Runner
@@ -21,7 +21,7 @@ def knockout(request: Request, patches: tuple[str, ...]) -> int:
         workspace.prepare(gates)
         record = request.begin(workspace, "knockout")
         began = time.monotonic()
-        with Progress(
+        with ProgressLine(
             lambda: f"{len(campaign.verdicts)} of {campaign.cells} runs, {time.monotonic() - began:.0f} s"
         ) as progress:
             for left_out, verdict in campaign.run():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import structs
 from rich.text import Text
 
-from patchkit.console import Progress, err
+from patchkit.console import ProgressLine, err
 from patchkit.gates.mutants import MutantTrials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.runner import Runner
@@ -42,7 +42,7 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
             )
             err.print(Text(headline(record)))
             trials, began = MutantTrials(Runner(workspace), gates, wanted, trees), time.monotonic()
-            with Progress(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
+            with ProgressLine(lambda: progress_line(trials, len(wanted), time.monotonic() - began)) as progress:
                 for found in trials.run():
                     progress.note(found_line(found))
         record.control, record.mutants = list(trials.control.values()), trials.records()

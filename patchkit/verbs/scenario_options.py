@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from patchkit.console import Progress, err
+from patchkit.console import ProgressLine, err
 from patchkit.errors import PatchkitError
 from patchkit.files import check_place, shortest
 from patchkit.gates.caught_by import check_caught_by
@@ -88,7 +88,7 @@ class Request:
         """Run scenarios; each verdict is a line as soon as it is known."""
         width, names = max(len(scenario.name) for scenario in scenarios), [scenario.name for scenario in scenarios]
         done = 0
-        with Progress(lambda: f"{names[done]} ({done} of {len(names)} done)", self.as_json) as progress:
+        with ProgressLine(lambda: f"{names[done]} ({done} of {len(names)} done)", self.as_json) as progress:
             for verdict in Runner(workspace).verdicts(scenarios):
                 done = min(done + 1, len(names) - 1)
                 if not self.as_json:

@@ -13,7 +13,7 @@ from patchkit.bench.throughput import Findings, ThroughputBench, engine_maker
 from patchkit.bench.throughput_evidence import ThroughputEvidence
 from patchkit.bench.throughput_plan import Mode, ThroughputPlan, read_loads, read_modes, read_settings
 from patchkit.bench.workspace_source import required_counters
-from patchkit.console import Progress, out, working
+from patchkit.console import ProgressLine, out, working
 from patchkit.environments.models.shapes import ensure_shapes
 from patchkit.errors import PatchkitError
 from patchkit.files import check_place, shortest
@@ -117,7 +117,7 @@ def measure(plan: ThroughputPlan, workspace: Workspace, quiet: bool) -> Iterator
     tree = workspace.tree
     make = engine_maker(workspace.worker_client, plan, workspace.model(plan.model), tree, workspace.settings.device)
     words = ""
-    with Progress(lambda: words, quiet) as progress:
+    with ProgressLine(lambda: words, quiet) as progress:
 
         def say(doing: str) -> None:
             nonlocal words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from patchkit.report.watch import github, markdown, terminal
 from patchkit.series.proven import NAME
 from patchkit.watch.gating import Gates, GateTarget, runners_of
 from patchkit.watch.promotion import Promotion, promote
+from patchkit.watch.report import to_json
 from patchkit.watch.report_files import ReportFiles
 from patchkit.watch.stages import Judge, Wanted
 from patchkit.watch.tick import Tick
@@ -91,7 +91,7 @@ def _tick(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
 def _show(options: WatchOptions, tick: Tick, files: ReportFiles) -> None:
     """Also of a tick that ended early."""
     if options.as_json:
-        print(json.dumps(tick.document(), indent=2, ensure_ascii=False))
+        print(to_json(tick.report()), end="")
     if options.annotations or os.environ.get("GITHUB_ACTIONS"):
         github.annotate(tick, sys.stderr if options.as_json else sys.stdout)
     if not options.dry_run:

@@ -26,8 +26,9 @@ from patchkit.plural import counted
 from patchkit.project import Project
 from patchkit.proof.shortcoming import CurrentSeries, shortcoming
 from patchkit.series.manifest import Manifest
+from patchkit.watch.report import Outcome
 from patchkit.watch.report_files import remove
-from patchkit.watch.tick import GateRun, NewRelease, Outcome
+from patchkit.watch.tick import NewRelease, RunnerGates
 
 PATIENCE = 5.0  # seconds that the gates have to end their workers
 
@@ -122,13 +123,13 @@ class Gates:
                 new_release.runs.append(self._run(release.text, runner))
         new_release.conclude()
 
-    def _run(self, release: str, runner: ModelRunner) -> GateRun:
+    def _run(self, release: str, runner: ModelRunner) -> RunnerGates:
         file = self.folder / f"gate-{placed(release, self.places.device, runner)}.json"
         remove(file)
         words = command(self.manifest.name, release, runner, self.places, file)
         ran = run(words, file.with_suffix(".log"), self.limit)
         record = read_evidence(file) if file.is_file() else None
-        return GateRun(runner, *self._judged(release, record, ran), record, file.name if record else None)
+        return RunnerGates(runner, *self._judged(release, record, ran), record, file.name if record else None)
 
     def _lock(self, release: Release) -> str:
         lock = make_lock(release.text)

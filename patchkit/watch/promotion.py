@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from packaging.version import Version
 
 from patchkit.environments.lock import lock_file
@@ -25,31 +24,7 @@ from patchkit.proof.table import joined, make_table
 from patchkit.release import parse_release
 from patchkit.series.manifest import load_manifest
 from patchkit.series.proven import NAME, to_yaml
-from patchkit.watch.tick import State
-
-
-class Run(msgspec.Struct):
-    """What a report says of the gates with one model runner, as far as it matters here."""
-
-    evidence: str | None
-
-
-class Proven(msgspec.Struct):
-    """What a report says of a release, as far as it matters here."""
-
-    release: str
-    outcome: str | None
-    runs: list[Run]
-    lock: str | None
-
-
-class WatchReport(msgspec.Struct):
-    """A report that was read back, as far as it matters here."""
-
-    state: State
-    dry_run: bool
-    runtime: str
-    releases: list[Proven]
+from patchkit.watch.report import read_report
 
 
 @dataclass(frozen=True)
@@ -68,19 +43,16 @@ def promotions(folder: Path) -> tuple[str, list[Promotion]]:
         PatchkitError: there is no report, it is unfinished or of a dry run, or it names files elsewhere.
     """
     path = folder / "report.json"
-    try:
-        report = msgspec.json.decode(path.read_bytes(), type=WatchReport)
-    except OSError as error:
-        raise PatchkitError(f"cannot read {path}: {error.strerror or error}", "run `patchkit watch` first") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PatchkitError(f"{path} is no report of `patchkit watch`: {error}") from error
+    if not path.is_file():
+        raise PatchkitError(f"there is no {path}", "run `patchkit watch` first")
+    report = read_report(path)
     if report.state == "unfinished" or report.dry_run:
         why = "is of a dry run" if report.dry_run else "is unfinished"
         raise PatchkitError(f"{path} {why}; the pin was left alone", "run `patchkit watch` to its end")
     return report.runtime, [
         Promotion(
             one.release,
-            [_beside(path, run.evidence) for run in one.runs or [Run(None)]],
+            [_beside(path, name) for name in [run.evidence for run in one.runs] or [None]],
             _beside(path, one.lock) if one.lock else None,
         )
         for one in report.releases

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import threading
@@ -15,6 +14,7 @@ from types import FrameType
 from patchkit.console import detail, err
 from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
+from patchkit.watch.report import to_json
 from patchkit.watch.tick import Tick
 
 DIGEST = "<!-- patchkit digest:"
@@ -67,7 +67,7 @@ class ReportFiles:
         """Both files; the one that decides comes last."""
         self._tick.seconds = round(time.monotonic() - self._began, 1)
         write_atomically(self.markdown, self._render(self._tick))
-        write_atomically(self.json, json.dumps(self._tick.document(), indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.json, to_json(self._tick.report()))
 
     @contextmanager
     def watched(self) -> Iterator[None]:

@@ -7,29 +7,23 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from patchkit import __version__
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, now
 from patchkit.model_runner import NAMES, ModelRunner
 from patchkit.plural import counted
-
-Outcome = Literal["proven", "doubtful", "red", "unproven", "refused"]
-"""Of a new release: every gate is green; green, but a break that the gates may not see is unpatched; a gate is red; no
-gate was run to its end; the series does not apply."""
+from patchkit.watch.report import Outcome, State, WatchedGate, WatchedRelease, WatchedRun, WatchReport
 
 ORDER: tuple[Outcome, ...] = ("proven", "doubtful", "unproven", "refused", "red")
 """The best first."""
 
-State = Literal["unfinished", "green", "attention"]
 CODES: dict[State, int] = {"green": 0, "attention": 1, "unfinished": 2}
 """Exit codes."""
 
 
 @dataclass
-class GateRun:
+class RunnerGates:
     """The gates of a new release with one of vLLM's model runners.
 
     Attributes:
@@ -43,17 +37,10 @@ class GateRun:
     gates: Evidence | None = None
     evidence: str | None = None
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "runner": self.runner,
-            "outcome": self.outcome,
-            "why": self.why,
-            "evidence": self.evidence,
-            "gates": [
-                {"scenario": verdict.scenario, "passed": verdict.passed, "reason": verdict.reason}
-                for verdict in (self.gates.verdicts if self.gates else ())
-            ],
-        }
+    def reported(self) -> WatchedRun:
+        verdicts = self.gates.verdicts if self.gates else []
+        gates = [WatchedGate(scenario=one.scenario, passed=one.passed, reason=one.reason) for one in verdicts]
+        return WatchedRun(runner=self.runner, outcome=self.outcome, why=self.why, evidence=self.evidence, gates=gates)
 
 
 @dataclass
@@ -78,7 +65,7 @@ class NewRelease:
     refusal: str = ""
     outcome: Outcome | None = None
     why: str = ""
-    runs: list[GateRun] = field(default_factory=list)
+    runs: list[RunnerGates] = field(default_factory=list)
     lock: str | None = None
 
     @property
@@ -97,18 +84,18 @@ class NewRelease:
     def unpatched(self) -> list[Finding]:
         return self.drift.unpatched if self.drift else []
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "release": self.release,
-            "uploaded": self.uploaded,
-            "outcome": self.outcome,
-            "why": self.why,
-            "applies": None if self.outcome is None else not self.refusal,
-            "left_over": self.left_over,
-            "lock": self.lock,
-            "runs": [run.document() for run in self.runs],
-            "drift": document([self.drift])[0] if self.drift else None,
-        }
+    def reported(self) -> WatchedRelease:
+        return WatchedRelease(
+            release=self.release,
+            uploaded=self.uploaded,
+            outcome=self.outcome,
+            why=self.why,
+            applies=None if self.outcome is None else not self.refusal,
+            left_over=self.left_over,
+            lock=self.lock,
+            runs=[run.reported() for run in self.runs],
+            drift=document([self.drift])[0] if self.drift else None,
+        )
 
 
 @dataclass
@@ -198,23 +185,22 @@ class Tick:
         ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "patchkit": __version__,
-            "state": self.state,
-            "verdict": self.verdict,
-            "title": self.title,
-            "digest": self.digest,
-            "dry_run": self.dry,
-            "runtime": self.runtime,
-            "pin": self.pin,
-            "device": self.device,
-            "began": self.began,
-            "seconds": self.seconds,
-            "asked": self.asked,
-            "last_proven": self.last_proven,
-            "doing": self.doing,
-            "why": self.why,
-            "proven": self.proven,
-            "releases": [one.document() for one in self.news],
-        }
+    def report(self) -> WatchReport:
+        return WatchReport(
+            state=self.state,
+            verdict=self.verdict,
+            title=self.title,
+            digest=self.digest,
+            dry_run=self.dry,
+            runtime=self.runtime,
+            pin=self.pin,
+            device=self.device,
+            began=self.began,
+            seconds=self.seconds,
+            asked=self.asked,
+            last_proven=self.last_proven,
+            doing=self.doing,
+            why=self.why,
+            proven=self.proven,
+            releases=[one.reported() for one in self.news],
+        )

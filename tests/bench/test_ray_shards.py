@@ -24,7 +24,7 @@ from patchkit.bench import ray_shards as module
 from patchkit.bench.digests import digest
 from patchkit.bench.journal import Journal
 from patchkit.bench.progress import show_progress
-from patchkit.bench.ray_shards import Interpreter, ray_shards
+from patchkit.bench.ray_shards import NodeInterpreter, ray_shards
 from patchkit.bench.sampling import DrawRequest, draw
 from patchkit.bench.shards import DrawError, Drawing, Shard
 from patchkit.errors import PatchkitError
@@ -34,7 +34,7 @@ from patchkit.gates.worker_client import WorkerClient
 
 NO_RAY = "Ray is an extra: `./go test --e2e` and `pip install 'patchkit[ray]'` install it"
 WORKER = Path(__file__).parent / "drawing_worker.py"
-HERE = Interpreter("0.20.0", Path(sys.executable), {})
+HERE = NodeInterpreter("0.20.0", Path(sys.executable), {})
 NOWHERE = replace(HERE, python=Path("/no/python"))
 N = 3
 PROBLEMS = tuple(Problem(id=f"p/{i}", chat=f"chat {i}", plain=f"plain {i}", reference="1") for i in range(7))
@@ -48,7 +48,7 @@ TASK = Task(
 )
 
 
-def workspace(server: WorkerClient | None = None, device: str = "cpu", interpreter: Interpreter = HERE) -> Any:
+def workspace(server: WorkerClient | None = None, device: str = "cpu", interpreter: NodeInterpreter = HERE) -> Any:
     return SimpleNamespace(
         settings=SimpleNamespace(device=device), environment=interpreter, variables={}, worker_client=server
     )
@@ -125,7 +125,7 @@ def expected(here: WorkerClient, grading: Grading, tmp_path_factory: pytest.Temp
     ],
 )
 def test_a_cluster_that_does_not_fit_is_refused(
-    cluster: str, here: WorkerClient, count: int, interpreter: Interpreter, said: str
+    cluster: str, here: WorkerClient, count: int, interpreter: NodeInterpreter, said: str
 ) -> None:
     with (
         pytest.raises(PatchkitError) as error,

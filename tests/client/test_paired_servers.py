@@ -8,7 +8,7 @@ import pytest
 from made_server import MadeServer, serving
 
 from patchkit import Bench, VLLMClient
-from patchkit.bench.paired_servers import Run
+from patchkit.bench.paired_servers import ServerRun
 from patchkit.errors import PatchkitError
 
 
@@ -65,4 +65,4 @@ def test_a_server_that_counts_no_tokens(server: MadeServer) -> None:
 
 
 def test_a_rate_is_tokens_over_seconds() -> None:
-    assert Run(10, 4.0).rate == 2.5
+    assert ServerRun(10, 4.0).rate == 2.5

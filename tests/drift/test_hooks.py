@@ -7,7 +7,7 @@ from made_up_releases import MadeUp
 from test_runtime_usage import VLLM, found
 
 from patchkit.drift.package import Package
-from patchkit.drift.runtime_usage import Call, CodeRead, read_code
+from patchkit.drift.runtime_usage import CallShape, CodeRead, read_code
 
 MORE = {
     "vllm/cast.py": "def cast(x, block): return x\nLIMIT = 3\n",
@@ -197,23 +197,23 @@ def test_what_is_replaced_is_not_called_wrapped(code: str, symbol: str) -> None:
 @pytest.mark.parametrize(
     ("code", "call"),
     [
-        ("from vllm import cast\ndef f(x, b): return x\ncast.cast = f\n", Call(2)),
-        ("from vllm.runner import Runner\ndef f(self, b): return b\nRunner.step = f\n", Call(1)),
-        ("from vllm.runner import Runner\ndef f(b): return b\nRunner.step = staticmethod(f)\n", Call(1)),
-        ("from vllm.runner import Runner\ndef f(cls, b): return b\nRunner.step = classmethod(f)\n", Call(1)),
-        ("from vllm.runner import Runner\ndef use(r: Runner):\n    r.step = lambda b, c: b\n", Call(2)),
+        ("from vllm import cast\ndef f(x, b): return x\ncast.cast = f\n", CallShape(2)),
+        ("from vllm.runner import Runner\ndef f(self, b): return b\nRunner.step = f\n", CallShape(1)),
+        ("from vllm.runner import Runner\ndef f(b): return b\nRunner.step = staticmethod(f)\n", CallShape(1)),
+        ("from vllm.runner import Runner\ndef f(cls, b): return b\nRunner.step = classmethod(f)\n", CallShape(1)),
+        ("from vllm.runner import Runner\ndef use(r: Runner):\n    r.step = lambda b, c: b\n", CallShape(2)),
         (
             "from functools import partial\nfrom vllm.runner import Runner\n"
             "def f(more, self, b): return b\nRunner.step = partial(f, 1)\n",
-            Call(1),
+            CallShape(1),
         ),
         (
             "from vllm.runner import Runner\nclass M(Runner):\n    def step(self, *, batch): return 1\n",
-            Call(0, ("batch",)),
+            CallShape(0, ("batch",)),
         ),
     ],
 )
-def test_what_a_hook_takes_after_what_is_bound(code: str, call: Call) -> None:
+def test_what_a_hook_takes_after_what_is_bound(code: str, call: CallShape) -> None:
     (hook,) = [one for one in read(code).touches if one.manner == "replaces"]
     assert hook.call == call
 
@@ -237,7 +237,7 @@ def test_a_class_is_constructed_derived_and_written_to() -> None:
     }  # a mark of one's own is nothing of vLLM's
     assert ("calls", "vllm.runner.Base.inherited") in {(one.manner, one.symbol) for one in read(code).touches}
     (made,) = [one for one in read(code).touches if one.manner == "constructs"]
-    assert made.call == Call(0, ("rows",))
+    assert made.call == CallShape(0, ("rows",))
 
 
 def test_source_that_is_read_as_text() -> None:

@@ -14,7 +14,7 @@ from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
 from patchkit.drift.parameter_usage import remaining_breaks, with_usage
-from patchkit.drift.runtime_usage import Call, Touch
+from patchkit.drift.runtime_usage import CallShape, Touch
 
 ENGINE = {
     "vllm/__init__.py": "",
@@ -184,7 +184,7 @@ def test_a_replacement_that_takes_it_is_fine_whoever_calls(tmp_path: Path, takes
 
 NAMES = st.sampled_from(["a", "b", "c"])
 CALLS = st.builds(
-    Call,
+    CallShape,
     st.integers(0, 4),
     st.lists(NAMES, unique=True).map(tuple),
     st.booleans(),

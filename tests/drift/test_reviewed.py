@@ -15,7 +15,7 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.fixes import SymbolChange, misfits, with_fix
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
-from patchkit.drift.runtime_usage import Call, Touch, Unread
+from patchkit.drift.runtime_usage import CallShape, Touch, Unread
 from patchkit.drift.scan import Scanner
 from patchkit.project import find_project
 from patchkit.series.manifest import Selected, Surface
@@ -125,7 +125,7 @@ PREPARE = "vllm.v1.worker.gpu_model_runner.GPUModelRunner._prepare_inputs"
 
 
 def judged(kind: str, before: str, after: str, proven: bool = False) -> Finding:
-    code = CodeOf([Touch(PREPARE, "wraps", "rt/a.py:1", Call(0, rest=True, named=True))])
+    code = CodeOf([Touch(PREPARE, "wraps", "rt/a.py:1", CallShape(0, rest=True, named=True))])
     scanner = Scanner.of(find_project(), "esamp")
     package = Package(MadeUp({"vllm/__init__.py": ""}), "vllm")
     contract = read(Surface(wraps=[PREPARE]), package).contracts[PREPARE]
@@ -150,7 +150,7 @@ def test_a_header_mends_the_step_in_which_its_patch_begins_and_perhaps_later_one
 
 def test_a_call_that_passes_by_place_does_not_fit_when_another_parameter_has_come_first() -> None:
     names = contracts_of("self, logits, metadata"), contracts_of("self, logits, rows, metadata")
-    touch = Touch(M, "replaces", "rt/a.py:1", Call(2, rest=True, named=True))
+    touch = Touch(M, "replaces", "rt/a.py:1", CallShape(2, rest=True, named=True))
     assert list(misfits(touch, *names)) == ["rt/a.py:1 has `metadata` where `rows` stands now"]
     assert list(misfits(touch, names[0], contracts_of("self, logits, metadata, more=1"))) == []
 

@@ -6,7 +6,7 @@ import pytest
 from made_up_releases import MadeUp
 
 from patchkit.drift.package import Package
-from patchkit.drift.runtime_usage import Call, Touch, read_code
+from patchkit.drift.runtime_usage import CallShape, Touch, read_code
 from patchkit.errors import PatchkitError
 
 VLLM = {
@@ -90,7 +90,7 @@ def test_what_is_taken_out_of_a_return_by_its_place() -> None:
         for one in found(FACTORY.format(use="made[1].width", put="patch(Runner, 'prepare', hook)"))
         if one.manner == "unpacks"
     ]
-    assert (touch.symbol, touch.call) == ("vllm.runner.Runner.prepare", Call(2))
+    assert (touch.symbol, touch.call) == ("vllm.runner.Runner.prepare", CallShape(2))
     assert touch.place == "rt/hooks.py:6"
 
 
@@ -150,7 +150,7 @@ def test_calls_keep_how_much_they_pass() -> None:
         patch(Runner, "prepare", hook)
     """
     calls = [one.call for one in found(code) if one.manner == "calls"]
-    assert calls == [Call(1, ("count",), rest=True, named=True)]
+    assert calls == [CallShape(1, ("count",), rest=True, named=True)]
 
 
 def test_an_object_that_is_called_is_a_call_of_its_forward_whichever_that_is() -> None:

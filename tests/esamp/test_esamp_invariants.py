@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from patchkit.gates.events import CallResult, Pass, Result, Shape, Step
+from patchkit.gates.events import BatchShape, CallResult, Pass, Result, Step
 from patchkit.gates.invariants.own import own_invariants
 from patchkit.gates.part_run import Run
 
@@ -62,7 +62,7 @@ def counted(number: int) -> dict[str, float]:
 
 
 def faultless() -> list[Step]:
-    shape = Shape(requests=ROWS, decode_rows=ROWS, decode_rows_before=ROWS)
+    shape = BatchShape(requests=ROWS, decode_rows=ROWS, decode_rows_before=ROWS)
     return [
         Step("r", "patched", number, shape, runtime=counted(number), observed=observed(number))
         for number in range(STEPS)

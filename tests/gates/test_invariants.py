@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from runs import COUNTERS, make_part, make_pass, make_run, make_runtime, make_step
 
-from patchkit.gates.events import Error, Exit, Shape, Step
+from patchkit.gates.events import BatchShape, Error, Exit, Step
 from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
@@ -40,7 +40,7 @@ def test_a_faultless_run_is_green_and_one_without_steps_is_red(name: str) -> Non
 
 def test_finished_tells_an_error_with_step_shape_and_place() -> None:
     run = make_run(make_part())
-    shape = Shape(requests=5, decode_rows=5, decode_rows_before=8)
+    shape = BatchShape(requests=5, decode_rows=5, decode_rows_before=8)
     run.error = Error(
         "r", "IndexError", "index 7 is\nout of bounds", "made_up/taps.py:61 in gather", "patched", 0, 12, shape
     )
@@ -420,7 +420,7 @@ def test_every_invariant_is_tested() -> None:
 
 
 def test_shapes_read_well() -> None:
-    shape = msgspec.convert({"requests": 1, "decode_rows": 1, "prefill_tokens": 1, "recomputed_tokens": 2}, Shape)
+    shape = msgspec.convert({"requests": 1, "decode_rows": 1, "prefill_tokens": 1, "recomputed_tokens": 2}, BatchShape)
     assert str(shape) == "1 request: 1 decode row after 0, 1 prefill token, 2 recomputed tokens"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchkit.gates.events import Shape
+from patchkit.gates.events import BatchShape
 from patchkit.gates.evidence import Brief, Evidence, Hardware, Knockout, PartVerdict, RuntimeUsed, Verdict, Versions
 
 PATCHES = ["0005-Learn-ids", "0007-Clear-the-tail"]
@@ -20,7 +20,7 @@ def red(scenario: str, reason: str = SYMPTOM) -> Verdict:
         passed=False,
         reason=reason,
         step=17,
-        shape=Shape(requests=8, decode_rows=8, decode_rows_before=9),
+        shape=BatchShape(requests=8, decode_rows=8, decode_rows_before=9),
         resembles="drift 7 (0007-Clear-the-tail)",
         parts=[part],
     )

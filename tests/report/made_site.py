@@ -19,6 +19,7 @@ from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence,
 from patchkit.report.site import render_site
 from patchkit.report.site.sources import Sources, read_sources
 from patchkit.report.site.trees import Standing, Trees
+from patchkit.watch.tick import NewRelease, Tick
 
 PUBLISHED = {
     "kind": "published",
@@ -110,8 +111,11 @@ def drift() -> list[dict[str, Any]]:
 
 def watch() -> dict[str, Any]:
     """One new release, refused."""
-    newcomer = {"release": "0.23.0", "outcome": "refused", "why": "patch 0005 does not apply", "left_over": 1}
-    return {"state": "attention", "runtime": "esamp", "verdict": "1 new release: 1 refused", "releases": [newcomer]}
+    newcomer = NewRelease("0.23.0", outcome="refused", why="patch 0005 does not apply", left_over=1)
+    tick = Tick("esamp", "cpu", began="2026-11-20T06:00:00+00:00", news=[newcomer])
+    tick.finish()
+    found: dict[str, Any] = msgspec.to_builtins(tick.report())
+    return found
 
 
 def write(folder: Path, **records: Any) -> list[Path]:

@@ -16,7 +16,7 @@ from patchkit.bench.throughput_evidence import (
     ThroughputRow,
     Timing,
 )
-from patchkit.gates.events import Profile, ProfileRow
+from patchkit.gates.events import ProfileRow, StepTime
 
 DEAD = "the runtime was not at work in pair 1: hits is 0 of 127 steps with decode rows"
 
@@ -50,7 +50,7 @@ def throughput() -> ThroughputEvidence:
     base = structs.asdict(evidence_of("gate", []))
     fields = {name: base[name] for name in ("command", "began", "seconds", "release", "device", "runtime", "hardware")}
     lost = {"ratio": None, "same_mode": None}
-    found = Profile(12.5, 950.0, [ProfileRow("gemm<128>", "device", 11.0, 2.0)])
+    found = StepTime(12.5, 950.0, [ProfileRow("gemm<128>", "device", 11.0, 2.0)])
     where: dict[str, Any] = {"mode": "graphs", "settings": "strength=2", "prompts": 8, "samples": 2}
     return ThroughputEvidence(
         **fields,

@@ -74,7 +74,7 @@ def edit(watched: Watched, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda report: report["releases"][0]["runs"][0].update(evidence="../elsewhere.json"), "is no file beside it"),
         (lambda report: report["releases"][0]["runs"][0].update(evidence=None), "is no file beside it"),
         (lambda report: report["releases"][0].update(release="0.20.1"), "does not prove vLLM 0.20.1: the gates ran on"),
-        (lambda report: report.pop("state"), "is no report of `patchkit watch`"),
+        (lambda report: report.pop("state"), "is not a report of `patchkit watch`"),
     ],
 )
 def test_reports_that_move_nothing(watched: Watched, change: Callable[[dict[str, Any]], object], why: str) -> None:
@@ -117,7 +117,5 @@ def test_from_the_command_line_bad_input_is_one_line(watched: Watched) -> None:
     words = [sys.executable, "-m", "patchkit.watch.promotion"]
     done = subprocess.run([*words, str(watched.out)], capture_output=True, text=True, cwd=watched.root)
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(
-        r"patchkit: cannot read .*report.json: No such file.*; run `patchkit watch` first\n", done.stderr
-    )
+    assert re.fullmatch(r"patchkit: there is no .*report.json; run `patchkit watch` first\n", done.stderr)
     assert subprocess.run(words, capture_output=True, cwd=watched.root).returncode == 2

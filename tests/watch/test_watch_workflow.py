@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from patchkit.report.watch import markdown
+from patchkit.watch.report import to_json
 from patchkit.watch.tick import NewRelease, Tick
 
 FILE = Path(__file__).parents[2] / ".github" / "workflows" / "new-vllm.yml"
@@ -100,7 +101,7 @@ class TestTelling:
 
     def publish(self, place: Path, tick: Tick, issues: list[dict[str, Any]] | None) -> tuple[int, list[str]]:
         """Run it; returns the exit code and what ``gh`` was called with, after the list. No issues: ``gh`` fails."""
-        (place / "watch" / "report.json").write_text(json.dumps(tick.document()))
+        (place / "watch" / "report.json").write_text(to_json(tick.report()))
         (place / "issues.json").unlink(missing_ok=True)
         if issues is not None:
             (place / "issues.json").write_text(json.dumps(issues))

@@ -7,13 +7,24 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from patchkit.drift.code.frame import Extra, Frame, dotted
+from patchkit.drift.code.body import Body, Extra, dotted
 from patchkit.drift.code.known import Known, KnownCall, Named
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import How
-from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Row, Table, Text, Type
+from patchkit.drift.inference import (
+    Callable,
+    Class,
+    Foreign,
+    Instance,
+    Missing,
+    Namespace,
+    Table,
+    Text,
+    TupleType,
+    Type,
+)
 from patchkit.drift.package import Definition
-from patchkit.drift.runtime_usage import Call, shape_of
+from patchkit.drift.runtime_usage import CallShape, shape_of
 from patchkit.drift.syntax import FUNCTIONS, is_static, positional, with_defaults
 
 DEEPEST = 5
@@ -34,106 +45,106 @@ class Calls(Known):
     _general: dict[ast.AST, bool] = field(default_factory=dict)
 
     @abstractmethod
-    def body(self, found: Definition, frame: Frame) -> None:
+    def body(self, found: Definition, body: Body) -> None:
         """Read the statements of a function, then those of the functions in it."""
 
-    def call(self, written: ast.Call, frame: Frame, more: Type | None = None) -> Type | None:
+    def call(self, written: ast.Call, body: Body, more: Type | None = None) -> Type | None:
         """The type of what a call returns; notes what it touches.
 
         Args:
             more: one more argument: the function that the call decorates.
         """
         name = dotted(written.func)
-        arguments = [self.value(one.value if isinstance(one, ast.Starred) else one, frame) for one in written.args]
-        named = {one.arg: self.value(one.value, frame) for one in written.keywords}
-        known = self.known(KnownCall(name, written, arguments, named, frame))
+        arguments = [self.value(one.value if isinstance(one, ast.Starred) else one, body) for one in written.args]
+        named = {one.arg: self.value(one.value, body) for one in written.keywords}
+        known = self.known(KnownCall(name, written, arguments, named, body))
         if known is not None:
             return known[0]
-        function = self._callee(written.func, frame)
+        function = self._callee(written.func, body)
         same = self.same(written, name, arguments)
         if same is not None:
             return same
         before = self.noted
-        returned = self.applied(function, arguments, named, written, frame)
+        returned = self.applied(function, arguments, named, written, body)
         if self.noted == before or function is None:
             kinds, texts = ([*arguments, more], [*written.args, written]) if more else (arguments, written.args)
             how: How = "by wrapt" if name.rpartition(".")[2] in WRAPT else "or what it makes"
-            if self.side_by_side(texts, kinds, named, frame, how):
-                self.follow(frame, written)
+            if self.side_by_side(texts, kinds, named, body, how):
+                self.follow(body, written)
             elif self.names_vllm(name, function, kinds):
-                self.lose(f"names something of vLLM to `{name}`", frame, written)
+                self.lose(f"names something of vLLM to `{name}`", body, written)
         return returned
 
     def applied(
-        self, function: Type | None, arguments: Sequence[Type | None], named: Named, written: ast.Call, frame: Frame
+        self, function: Type | None, arguments: Sequence[Type | None], named: Named, written: ast.Call, body: Body
     ) -> Type | None:
         shape = shape_of(written)
         if isinstance(function, Callable):
-            self._note_call(function, shape, written, frame)
+            self._note_call(function, shape, written, body)
             if self.is_own(function):
-                return self._own(function, arguments, named, frame)
+                return self._own(function, arguments, named, body)
         elif isinstance(function, Class):
-            self._construct(function, arguments, named, written, frame)
+            self._construct(function, arguments, named, written, body)
         elif isinstance(function, Missing):
-            self.touch(function.symbol, "calls", frame, written, shape)
+            self.touch(function.symbol, "calls", body, written, shape)
             return None
         elif isinstance(function, Instance):
             called, methods = self.inference.callables(function)
             if methods and self.of_vllm(function):
-                self.touch(f"{function.of.name}.{called}", "calls", frame, written, shape)
+                self.touch(f"{function.of.name}.{called}", "calls", body, written, shape)
             for method in methods:
                 if self.is_own(method):
-                    self.bind(method, arguments, named, frame)
+                    self.bind(method, arguments, named, body)
         elif isinstance(function, Foreign):
             return function if all(isinstance(one, (Foreign, Text)) for one in (*arguments, *named.values())) else None
         return self.inference.called(function)
 
     # What is called.
 
-    def _callee(self, written: ast.expr, frame: Frame) -> Type | None:
+    def _callee(self, written: ast.expr, body: Body) -> Type | None:
         """What is called; a method is noted as called, not as read."""
         if not isinstance(written, ast.Attribute):
-            return self.value(written, frame)
+            return self.value(written, body)
         if is_super(written.value):
-            return self.of_super(written.attr, frame)
+            return self.of_super(written.attr, body)
         name = dotted(written)
-        if name in frame.scope:
-            return frame.scope[name]
-        holder = self.value(written.value, frame)
+        if name in body.scope:
+            return body.scope[name]
+        holder = self.value(written.value, body)
         kind = self.member(holder, written.attr)
         if not isinstance(kind, (Callable, Class, Missing)):
-            self.read_member(holder, written.attr, frame, written)
+            self.read_member(holder, written.attr, body, written)
         elif isinstance(kind, Callable) and isinstance(holder, (Instance, Class)) and self.of_vllm(holder):
             found = kind.definition  # by its class there
             symbol = f"{definition_of(holder).name}.{written.attr}"
             kind = Callable(Definition(symbol, found.node, found.module, found.owner), kind.bound)
         return kind
 
-    def of_super(self, name: str, frame: Frame) -> Type | None:
-        for base in self.universe.bases(frame.inside) if frame.inside else []:
+    def of_super(self, name: str, body: Body) -> Type | None:
+        for base in self.universe.bases(body.inside) if body.inside else []:
             found = self.universe.class_member(base, name)
             if found is not None and isinstance(found.node, FUNCTIONS):
                 symbol = f"{base.name}.{name}" if self.is_vllm(base.name) else found.name
                 return Callable(Definition(symbol, found.node, found.module, found.owner), bound=True)
         return None
 
-    def _note_call(self, function: Callable, shape: Call, written: ast.Call, frame: Frame) -> None:
+    def _note_call(self, function: Callable, shape: CallShape, written: ast.Call, body: Body) -> None:
         found = function.definition
         unbound = found.owner is not None and not function.bound
         if unbound and isinstance(found.node, FUNCTIONS) and not is_static(found.node):
-            shape = Call(max(shape.positional - 1, 0), shape.keywords, shape.rest, shape.named)
-        self.touch(found.name, "calls", frame, written, shape)
+            shape = CallShape(max(shape.positional - 1, 0), shape.keywords, shape.rest, shape.named)
+        self.touch(found.name, "calls", body, written, shape)
 
     def _construct(
-        self, function: Class, arguments: Sequence[Type | None], named: Named, written: ast.Call, frame: Frame
+        self, function: Class, arguments: Sequence[Type | None], named: Named, written: ast.Call, body: Body
     ) -> None:
-        self.touch(function.definition.name, "constructs", frame, written, shape_of(written))
+        self.touch(function.definition.name, "constructs", body, written, shape_of(written))
         found = self.universe.class_member(function.definition, "__init__")
         if found and isinstance(found.node, FUNCTIONS):
             if self.is_own(Callable(found)):
-                self._own(Callable(found, bound=True), [*arguments], named, frame, Instance(function.definition))
+                self._own(Callable(found, bound=True), [*arguments], named, body, Instance(function.definition))
             elif not self.of_vllm(function):
-                self.touch(found.name, "calls", frame, written, shape_of(written))
+                self.touch(found.name, "calls", body, written, shape_of(written))
             return
         assert isinstance(function.definition.node, ast.ClassDef)  # a dataclass or a named tuple: its fields in order
         fields = [
@@ -143,7 +154,7 @@ class Calls(Known):
         ]
         for name, kind in [*zip(fields, arguments, strict=False), *named.items()]:
             if not self.of_vllm(function):
-                self.learn(f"{function.definition.name}.{name}", kind, frame)
+                self.learn(f"{function.definition.name}.{name}", kind, body)
 
     # The runtime's own functions.
 
@@ -152,10 +163,10 @@ class Calls(Known):
         function: Callable,
         arguments: list[Type | None] | Sequence[Type | None],
         named: Named,
-        frame: Frame,
+        body: Body,
         this: Type | None = None,
     ) -> Type | None:
-        self.bind(function, arguments, named, frame)
+        self.bind(function, arguments, named, body)
         extra = self.extras.get(function.definition)
         given = (*arguments, *named.values())
         informative = extra is not None or any(map(self._is_informative, given))
@@ -175,7 +186,7 @@ class Calls(Known):
 
     def _entered(
         self, function: Callable, extra: Extra, arguments: Sequence[Type | None], named: Named, this: Type | None
-    ) -> Frame:
+    ) -> Body:
         found = function.definition
         assert isinstance(found.node, FUNCTIONS)
         scope = {**extra.scope, **self.parameters(found.node, found), **_defaults(found.node)}
@@ -187,10 +198,10 @@ class Calls(Known):
         scope |= {name: kind for name, kind in zip(names[skipped:], given, strict=False) if kind is not None}
         rest = given[len(names) - skipped :]
         if found.node.args.vararg and rest:
-            scope[found.node.args.vararg.arg] = Row(tuple(rest))
+            scope[found.node.args.vararg.arg] = TupleType(tuple(rest))
         taken = {*names, *(one.arg for one in found.node.args.kwonlyargs)}
         scope |= {name: kind for name, kind in (*extra.named, *named.items()) if name in taken and kind is not None}
-        return Frame(found.module, found.name, scope, inside=found.owner, copied=True)
+        return Body(found.module, found.name, scope, inside=found.owner, copied=True)
 
     def _is_general(self, function: Callable) -> bool:
         """Whether a function sets, gets or imports what its arguments name."""
@@ -204,7 +215,7 @@ class Calls(Known):
         """Whether an argument is such that a function is worth reading again with it."""
         if isinstance(kind, Text):
             return self._is_target(kind.value) or kind.value == self.top
-        if isinstance(kind, Row):
+        if isinstance(kind, TupleType):
             return any(map(self._is_informative, kind.places))
         if isinstance(kind, Table):
             return any(map(self._is_informative, (*kind.keys, *kind.values)))

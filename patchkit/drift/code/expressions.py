@@ -6,12 +6,24 @@ import ast
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
+from patchkit.drift.code.body import Body, Extra, Scope, dotted
 from patchkit.drift.code.calls import Calls, is_super
-from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.known import is_dict
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import as_function
-from patchkit.drift.inference import Callable, Class, Foreign, Instance, Items, Namespace, Row, Table, Text, Type, first
+from patchkit.drift.inference import (
+    Callable,
+    Class,
+    Foreign,
+    Instance,
+    Items,
+    Namespace,
+    Table,
+    Text,
+    TupleType,
+    Type,
+    first,
+)
 from patchkit.drift.package import Definition
 
 MOST_ROWS = 256
@@ -29,37 +41,37 @@ class Expressions(Calls):
     around: dict[str, Scope] = field(default_factory=dict)
 
     @abstractmethod
-    def assign(self, target: ast.expr, kind: Type | None, frame: Frame, value: ast.expr | None = None) -> None:
+    def assign(self, target: ast.expr, kind: Type | None, body: Body, value: ast.expr | None = None) -> None:
         """Set a name, an attribute or several of them to something of this type."""
 
-    def value(self, written: ast.expr, frame: Frame) -> Type | None:
+    def value(self, written: ast.expr, body: Body) -> Type | None:
         """The type of an expression; notes what it touches."""
         if isinstance(written, ast.Constant):
             return Text(written.value) if isinstance(written.value, str) else None
         if isinstance(written, ast.Name):
-            return self._name(written, frame)
+            return self._name(written, body)
         if isinstance(written, ast.Call):
             self.either |= _either(written)
-            return self.call(written, frame)
+            return self.call(written, body)
         if isinstance(written, ast.Attribute):
-            return self._attribute(written, frame)
+            return self._attribute(written, body)
         if isinstance(written, ast.Subscript):
-            kind = self.value(written.value, frame)
-            return self._subscript(kind, self.value(written.slice, frame), written, frame)
+            kind = self.value(written.value, body)
+            return self._subscript(kind, self.value(written.slice, body), written, body)
         if isinstance(written, ast.Lambda):
-            return self._lambda(written, frame)
+            return self._lambda(written, body)
         if isinstance(written, (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)):
-            return self._comprehension(written, frame)
+            return self._comprehension(written, body)
         if isinstance(written, (ast.Tuple, ast.List, ast.Set)):
-            return self._row(written, frame)
+            return self._row(written, body)
         if isinstance(written, ast.Dict):
-            keys = tuple(self.value(one, frame) if one else None for one in written.keys)
-            return Table(keys, tuple(self.value(one, frame) for one in written.values))
+            keys = tuple(self.value(one, body) if one else None for one in written.keys)
+            return Table(keys, tuple(self.value(one, body) for one in written.values))
         if isinstance(written, ast.NamedExpr):
-            kind = self.value(written.value, frame)
-            self.assign(written.target, kind, frame)
+            kind = self.value(written.value, body)
+            self.assign(written.target, kind, body)
             return kind
-        kinds = [self.value(child, frame) for child in ast.iter_child_nodes(written) if isinstance(child, ast.expr)]
+        kinds = [self.value(child, body) for child in ast.iter_child_nodes(written) if isinstance(child, ast.expr)]
         if isinstance(written, ast.IfExp):
             return self.likeliest(kinds[1:])
         if isinstance(written, ast.BoolOp):
@@ -72,10 +84,10 @@ class Expressions(Calls):
             return _joined(written, kinds)
         return None
 
-    def _name(self, written: ast.Name, frame: Frame) -> Type | None:
-        name, module = written.id, frame.module
-        if name in frame.scope:
-            return frame.scope[name]
+    def _name(self, written: ast.Name, body: Body) -> Type | None:
+        name, module = written.id, body.module
+        if name in body.scope:
+            return body.scope[name]
         own = module.bindings.get(name)
         if isinstance(own, ast.alias):
             origin, original = module.origins[name]
@@ -84,52 +96,52 @@ class Expressions(Calls):
             known = self.around.get(module.name, {}).get(name)
         return known or self.inference.expression(written, module, {})
 
-    def _attribute(self, written: ast.Attribute, frame: Frame) -> Type | None:
+    def _attribute(self, written: ast.Attribute, body: Body) -> Type | None:
         if isinstance(written.value, ast.Name):
             name = f"{written.value.id}.{written.attr}"
-            if name in frame.scope:
-                return frame.scope[name]
+            if name in body.scope:
+                return body.scope[name]
         if is_super(written.value):
-            return self.of_super(written.attr, frame)
-        holder = self.value(written.value, frame)
+            return self.of_super(written.attr, body)
+        holder = self.value(written.value, body)
         if written.attr == "__class__" and isinstance(holder, Instance):
             return Class(holder.of)
         if written.attr in ("__dict__", "__wrapped__", "__func__") and isinstance(holder, (Class, Instance, Callable)):
             return holder
         kind = self.member(holder, written.attr)
         if not isinstance(kind, Class):
-            self.read_member(holder, written.attr, frame, written)
+            self.read_member(holder, written.attr, body, written)
         if isinstance(kind, Callable) and isinstance(holder, (Instance, Class)) and self.of_vllm(holder):
             found = kind.definition
             symbol = f"{definition_of(holder).name}.{written.attr}"
             return Callable(Definition(symbol, found.node, found.module, found.owner), kind.bound)
         return kind
 
-    def _lambda(self, written: ast.Lambda, frame: Frame) -> Type:
+    def _lambda(self, written: ast.Lambda, body: Body) -> Type:
         hidden: Scope = {one.arg: None for one in ast.walk(written.args) if isinstance(one, ast.arg)}
-        inner = Frame(frame.module, frame.name, {**frame.scope, **hidden}, inside=frame.inside, copied=frame.copied)
+        inner = Body(body.module, body.name, {**body.scope, **hidden}, inside=body.inside, copied=body.copied)
         self.value(written.body, inner)
-        found = Definition(f"{frame.name}.<lambda>", as_function(written), frame.module)
-        self.extras[found] = Extra(frame.scope)
+        found = Definition(f"{body.name}.<lambda>", as_function(written), body.module)
+        self.extras[found] = Extra(body.scope)
         return Callable(found)
 
     # Containers.
 
-    def _row(self, written: ast.Tuple | ast.List | ast.Set, frame: Frame) -> Type | None:
-        kinds = [self.value(one, frame) for one in written.elts]
+    def _row(self, written: ast.Tuple | ast.List | ast.Set, body: Body) -> Type | None:
+        kinds = [self.value(one, body) for one in written.elts]
         if isinstance(written, (ast.Tuple, ast.List)):
-            self.side_by_side(written.elts, kinds, {}, frame, in_a_row=True)
+            self.side_by_side(written.elts, kinds, {}, body, in_a_row=True)
         if isinstance(written, ast.Tuple):
-            return Row(tuple(kinds)) if any(kinds) else None
+            return TupleType(tuple(kinds)) if any(kinds) else None
         known = [one for one in kinds if one is not None]
-        if len(known) > 1 and isinstance(known[0], (Text, Row, Class, Namespace, Callable)):
-            return Row(tuple(kinds))
+        if len(known) > 1 and isinstance(known[0], (Text, TupleType, Class, Namespace, Callable)):
+            return TupleType(tuple(kinds))
         return Items(known[0]) if known else None
 
     def _comprehension(
-        self, written: ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp, frame: Frame
+        self, written: ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp, body: Body
     ) -> Type | None:
-        inner = Frame(frame.module, frame.name, dict(frame.scope), inside=frame.inside, copied=frame.copied)
+        inner = Body(body.module, body.name, dict(body.scope), inside=body.inside, copied=body.copied)
         outer, *others = written.generators
         kinds: list[Type | None] = []
         for each in self.each(self.value(outer.iter, inner), outer.iter, inner):
@@ -146,24 +158,28 @@ class Expressions(Calls):
         kind = first(kinds)
         return Items(kind) if kind else None
 
-    def each(self, kind: Type | None, where: ast.AST, frame: Frame) -> list[Type | None]:
+    def each(self, kind: Type | None, where: ast.AST, body: Body) -> list[Type | None]:
         """What a loop over something sees: the rows of a table that is written out, one by one."""
         if isinstance(kind, Table):
-            kind = Row(kind.keys)
-        if isinstance(kind, Row) and not kind.by and 1 < len(kind.places) <= MOST_ROWS:
+            kind = TupleType(kind.keys)
+        if isinstance(kind, TupleType) and not kind.by and 1 < len(kind.places) <= MOST_ROWS:
             return list(kind.places)
-        return [self.item(kind, where, frame)]
+        return [self.item(kind, where, body)]
 
-    def item(self, kind: Type | None, where: ast.AST, frame: Frame) -> Type | None:
+    def item(self, kind: Type | None, where: ast.AST, body: Body) -> Type | None:
         """What a loop over something sees, all the same."""
-        if isinstance(kind, Row):
-            self.unpack(kind, where, frame)
+        if isinstance(kind, TupleType):
+            self.unpack(kind, where, body)
             return kind.places[0] if len(set(kind.places)) == 1 else None
         return kind.of if isinstance(kind, Items) else None
 
-    def _subscript(self, kind: Type | None, at: Type | None, written: ast.Subscript, frame: Frame) -> Type | None:
-        if isinstance(kind, Row) and isinstance(written.slice, ast.Constant) and isinstance(written.slice.value, int):
-            self.unpack(kind, written, frame, written.slice.value + 1)
+    def _subscript(self, kind: Type | None, at: Type | None, written: ast.Subscript, body: Body) -> Type | None:
+        if (
+            isinstance(kind, TupleType)
+            and isinstance(written.slice, ast.Constant)
+            and isinstance(written.slice.value, int)
+        ):
+            self.unpack(kind, written, body, written.slice.value + 1)
             return place_in(kind, written.slice.value)
         if isinstance(kind, Table) and isinstance(at, Text):
             return next((value for key, value in zip(kind.keys, kind.values, strict=True) if key == at), None)
@@ -177,7 +193,7 @@ class Expressions(Calls):
 
 
 def place_in(kind: Type | None, at: int) -> Type | None:
-    if isinstance(kind, Row):
+    if isinstance(kind, TupleType):
         return kind.places[at] if -len(kind.places) <= at < len(kind.places) else None
     return kind.of if isinstance(kind, Items) else None
 

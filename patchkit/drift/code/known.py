@@ -7,10 +7,21 @@ from collections.abc import Callable as Handler
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from patchkit.drift.code.frame import Extra, Frame, dotted
+from patchkit.drift.code.body import Body, Extra, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.patches import Patches
-from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Row, Table, Text, Type
+from patchkit.drift.inference import (
+    Callable,
+    Class,
+    Foreign,
+    Instance,
+    Missing,
+    Namespace,
+    Table,
+    Text,
+    TupleType,
+    Type,
+)
 from patchkit.drift.package import Definition
 from patchkit.drift.syntax import FUNCTIONS, positional
 
@@ -33,7 +44,7 @@ class KnownCall:
     written: ast.Call
     given: list[Type | None]
     named: Named
-    frame: Frame
+    body: Body
 
     @property
     def last(self) -> str:
@@ -68,11 +79,11 @@ class Known(Patches):
         plain = holder is None and isinstance(call.written.args[2], (ast.Constant, ast.JoinedStr))
         if own or plain or (isinstance(by, Callable) and self.of_vllm(by) and not isinstance(name, Text)):
             return (None,)  # the runtime's own, or vLLM's function put back
-        if isinstance(name, Text) and holder is not None and self.put(holder, name.value, by, call.frame, call.written):
-            self.follow(call.frame, call.written)
+        if isinstance(name, Text) and holder is not None and self.put(holder, name.value, by, call.body, call.written):
+            self.follow(call.body, call.written)
         else:
             unknown = "an attribute whose name is not written out" if holder is not None else "something unknown"
-            self.lose(f"sets {unknown}: {call.shown}", call.frame, call.written)
+            self.lose(f"sets {unknown}: {call.shown}", call.body, call.written)
         return (None,)
 
     def _get(self, call: KnownCall) -> Answer:
@@ -80,30 +91,30 @@ class Known(Patches):
             return None
         holder, name = call.given[:2]
         if isinstance(name, Text):
-            self.read_member(holder, name.value, call.frame, call.written)
-            self.follow(call.frame, call.written)
+            self.read_member(holder, name.value, call.body, call.written)
+            self.follow(call.body, call.written)
             kind = self.member(holder, name.value)
             return (None if isinstance(kind, Missing) else kind,)
         if isinstance(holder, (Class, Namespace)) and self.of_vllm(holder):
-            self.lose(f"reads an attribute whose name is not written out: {call.shown}", call.frame, call.written)
+            self.lose(f"reads an attribute whose name is not written out: {call.shown}", call.body, call.written)
         return (None,)
 
     def _imported(self, call: KnownCall) -> Answer:
         name = call.given[0]
         if not isinstance(name, Text):
-            self.lose(f"imports what is not written out: {call.shown}", call.frame, call.written)
+            self.lose(f"imports what is not written out: {call.shown}", call.body, call.written)
             return (None,)
-        self.follow(call.frame, call.written)
+        self.follow(call.body, call.written)
         return (self.named(name.value) if self.universe.package(name.value) else Foreign(),)
 
     def _runs_text(self, call: KnownCall) -> Answer:
-        self.lose(f"`{call.name}` runs text", call.frame, call.written)
+        self.lose(f"`{call.name}` runs text", call.body, call.written)
         return (None,)
 
     def _source_of(self, call: KnownCall) -> Answer:
         held = call.given[0]
         if isinstance(held, (Class, Callable, Namespace)) and self.of_vllm(held):
-            self.touch(definition_of(held).name, "text", call.frame, call.written)
+            self.touch(definition_of(held).name, "text", call.body, call.written)
         return (None,)
 
     def _replaced(self, call: KnownCall) -> Answer:
@@ -111,7 +122,7 @@ class Known(Patches):
         if not isinstance(held, Instance) or not self.of_vllm(held):
             return None
         for name in filter(None, call.named):
-            self.touch(f"{held.of.name}.{name}", "writes", call.frame, call.written)
+            self.touch(f"{held.of.name}.{name}", "writes", call.body, call.written)
         return (held,)
 
     # What they return.
@@ -131,7 +142,7 @@ class Known(Patches):
         holder, name = call.written.func, call.given[0]
         if not isinstance(holder, ast.Attribute) or not is_dict(holder.value):
             return None
-        return (self.member(self.value(holder.value, call.frame), name.value) if isinstance(name, Text) else None,)
+        return (self.member(self.value(holder.value, call.body), name.value) if isinstance(name, Text) else None,)
 
     def _static(self, call: KnownCall) -> Answer:
         """``inspect.getattr_static(x, "name")``: as out of the dictionaries of x and of what it inherits from."""
@@ -142,15 +153,15 @@ class Known(Patches):
     def _entries(self, call: KnownCall) -> Answer:
         if not isinstance(call.written.func, ast.Attribute):
             return None
-        held = self.value(call.written.func.value, call.frame)
+        held = self.value(call.written.func.value, call.body)
         if not isinstance(held, Table):
             return None
-        pairs = tuple(Row(pair) for pair in zip(held.keys, held.values, strict=True))
-        return (Row({"items": pairs, "values": held.values, "keys": held.keys}[call.last]),)
+        pairs = tuple(TupleType(pair) for pair in zip(held.keys, held.values, strict=True))
+        return (TupleType({"items": pairs, "values": held.values, "keys": held.keys}[call.last]),)
 
     def _zipped(self, call: KnownCall) -> Answer:
-        rows = [one.places for one in call.given if isinstance(one, Row)]
-        return (Row(tuple(map(Row, zip(*rows, strict=False)))),) if len(rows) == len(call.given) else None
+        rows = [one.places for one in call.given if isinstance(one, TupleType)]
+        return (TupleType(tuple(map(TupleType, zip(*rows, strict=False)))),) if len(rows) == len(call.given) else None
 
     def _partial(self, call: KnownCall) -> Answer:
         made, *given = call.given
@@ -158,7 +169,7 @@ class Known(Patches):
             return None
         if not self.is_own(made):
             return (made,)
-        self.bind(made, given, call.named, call.frame)
+        self.bind(made, given, call.named, call.body)
         old, before = made.definition, self.extras.get(made.definition, Extra())
         found = Definition(old.name, old.node, old.module, old.owner)
         keywords = (*before.named, *((name, kind) for name, kind in call.named.items() if name))
@@ -198,7 +209,7 @@ class Known(Patches):
     def is_own(self, function: Callable) -> bool:
         return not self.of_vllm(function) and isinstance(function.definition.node, FUNCTIONS)
 
-    def bind(self, function: Callable, arguments: Sequence[Type | None], named: Named, frame: Frame) -> None:
+    def bind(self, function: Callable, arguments: Sequence[Type | None], named: Named, body: Body) -> None:
         """Learn the parameters of one of the runtime's own functions from a call of it."""
         node, extra = function.definition.node, self.extras.get(function.definition, Extra())
         if not self.is_own(function):
@@ -206,7 +217,7 @@ class Known(Patches):
         assert isinstance(node, FUNCTIONS)
         parameters = positional(node)[(1 if function.bound else 0) + len(extra.given) :]
         for parameter, kind in [*zip(parameters, arguments, strict=False), *named.items()]:
-            self.learn(f"{function.definition.name}.{parameter}", kind, frame)
+            self.learn(f"{function.definition.name}.{parameter}", kind, body)
 
 
 def is_dict(written: ast.expr) -> bool:

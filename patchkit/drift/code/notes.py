@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from patchkit.drift.code.frame import Frame
-from patchkit.drift.inference import Callable, Class, Inference, Instance, Missing, Namespace, Row, Type
+from patchkit.drift.code.body import Body
+from patchkit.drift.inference import Callable, Class, Inference, Instance, Missing, Namespace, TupleType, Type
 from patchkit.drift.package import Definition, Universe
-from patchkit.drift.runtime_usage import Call, Manner, Touch, Unread
+from patchkit.drift.runtime_usage import CallShape, Manner, Touch, Unread
 
 
 @dataclass
@@ -38,35 +38,35 @@ class Notes:
         """Lines that were followed with no arguments that were seen."""
         yield from (one for one in self.lost if one.place not in self.followed)
 
-    def touch(self, symbol: str, manner: Manner, frame: Frame, where: ast.AST, call: Call | None = None) -> None:
+    def touch(self, symbol: str, manner: Manner, body: Body, where: ast.AST, call: CallShape | None = None) -> None:
         if not self.muted and self.is_vllm(symbol):
             self.noted += 1
-            self.touches[Touch(symbol, manner, frame.place(where), call, where in self.either)] = None
+            self.touches[Touch(symbol, manner, body.place(where), call, where in self.either)] = None
 
-    def lose(self, why: str, frame: Frame, where: ast.AST) -> None:
+    def lose(self, why: str, body: Body, where: ast.AST) -> None:
         """A line that may touch vLLM, and cannot be followed."""
         if not self.muted:
-            self.lost[Unread(frame.place(where), why)] = None
+            self.lost[Unread(body.place(where), why)] = None
 
-    def follow(self, frame: Frame, where: ast.AST) -> None:
+    def follow(self, body: Body, where: ast.AST) -> None:
         if not self.muted:
-            self.followed.add(frame.place(where))
+            self.followed.add(body.place(where))
 
-    def unpack(self, kind: Type | None, where: ast.AST, frame: Frame, values: int | None = None) -> None:
+    def unpack(self, kind: Type | None, where: ast.AST, body: Body, values: int | None = None) -> None:
         """Values are taken out of what a function returned, by their place; None if it takes whatever there is."""
-        if isinstance(kind, Row):
-            self.touch(kind.by, "unpacks", frame, where, None if values is None else Call(values))
+        if isinstance(kind, TupleType):
+            self.touch(kind.by, "unpacks", body, where, None if values is None else CallShape(values))
 
-    def read_member(self, holder: Type | None, name: str, frame: Frame, where: ast.AST) -> None:
+    def read_member(self, holder: Type | None, name: str, body: Body, where: ast.AST) -> None:
         if not isinstance(holder, (Instance, Class, Namespace)):
             return
         found = self.universe.member(definition_of(holder), name)
         if found is None or isinstance(found.node, ast.Module):  # a module, or it comes from torch or Python
             return
         if self.is_vllm(definition_of(holder).name):
-            self.touch(f"{definition_of(holder).name}.{name}", "reads", frame, where)
+            self.touch(f"{definition_of(holder).name}.{name}", "reads", body, where)
         elif found.owner is not None:  # inherited by a class of the runtime
-            self.touch(found.name, "reads", frame, where)
+            self.touch(found.name, "reads", body, where)
 
     def is_vllm(self, name: str) -> bool:
         return name.partition(".")[0] == self.top

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from patchkit.drift.code.frame import Extra, Frame
+from patchkit.drift.code.body import Body, Extra
 from patchkit.drift.code.notes import Notes, definition_of
 from patchkit.drift.code.replacements import called_with_self, hands_on, made_by
 from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Text, Type
 from patchkit.drift.package import Definition
-from patchkit.drift.runtime_usage import Call, Manner, Unread, accepted_by
+from patchkit.drift.runtime_usage import CallShape, Manner, Unread, accepted_by
 from patchkit.drift.syntax import FUNCTIONS, is_static, positional
 
-ANYTHING = Call(0, rest=True, named=True)
+ANYTHING = CallShape(0, rest=True, named=True)
 """What a wrapper of wrapt takes: ``(wrapped, instance, args, kwargs)``."""
 ROW = "names something of vLLM in a table of which no line that was read makes use"
 How = Literal["itself", "or what it makes", "by wrapt"]
@@ -43,16 +43,16 @@ class Patches(Notes):
         yield from (unread for symbol, unread in self.rows.items() if symbol not in touched)
 
     @abstractmethod
-    def value(self, written: ast.expr, frame: Frame) -> Type | None:
+    def value(self, written: ast.expr, body: Body) -> Type | None:
         """The type of an expression; notes what it touches."""
 
-    def learn(self, name: str, kind: Type | None, frame: Frame) -> None:
+    def learn(self, name: str, kind: Type | None, body: Body) -> None:
         """Keep what a parameter or an attribute of the runtime's own holds, if that is the same for every call."""
-        if not frame.copied and not isinstance(kind, (Text, Foreign, Missing)):
+        if not body.copied and not isinstance(kind, (Text, Foreign, Missing)):
             self.news |= self.inference.learn(name, kind)
 
     def put(
-        self, holder: Type | None, name: str, by: Type | None, frame: Frame, where: ast.AST, how: How = "itself"
+        self, holder: Type | None, name: str, by: Type | None, body: Body, where: ast.AST, how: How = "itself"
     ) -> bool:
         """``holder.name`` is set to ``by``; returns whether that could be followed.
 
@@ -70,7 +70,7 @@ class Patches(Notes):
             original = self.universe.member(definition_of(holder), name)
         else:
             return holder is not None
-        self._put(symbol, holder, original, by, frame, where, how)
+        self._put(symbol, holder, original, by, body, where, how)
         return True
 
     def member(self, holder: Type | None, name: str) -> Type | None:
@@ -114,7 +114,7 @@ class Patches(Notes):
         holder: Type,
         original: Definition | None,
         by: Type | None,
-        frame: Frame,
+        body: Body,
         where: ast.AST,
         how: How,
     ) -> None:
@@ -123,7 +123,7 @@ class Patches(Notes):
         if isinstance(by, Callable) and original is None and self._is_from(holder, by):
             return  # it is kept there under a name of the runtime's own
         if isinstance(by, Class):
-            self._put_class(symbol, by, frame, where)
+            self._put_class(symbol, by, body, where)
             return
         called_object = isinstance(by, Instance) and self.is_code(by)
         if called_object:
@@ -131,18 +131,18 @@ class Patches(Notes):
             by = self.inference.callables(by)[1][0]
         if isinstance(by, Callable) and self.of_vllm(by) and isinstance(by.definition.node, FUNCTIONS):
             selfless = isinstance(holder, Namespace) or is_static(by.definition.node)
-            self.touch(symbol, "replaces", frame, where, accepted_by(by.definition.node, 0 if selfless else 1))
+            self.touch(symbol, "replaces", body, where, accepted_by(by.definition.node, 0 if selfless else 1))
         elif isinstance(by, Callable) and isinstance(by.definition.node, FUNCTIONS):
             self._put_function(symbol, holder, original, by, how, called_object)
         elif original is not None and not isinstance(original.node, (*CODE, ast.Module)):
-            self.touch(symbol, "writes", frame, where)
+            self.touch(symbol, "writes", body, where)
         elif original is not None:
-            self.touch(symbol, "replaces", frame, where)
+            self.touch(symbol, "replaces", body, where)
 
-    def _put_class(self, symbol: str, by: Class, frame: Frame, where: ast.AST) -> None:
+    def _put_class(self, symbol: str, by: Class, body: Body, where: ast.AST) -> None:
         made = self.universe.class_member(by.definition, "__init__")
         takes = accepted_by(made.node) if made and isinstance(made.node, FUNCTIONS) else None
-        self.touch(symbol, "replaces", frame, where, takes)
+        self.touch(symbol, "replaces", body, where, takes)
 
     def _put_function(
         self,
@@ -165,7 +165,7 @@ class Patches(Notes):
             ANYTHING if wrapt else accepted_by(replacement.node, bound if replacement is factory else int(not selfless))
         )
         called = called_with_self(factory.node, replacement.node) if factory is not replacement else None
-        around = Frame(replacement.module, replacement.name, {**extra.scope}, inside=replacement.owner)
+        around = Body(replacement.module, replacement.name, {**extra.scope}, inside=replacement.owner)
         around.scope |= self.parameters(replacement.node, replacement)
 
         def is_original(call: ast.Call) -> bool:
@@ -174,7 +174,7 @@ class Patches(Notes):
             return original is not None and self._reaches(call.func, original, around)
 
         manner: Manner = "wraps" if hands_on(replacement.node, is_original) else "replaces"
-        there = Frame(replacement.module, replacement.name, {})
+        there = Body(replacement.module, replacement.name, {})
         self.touch(symbol, manner, there, replacement.node, takes)
         if original is None or not isinstance(original.node, FUNCTIONS) or wrapt:
             return
@@ -203,7 +203,7 @@ class Patches(Notes):
                 known[one.arg] = learned
         return known
 
-    def _reaches(self, function: ast.expr, original: Definition, around: Frame) -> bool:
+    def _reaches(self, function: ast.expr, original: Definition, around: Body) -> bool:
         self.muted += 1
         kind = self.value(function, around)
         self.muted -= 1
@@ -216,7 +216,7 @@ class Patches(Notes):
         written: Sequence[ast.expr],
         kinds: Sequence[Type | None],
         named: Mapping[str | None, Type | None],
-        frame: Frame,
+        body: Body,
         how: How = "or what it makes",
         in_a_row: bool = False,
     ) -> bool:
@@ -234,14 +234,14 @@ class Patches(Notes):
                     by = kinds[at + 2] if len(kinds) > at + 2 else next(iter(named.values()), None)
                     if in_a_row and not self.is_code(by):  # the code that reads the row shows what is done with it
                         place = holder.symbol if isinstance(holder, Missing) else definition_of(holder).name
-                        self.rows[f"{place}.{behind.value}"] = Unread(frame.place(where), ROW)
+                        self.rows[f"{place}.{behind.value}"] = Unread(body.place(where), ROW)
                         continue
-                    done |= self.put(holder, behind.value, by, frame, where, how)
+                    done |= self.put(holder, behind.value, by, body, where, how)
             elif isinstance(kind, Text) and self._is_target(kind.value):
                 by = behind if behind is not None else next(iter(named.values()), None)
                 if self.is_code(by):
                     place, _, name = kind.value.rpartition(".")
-                    done |= self.put(self.named(place), name, by, frame, where, how)
+                    done |= self.put(self.named(place), name, by, body, where, how)
         return done
 
     def _named_in_text(self, text: Text) -> Type | None:

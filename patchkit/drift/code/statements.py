@@ -6,8 +6,8 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from patchkit.drift.code.body import Body, Extra, Scope, dotted
 from patchkit.drift.code.expressions import Expressions, place_in
-from patchkit.drift.code.frame import Extra, Frame, Scope, dotted
 from patchkit.drift.code.notes import definition_of
 from patchkit.drift.code.replacements import hands_on
 from patchkit.drift.inference import Callable, Class, Foreign, Instance, Items, Missing, Namespace, Text, Type
@@ -23,105 +23,105 @@ class Reader(Expressions):
 
     def read(self, module: Module) -> None:
         """A module, from its first statement to the bodies of its functions."""
-        frame = Frame(module, module.name, {})
+        body = Body(module, module.name, {})
         for statement in module.tree.body:
-            self.statement(statement, frame)
-        self.around[module.name] = frame.scope
-        self._read_later(frame)
+            self.statement(statement, body)
+        self.around[module.name] = body.scope
+        self._read_later(body)
 
-    def body(self, found: Definition, frame: Frame) -> None:
+    def body(self, found: Definition, body: Body) -> None:
         assert isinstance(found.node, FUNCTIONS)
-        self.statements(found.node.body, frame)
-        self._read_later(frame)
+        self.statements(found.node.body, body)
+        self._read_later(body)
 
     @staticmethod
-    def _read_later(frame: Frame) -> None:
-        while frame.later:
-            frame.later.pop(0)()
+    def _read_later(body: Body) -> None:
+        while body.later:
+            body.later.pop(0)()
 
-    def statements(self, body: Sequence[ast.stmt], frame: Frame) -> None:
-        for statement in body:
-            self.statement(statement, frame)
+    def statements(self, lines: Sequence[ast.stmt], body: Body) -> None:
+        for statement in lines:
+            self.statement(statement, body)
 
-    def statement(self, statement: ast.stmt, frame: Frame) -> None:
+    def statement(self, statement: ast.stmt, body: Body) -> None:
         try:
-            self._statement(statement, frame)
+            self._statement(statement, body)
         except RecursionError:
-            self.lose("is nested too deeply to be read", frame, statement)
+            self.lose("is nested too deeply to be read", body, statement)
 
-    def _statement(self, statement: ast.stmt, frame: Frame) -> None:
+    def _statement(self, statement: ast.stmt, body: Body) -> None:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            self._import(statement, frame)
+            self._import(statement, body)
         elif isinstance(statement, ast.ClassDef):
-            self._class(statement, frame)
+            self._class(statement, body)
         elif isinstance(statement, FUNCTIONS):
-            self._function(statement, frame)
+            self._function(statement, body)
         elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
-            self._assignment(statement, frame)
+            self._assignment(statement, body)
         elif isinstance(statement, (ast.For, ast.AsyncFor)):
-            for each in self.each(self.value(statement.iter, frame), statement, frame):
-                self.assign(statement.target, each, frame)
-                self.statements(statement.body, frame)
-            self.statements(statement.orelse, frame)
+            for each in self.each(self.value(statement.iter, body), statement, body):
+                self.assign(statement.target, each, body)
+                self.statements(statement.body, body)
+            self.statements(statement.orelse, body)
         elif isinstance(statement, ast.Return):
-            kind = self.value(statement.value, frame) if statement.value else None
-            frame.returned.append(kind)
-            self.learn(frame.name, kind, frame)
+            kind = self.value(statement.value, body) if statement.value else None
+            body.returned.append(kind)
+            self.learn(body.name, kind, body)
         elif isinstance(statement, ast.If):
-            self.value(statement.test, frame)
-            self._branches([statement.body, statement.orelse], frame)
+            self.value(statement.test, body)
+            self._branches([statement.body, statement.orelse], body)
         elif isinstance(statement, ast.Try):
             handlers = [handler.body for handler in statement.handlers]
-            self._branches([[*statement.body, *statement.orelse], *handlers], frame)
-            self.statements(statement.finalbody, frame)
+            self._branches([[*statement.body, *statement.orelse], *handlers], body)
+            self.statements(statement.finalbody, body)
         else:
-            self._others(statement, frame)
+            self._others(statement, body)
 
-    def _others(self, holder: ast.AST, frame: Frame) -> None:
+    def _others(self, holder: ast.AST, body: Body) -> None:
         for child in ast.iter_child_nodes(holder):
             if isinstance(child, ast.stmt):
-                self.statement(child, frame)
+                self.statement(child, body)
             elif isinstance(child, ast.expr):
-                self.value(child, frame)
+                self.value(child, body)
             elif isinstance(child, ast.withitem):
-                kind = self.value(child.context_expr, frame)
+                kind = self.value(child.context_expr, body)
                 if child.optional_vars:
-                    self.assign(child.optional_vars, kind, frame)
+                    self.assign(child.optional_vars, kind, body)
             elif not isinstance(child, (ast.expr_context, ast.operator)):
-                self._others(child, frame)
+                self._others(child, body)
 
-    def _branches(self, bodies: Sequence[Sequence[ast.stmt]], frame: Frame) -> None:
+    def _branches(self, bodies: Sequence[Sequence[ast.stmt]], body: Body) -> None:
         """One or the other is run: behind them, a name is what any of them makes known of it."""
-        before, scopes = frame.scope, []
-        for body in bodies:
-            frame.scope = dict(before)
-            self.statements(body, frame)
-            scopes.append(frame.scope)
+        before, scopes = body.scope, []
+        for branch in bodies:
+            body.scope = dict(before)
+            self.statements(branch, body)
+            scopes.append(body.scope)
         names = dict.fromkeys(name for scope in scopes for name in scope)
         merged: Scope = {name: self._either([scope.get(name) for scope in scopes]) for name in names}
         before.clear()  # the functions in it were given this very scope
         before.update(merged)
-        frame.scope = before
+        body.scope = before
 
     def _either(self, kinds: list[Type | None]) -> Type | None:
         return self.likeliest([kind for kind in kinds if not isinstance(kind, Missing)]) or self.likeliest(kinds)
 
     # Imports.
 
-    def _import(self, statement: ast.Import | ast.ImportFrom, frame: Frame) -> None:
+    def _import(self, statement: ast.Import | ast.ImportFrom, body: Body) -> None:
         for alias in statement.names:
             if isinstance(statement, ast.Import):
                 whole = alias.name if alias.asname else alias.name.partition(".")[0]
                 kind = self._module(whole)
                 if self.is_vllm(alias.name) and isinstance(self._module(alias.name), Missing):
-                    self.touch(alias.name, "imports", frame, statement)
-                frame.scope[alias.asname or whole] = kind
+                    self.touch(alias.name, "imports", body, statement)
+                body.scope[alias.asname or whole] = kind
                 continue
-            origin = origin_of(statement, frame.module)
+            origin = origin_of(statement, body.module)
             if alias.name == "*":
                 continue
-            frame.scope[alias.asname or alias.name] = self._member_of_module(origin, alias.name)
-            self.touch(f"{origin}.{alias.name}", "imports", frame, alias)
+            body.scope[alias.asname or alias.name] = self._member_of_module(origin, alias.name)
+            self.touch(f"{origin}.{alias.name}", "imports", body, alias)
 
     def _module(self, name: str) -> Type:
         if not self.universe.package(name):
@@ -141,26 +141,26 @@ class Reader(Expressions):
 
     # Classes and functions.
 
-    def _class(self, statement: ast.ClassDef, frame: Frame) -> None:
-        found = Definition(f"{frame.name}.{statement.name}", statement, frame.module)
+    def _class(self, statement: ast.ClassDef, body: Body) -> None:
+        found = Definition(f"{body.name}.{statement.name}", statement, body.module)
         for decorator in statement.decorator_list:
-            self.value(decorator, frame)
-        bases = [self.value(base, frame) for base in statement.bases]
+            self.value(decorator, body)
+        bases = [self.value(base, body) for base in statement.bases]
         for keyword in statement.keywords:
-            self.value(keyword.value, frame)
+            self.value(keyword.value, body)
         self.universe.local_bases[statement] = [one.definition for one in bases if isinstance(one, Class)]
-        frame.scope[statement.name] = Class(found)
+        body.scope[statement.name] = Class(found)
         for base, kind in zip(statement.bases, bases, strict=True):
             if isinstance(kind, Missing):
-                self.touch(kind.symbol, "derives", frame, base)
+                self.touch(kind.symbol, "derives", body, base)
             elif isinstance(kind, Class):
-                self.touch(kind.definition.name, "derives", frame, base)
-        scope = dict(frame.scope)
-        inner = Frame(frame.module, found.name, scope, found, found, later=frame.later, copied=frame.copied)
+                self.touch(kind.definition.name, "derives", body, base)
+        scope = dict(body.scope)
+        inner = Body(body.module, found.name, scope, found, found, later=body.later, copied=body.copied)
         self.statements(statement.body, inner)
-        self._overrides(statement, found, frame)
+        self._overrides(statement, found, body)
 
-    def _overrides(self, statement: ast.ClassDef, owner: Definition, frame: Frame) -> None:
+    def _overrides(self, statement: ast.ClassDef, owner: Definition, body: Body) -> None:
         """Methods and attributes that stand in the place of those of a base class in vLLM."""
         bases = [one for one in self.universe.lineage(owner) if self.is_vllm(one.name)]
         for one in statement.body if bases else []:
@@ -168,123 +168,120 @@ class Reader(Expressions):
             for name in names:
                 base = next((base for base in bases if self.universe.class_member(base, name)), None)
                 if base is not None:
-                    self._override(base, name, one, owner, frame)
+                    self._override(base, name, one, owner, body)
 
-    def _override(self, base: Definition, name: str, one: ast.stmt, owner: Definition, frame: Frame) -> None:
+    def _override(self, base: Definition, name: str, one: ast.stmt, owner: Definition, body: Body) -> None:
         original = self.universe.class_member(base, name)
         assert original is not None
         if not isinstance(one, FUNCTIONS):
-            self.touch(f"{base.name}.{name}", "writes", frame, one)
+            self.touch(f"{base.name}.{name}", "writes", body, one)
             return
-        around = Frame(frame.module, f"{owner.name}.{name}", {**frame.scope}, inside=owner)
-        around.scope |= self.parameters(one, Definition(around.name, one, frame.module, owner))
+        around = Body(body.module, f"{owner.name}.{name}", {**body.scope}, inside=owner)
+        around.scope |= self.parameters(one, Definition(around.name, one, body.module, owner))
         manner: Manner = (
             "wraps" if hands_on(one, lambda call: self._reaches(call.func, original, around)) else "replaces"
         )
         takes = accepted_by(one, 0 if is_static(one) else 1)
-        self.touch(f"{base.name}.{name}", manner, frame, one, takes)
+        self.touch(f"{base.name}.{name}", manner, body, one, takes)
         if isinstance(original.node, FUNCTIONS):
             theirs = self.inference.parameters(original.node, original.module, None)
             for own, parameter in zip(positional(one)[1:], positional(original.node)[1:], strict=False):
                 self.news |= self.inference.learn(f"{owner.name}.{name}.{own}", theirs.get(parameter))
 
-    def _function(self, statement: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
-        found = Definition(f"{frame.name}.{statement.name}", statement, frame.module, frame.owner)
-        if frame.copied or "." in frame.name.removeprefix(frame.module.name):
-            self.extras[found] = Extra(frame.scope)
+    def _function(self, statement: ast.FunctionDef | ast.AsyncFunctionDef, body: Body) -> None:
+        found = Definition(f"{body.name}.{statement.name}", statement, body.module, body.owner)
+        if body.copied or "." in body.name.removeprefix(body.module.name):
+            self.extras[found] = Extra(body.scope)
         for default in (*statement.args.defaults, *filter(None, statement.args.kw_defaults)):
-            self.value(default, frame)
+            self.value(default, body)
         kind: Type | None = Callable(found)
         for decorator in reversed(statement.decorator_list):
-            kind = self._decorated(decorator, kind, frame) or kind
-        if frame.owner is None:
-            frame.scope[statement.name] = kind
-        scope = frame.scope
-        frame.later.append(lambda: self._read_function(found, scope, frame))
+            kind = self._decorated(decorator, kind, body) or kind
+        if body.owner is None:
+            body.scope[statement.name] = kind
+        scope = body.scope
+        body.later.append(lambda: self._read_function(found, scope, body))
 
-    def _read_function(self, found: Definition, outer: Scope, frame: Frame) -> None:
+    def _read_function(self, found: Definition, outer: Scope, body: Body) -> None:
         assert isinstance(found.node, FUNCTIONS)
         scope = {**outer, **self.parameters(found.node, found)}
-        inside = found.owner or frame.inside
-        inner = Frame(frame.module, found.name, scope, inside=inside, copied=frame.copied)
+        inside = found.owner or body.inside
+        inner = Body(body.module, found.name, scope, inside=inside, copied=body.copied)
         self.body(found, inner)
 
-    def _decorated(self, decorator: ast.expr, kind: Type | None, frame: Frame) -> Type | None:
+    def _decorated(self, decorator: ast.expr, kind: Type | None, body: Body) -> Type | None:
         """What a decorator makes of a function; None if that is the function as it is, or unknown."""
-        if isinstance(decorator, ast.Call):
-            made = self.call(decorator, frame, more=kind)
-        else:
-            made = self.value(decorator, frame)
+        made = self.call(decorator, body, more=kind) if isinstance(decorator, ast.Call) else self.value(decorator, body)
         if not isinstance(made, Callable) or self.of_vllm(made) or not isinstance(made.definition.node, FUNCTIONS):
             return None
-        return self._own(made, [kind], {}, frame)
+        return self._own(made, [kind], {}, body)
 
     # Assignments.
 
-    def _assignment(self, statement: ast.Assign | ast.AnnAssign, frame: Frame) -> None:
+    def _assignment(self, statement: ast.Assign | ast.AnnAssign, body: Body) -> None:
         if isinstance(statement, ast.AnnAssign):
-            kind = self.value(statement.value, frame) if statement.value else None
-            said = self.inference.annotation(statement.annotation, frame.module)
+            kind = self.value(statement.value, body) if statement.value else None
+            said = self.inference.annotation(statement.annotation, body.module)
             if statement.value is not None or said is not None:
-                self.assign(statement.target, kind or said, frame, statement.value)
+                self.assign(statement.target, kind or said, body, statement.value)
             return
-        kind = self.value(statement.value, frame)
+        kind = self.value(statement.value, body)
         for target in statement.targets:
-            self.assign(target, kind, frame, statement.value)
+            self.assign(target, kind, body, statement.value)
 
-    def assign(self, target: ast.expr, kind: Type | None, frame: Frame, value: ast.expr | None = None) -> None:
+    def assign(self, target: ast.expr, kind: Type | None, body: Body, value: ast.expr | None = None) -> None:
         if isinstance(target, ast.Name):
-            frame.scope[target.id] = kind
+            body.scope[target.id] = kind
         elif isinstance(target, ast.Starred):
-            self.assign(target.value, None, frame)
+            self.assign(target.value, None, body)
         elif isinstance(target, (ast.Tuple, ast.List)):
-            self.unpack(kind, target, frame, len(target.elts))
+            self.unpack(kind, target, body, len(target.elts))
             parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) else []
             for at, part in enumerate(target.elts):
-                self.assign(part, place_in(kind, at), frame, parts[at] if at < len(parts) else None)
+                self.assign(part, place_in(kind, at), body, parts[at] if at < len(parts) else None)
         elif isinstance(target, ast.Attribute):
-            self._assign_attribute(target, kind, frame, value)
+            self._assign_attribute(target, kind, body, value)
         elif isinstance(target, ast.Subscript):
-            self._assign_item(target, kind, frame)
+            self._assign_item(target, kind, body)
         else:
-            self.value(target, frame)
+            self.value(target, body)
 
-    def _assign_attribute(self, target: ast.Attribute, kind: Type | None, frame: Frame, value: ast.expr | None) -> None:
-        holder = self.value(target.value, frame)
+    def _assign_attribute(self, target: ast.Attribute, kind: Type | None, body: Body, value: ast.expr | None) -> None:
+        holder = self.value(target.value, body)
         if isinstance(holder, (Instance, Class, Namespace)) and not self.of_vllm(holder):
-            self._assign_own(holder, target, kind, frame)
-        elif self.put(holder, target.attr, kind, frame, target):
-            self.follow(frame, target)
+            self._assign_own(holder, target, kind, body)
+        elif self.put(holder, target.attr, kind, body, target):
+            self.follow(body, target)
         elif holder is None and (self.is_code(kind) or _wraps_itself(target, value)):
-            self.lose(f"sets `{target.attr}` of something unknown: `{ast.unparse(target)[:60]}`", frame, target)
+            self.lose(f"sets `{target.attr}` of something unknown: `{ast.unparse(target)[:60]}`", body, target)
 
     def _assign_own(
-        self, holder: Instance | Class | Namespace, target: ast.Attribute, kind: Type | None, frame: Frame
+        self, holder: Instance | Class | Namespace, target: ast.Attribute, kind: Type | None, body: Body
     ) -> None:
         """An attribute of the runtime's own; it may have come from a base class in vLLM."""
         name = f"{definition_of(holder).name}.{target.attr}"
         bases = [one for one in self.universe.lineage(definition_of(holder)) if self.is_vllm(one.name)]
         theirs = next((base for base in bases if self.universe.class_member(base, target.attr)), None)
         if theirs is not None:
-            self.put(Instance(theirs), target.attr, kind, frame, target)
-        elif isinstance(target.value, ast.Name) and frame.copied:
-            frame.scope[f"{target.value.id}.{target.attr}"] = kind
+            self.put(Instance(theirs), target.attr, kind, body, target)
+        elif isinstance(target.value, ast.Name) and body.copied:
+            body.scope[f"{target.value.id}.{target.attr}"] = kind
         self.news |= self.inference.learn(name, kind if not isinstance(kind, (Text, Foreign, Missing)) else None)
 
-    def _assign_item(self, target: ast.Subscript, kind: Type | None, frame: Frame) -> None:
-        at = self.value(target.slice, frame)
+    def _assign_item(self, target: ast.Subscript, kind: Type | None, body: Body) -> None:
+        at = self.value(target.slice, body)
         if dotted(target.value) == "sys.modules":
             if isinstance(at, Text) and self.is_vllm(at.value):
-                self.touch(at.value, "replaces", frame, target)
+                self.touch(at.value, "replaces", body, target)
             elif not isinstance(at, Text):
-                self.lose(f"sets a module whose name is not written out: `{ast.unparse(target)[:60]}`", frame, target)
+                self.lose(f"sets a module whose name is not written out: `{ast.unparse(target)[:60]}`", body, target)
             return
-        holder = self.value(target.value, frame)
+        holder = self.value(target.value, body)
         if isinstance(holder, Items) and isinstance(target.value, ast.Name) and kind is not None:
             return
         if isinstance(target.value, ast.Call) and dotted(target.value.func) == "vars" and isinstance(at, Text):
-            inner = self.value(target.value.args[0], frame) if target.value.args else None
-            self.put(inner, at.value, kind, frame, target)
+            inner = self.value(target.value.args[0], body) if target.value.args else None
+            self.put(inner, at.value, kind, body, target)
 
 
 def _wraps_itself(target: ast.Attribute, value: ast.expr | None) -> bool:

@@ -19,10 +19,10 @@ from patchkit.errors import PatchkitError
 from patchkit.evals import sandbox
 from patchkit.evals.graders.code_extraction import fingerprints, parsed, solution
 from patchkit.evals.records import Grade
-from patchkit.evals.sandbox import Ending, Limits
+from patchkit.evals.sandbox import Ending, SandboxLimits
 from patchkit.evals.tasks.base import Problem
 
-LIMITS = Limits()
+LIMITS = SandboxLimits()
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ def missing(code: str, function: str) -> str:
     return "" if defined else f"defines no function {function}"
 
 
-def verdict(reference: Reference, program: str, limits: Limits) -> str:
+def verdict(reference: Reference, program: str, limits: SandboxLimits) -> str:
     """Why the program does not pass the check; empty if it does."""
     way = sandbox.required().way
     asked = {"preamble": reference.prompt, "test": reference.test, "entry_point": reference.entry_point}

@@ -4,15 +4,15 @@ Namespaces where the host allows them, bubblewrap where it is allowed more than 
 """
 
 from patchkit.evals.sandbox.confine import ACCEPT, Confinement, confinement, required
-from patchkit.evals.sandbox.limits import Limits
+from patchkit.evals.sandbox.limits import SandboxLimits
 from patchkit.evals.sandbox.running import Ending, Running, Way, combined, finish, run, start
 
 __all__ = [
     "ACCEPT",
     "Confinement",
     "Ending",
-    "Limits",
     "Running",
+    "SandboxLimits",
     "Way",
     "combined",
     "confinement",

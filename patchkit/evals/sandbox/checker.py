@@ -32,7 +32,7 @@ def main(preamble: str, test: str, entry_point: str) -> None:
 def verdict(preamble: str, test: str, entry_point: str) -> str:
     """The verdict."""
     try:
-        candidate = Candidate()
+        candidate = Program()
         names: dict[str, Any] = {"__name__": "check"}
         exec(compile(preamble, "<prompt>", "exec", dont_inherit=True), names)
         names[entry_point] = candidate
@@ -51,7 +51,7 @@ def verdict(preamble: str, test: str, entry_point: str) -> str:
     return "pass" if candidate.calls else "nothing was asked"
 
 
-class Candidate:
+class Program:
     """Looks to the check like the model's function."""
 
     def __init__(self) -> None:

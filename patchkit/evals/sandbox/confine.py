@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.sandbox.limits import Limits
+from patchkit.evals.sandbox.limits import SandboxLimits
 from patchkit.evals.sandbox.running import Way, run
 
 ACCEPT = "PATCHKIT_UNCONFINED"
@@ -78,7 +78,7 @@ class Confinement(msgspec.Struct, frozen=True):
     open: tuple[str, ...]
     refused: tuple[str, ...] = ()
 
-    def statement(self, limits: Limits) -> str:
+    def statement(self, limits: SandboxLimits) -> str:
         """One line for evidence: what a program could and could not do."""
         by = {"namespaces": "own namespaces", "bubblewrap": "bubblewrap", "locks": "seccomp and Landlock"}[self.way]
         if not self.open:
@@ -137,7 +137,7 @@ def probe(way: Way) -> list[str]:
     Raises:
         PatchkitError: if the way does not work here.
     """
-    limits = Limits(seconds=10, cpu=2, file=4096, processes=4)
+    limits = SandboxLimits(seconds=10, cpu=2, file=4096, processes=4)
     with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
         Path(folder).chmod(0o777)
         kept = Path(folder, "kept")

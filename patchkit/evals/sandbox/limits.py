@@ -7,7 +7,7 @@ import msgspec
 MIB = 2**20
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Set with setrlimit in every way of confining, except for ``seconds``, ``output`` and ``scratch``, which we watch.
 
     Attributes:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import msgspec
 
 from patchkit.errors import PatchkitError
-from patchkit.evals.sandbox.limits import Limits
+from patchkit.evals.sandbox.limits import SandboxLimits
 
 Way = Literal["namespaces", "bubblewrap", "locks"]
 
@@ -50,7 +50,9 @@ class Ending(msgspec.Struct, frozen=True):
 class Running:
     """A program that is running. Made by :func:`start`, waited for by :func:`finish`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], life: int, report: int, limits: Limits, scratch: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], life: int, report: int, limits: SandboxLimits, scratch: str
+    ) -> None:
         assert process.stdout is not None
         self.process, self.limits = process, limits
         self.output, self.report = bytearray(), bytearray()
@@ -116,7 +118,7 @@ class Running:
 
 def start(
     code: str | CodeType,
-    limits: Limits,
+    limits: SandboxLimits,
     way: Way,
     *,
     names: Mapping[str, Any] | None = None,
@@ -203,7 +205,7 @@ def finish(program: Running, *helpers: Running) -> None:
                 each.end()
 
 
-def run(code: str | CodeType, limits: Limits, way: Way, *, names: Mapping[str, Any] | None = None) -> Ending:
+def run(code: str | CodeType, limits: SandboxLimits, way: Way, *, names: Mapping[str, Any] | None = None) -> Ending:
     """Runs one program to its end."""
     program = start(code, limits, way, names=names)
     finish(program)

@@ -13,7 +13,7 @@ import msgspec
 from patchkit.gates.declared import Declared
 
 if TYPE_CHECKING:
-    from patchkit.gates.events import Shape, Step
+    from patchkit.gates.events import BatchShape, Step
     from patchkit.gates.part_run import Run
     from patchkit.gates.scenario import Part
 
@@ -30,7 +30,7 @@ class Broken:
 
     reason: str
     step: int | None = None
-    shape: Shape | None = None
+    shape: BatchShape | None = None
 
     @classmethod
     def at(cls, step: Step, what: str) -> Broken:

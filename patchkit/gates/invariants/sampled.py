@@ -11,7 +11,7 @@ from patchkit.gates.part_run import Run
 KINDS = ("greedy", "drawn", "lone")
 
 
-class Sampled(Params, frozen=True):
+class SampledParams(Params, frozen=True):
     """The least number of rows of each kind that must have been seen.
 
     ``greedy``: rows that take their highest logit; ``drawn``: rows with a random token; ``lone``: rows that had only
@@ -26,8 +26,8 @@ class Sampled(Params, frozen=True):
         self.at_least(0, *KINDS)
 
 
-@invariant(params=Sampled, clauses=(count_clause(54, "sampled_rows", "{} rows got the token drawn for them"),))
-def sampled(run: Run, params: Sampled, figures: Figures) -> Iterator[Broken]:
+@invariant(params=SampledParams, clauses=(count_clause(54, "sampled_rows", "{} rows got the token drawn for them"),))
+def sampled(run: Run, params: SampledParams, figures: Figures) -> Iterator[Broken]:
     """A random row has the token that vLLM's sampler drew for it, a greedy one its highest logit; with the runtime
     off, from exactly the logits that plain vLLM would draw from.
     """

@@ -11,7 +11,7 @@ from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClaus
 from patchkit.gates.part_run import Run
 
 
-class Throughput(Params, frozen=True):
+class ThroughputParams(Params, frozen=True):
     """``warmup``: pairs dropped at the start, which include the cost of caches and allocations."""
 
     warmup: int = 1
@@ -31,8 +31,8 @@ def ratios(figures: Figures) -> list[str]:
     return phrases
 
 
-@invariant(params=Throughput, clauses=(SummaryClause(20, ratios),), passes=("plain", "patched"))
-def throughput(run: Run, params: Throughput, figures: Figures) -> Iterator[Broken]:
+@invariant(params=ThroughputParams, clauses=(SummaryClause(20, ratios),), passes=("plain", "patched"))
+def throughput(run: Run, params: ThroughputParams, figures: Figures) -> Iterator[Broken]:
     """Every pair after the warm-up was measured; their ratio, with its interval, goes into the figures."""
     pairs = list(run.pairs())[params.warmup :]
     due = run.pairs_due - params.warmup

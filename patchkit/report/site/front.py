@@ -109,7 +109,7 @@ def _judged(title: str, page: str, runs: Sequence[tuple[Evidence | MutantsEviden
 
 def _drift(sources: Sources) -> Area:
     lines = [drifts.headline(filed.record) for filed in sources.drifts]
-    lines += [f"Last watch: {filed.record.verdict or filed.record.state}" for filed in sources.watches]
+    lines += [f"Last watch: {filed.record.verdict}" for filed in sources.watches]
     if not sources.drifts:
         return Area("Drift", "drift.html", "unknown", lines or [NOTHING])
     left = any(one.unpatched for filed in sources.drifts for step in filed.record for one in step.breaks)

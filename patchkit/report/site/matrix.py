@@ -38,7 +38,7 @@ class GateCell:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReleaseRun:
     """One gate evidence as a row: which runner, which tree, what each gate said."""
 
     filed: Filed[Evidence]
@@ -73,7 +73,7 @@ class ReleaseRow:
     """A release, with the runs on it; none where there is no evidence."""
 
     release: str
-    runs: list[Run]
+    runs: list[ReleaseRun]
 
     @property
     def state(self) -> State:
@@ -128,10 +128,10 @@ def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
     mine = [filed for filed in sources.gates if filed.record.runtime.name == runtime]
     judged = [verdict.scenario for filed in mine for verdict in filed.record.verdicts]
     gates = list(dict.fromkeys([*trees.gates(runtime), *judged]))  # a gate that was in no run is unknown, not absent
-    runs: dict[str, list[Run]] = {release: [] for release in _releases_read(runtime, sources)}
+    runs: dict[str, list[ReleaseRun]] = {release: [] for release in _releases_read(runtime, sources)}
     for filed in sorted(mine, key=lambda filed: runner(filed.record)):
         due = trees.gates(runtime, filed.record.release, filed.record.mode)
-        run = Run(filed, trees.standing(filed.record), [_cell(filed, gate, due) for gate in gates])
+        run = ReleaseRun(filed, trees.standing(filed.record), [_cell(filed, gate, due) for gate in gates])
         runs.setdefault(filed.record.release, []).append(run)
     order = sorted(runs, key=_as_version, reverse=True)
     return Support(runtime, gates, [ReleaseRow(release, runs[release]) for release in order])

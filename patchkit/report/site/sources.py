@@ -16,7 +16,8 @@ from patchkit.drift.drift import Drift, read_drifts
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Evidence, read_evidence
 from patchkit.gates.mutants_evidence import MutantsEvidence, read_mutants_evidence
-from patchkit.report.site.documents import Published, Watch, read_published, read_watch
+from patchkit.report.site.published import Published, read_published
+from patchkit.watch.report import WatchReport, read_report
 
 Record = TypeVar("Record")
 
@@ -42,7 +43,7 @@ class Sources:
     accuracies: list[Filed[AccuracyEvidence]] = field(default_factory=list)
     published: list[Filed[Published]] = field(default_factory=list)
     drifts: list[Filed[list[Drift]]] = field(default_factory=list)
-    watches: list[Filed[Watch]] = field(default_factory=list)
+    watches: list[Filed[WatchReport]] = field(default_factory=list)
 
     def everything(self) -> list[Filed[Any]]:
         kinds: list[list[Any]] = [self.gates, self.knockouts, self.mutants, self.throughputs, self.benches]
@@ -67,7 +68,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "accuracy": ("accuracies", read_accuracy),
     "published": ("published", read_published),
     "drift": ("drifts", read_drifts),
-    "watch": ("watches", read_watch),
+    "watch": ("watches", read_report),
 }
 
 SHARED_PAGES = {"drift": "drift.html", "watch": "drift.html", "published": "accuracy.html"}  # of all files of a kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from patchkit.bench.throughput_evidence import ThroughputEvidence, ThroughputRow
-from patchkit.gates.events import Profile
+from patchkit.gates.events import StepTime
 from patchkit.report import phrases as general
 from patchkit.report.markdown import circumstances, escaped, folded, table
 from patchkit.report.throughput import phrases
@@ -69,5 +69,5 @@ def _lines(evidence: ThroughputEvidence) -> Iterator[str]:
     yield from folded("How it came about", circumstances(evidence))
 
 
-def _profile(found: Profile) -> Iterator[str]:
+def _profile(found: StepTime) -> Iterator[str]:
     yield from table(phrases.PROFILE, phrases.profile_rows(found))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
-from patchkit.gates.events import Profile
+from patchkit.gates.events import StepTime
 
 NONE = "-"
 LOAD = ("mode", "settings", "prompts x samples")
@@ -46,7 +46,7 @@ def ratios(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
     return [ratio(one) for one in (row.ratio, row.same_mode, row.cpu_ratio)][: len(columns)]
 
 
-def profile_rows(found: Profile) -> Iterator[tuple[str, str, str, str]]:
+def profile_rows(found: StepTime) -> Iterator[tuple[str, str, str, str]]:
     """The rows of a profile, as :data:`PROFILE` has them."""
     for row in found.rows:
         yield f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, row.name
@@ -92,7 +92,7 @@ def memory_lines(evidence: ThroughputEvidence) -> Iterator[str]:
         yield f"MiB in use after steps, {one.mode} {one.settings} {one.prompts}x{one.samples}: {points}"
 
 
-def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, Profile]]:
+def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, StepTime]]:
     """Every profile with what it is of, plain vLLM before the runtime."""
     for one in evidence.profiles:
         name = f"{one.mode} {one.settings} {one.prompts}x{one.samples}"
@@ -101,7 +101,7 @@ def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, Profile]]:
                 yield f"{name}, {side}", found
 
 
-def profile_title(name: str, found: Profile) -> str:
+def profile_title(name: str, found: StepTime) -> str:
     """How long device and host were busy in a step."""
     device = f"device {found.device:,.0f}, " if found.device else ""
     return f"µs a step, {name}: {device}host {found.host:,.0f}"

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from patchkit.bench.throughput_evidence import ThroughputEvidence, ThroughputRow
-from patchkit.gates.events import Profile
+from patchkit.gates.events import StepTime
 from patchkit.report import tables
 from patchkit.report.throughput import phrases
 
@@ -63,7 +63,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
     return table
 
 
-def _profile_table(found: Profile) -> Table:
+def _profile_table(found: StepTime) -> Table:
     table = tables.plain(*phrases.PROFILE, right=phrases.PROFILE[:2], whole=["what"])
     for cells in islice(phrases.profile_rows(found), SHOWN):
         table.add_row(*map(escape, cells))

@@ -15,7 +15,7 @@ Scope = dict[str, Type | None]
 
 
 @dataclass
-class Frame:
+class Body:
     """The body of a module, a class or a function.
 
     Attributes:

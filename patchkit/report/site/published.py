@@ -1,4 +1,4 @@
-"""JSON that is not evidence of a run, as far as pages show it: watch, and published tables."""
+"""Tables that somebody published, which are no evidence of a run."""
 
 from __future__ import annotations
 
@@ -7,28 +7,6 @@ from pathlib import Path
 import msgspec
 
 from patchkit.files import read_as
-
-
-class WatchedRelease(msgspec.Struct, kw_only=True):
-    """The result of a watch for one new release."""
-
-    release: str
-    uploaded: str | None = None
-    outcome: str | None = None
-    why: str = ""
-    left_over: int = 0
-
-
-class Watch(msgspec.Struct, kw_only=True):
-    """One check for new releases; ``state`` is green, attention or unfinished."""
-
-    runtime: str
-    state: str
-    verdict: str = ""
-    device: str = ""
-    began: str = ""
-    last_proven: str = ""
-    releases: list[WatchedRelease] = msgspec.field(default_factory=list)
 
 
 class Rates(msgspec.Struct, kw_only=True):
@@ -67,12 +45,3 @@ def read_published(path: Path) -> Published:
         PatchkitError: the file is something else.
     """
     return read_as(Published, path, "a published table of pass@k")
-
-
-def read_watch(path: Path) -> Watch:
-    """The report of ``watch``.
-
-    Raises:
-        PatchkitError: the file is something else.
-    """
-    return read_as(Watch, path, "patchkit's report of a watch")
