@@ -5,7 +5,7 @@ Serve SmolLM2 (`patchkit serve` puts a runtime into it; plain `vllm serve` has n
     python examples/served_smollm2.py http://localhost:8000
     python examples/served_smollm2.py http://localhost:8000 --on '{"esamp": true, "esamp_beta": 0.4}'
 
-The runtime's counters are told by a server that was started with VLLM_SERVER_DEV_MODE=1.
+The runtime's counters are given by a server that was started with VLLM_SERVER_DEV_MODE=1.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def compare(url: str, off: dict[str, Any], on: dict[str, Any], counters: str, co
     speed = Bench(before, after).run(prompts, n=2, max_tokens=32, pairs=6, **SAMPLING)
     print(f"tokens/s, on over off: {speed}")
     seen = speed.after[-1].counters
-    print(f"the runtime's counters grew by {dict(seen)}" if seen else "no counters are told: was the runtime on?")
+    print(f"the runtime's counters grew by {dict(seen)}" if seen else "no counters were given: was the runtime on?")
 
     baseline, mine = accuracy(before, count, n), accuracy(after, count, n)
     for change in (mine.against(baseline)[k - 1] for k in sorted({1, n})):

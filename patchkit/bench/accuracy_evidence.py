@@ -59,7 +59,7 @@ class AccuracyEvidence(Circumstances, kw_only=True):
 
 
 def unobserved(evidence: AccuracyEvidence) -> list[str]:
-    """Modes that a server drew without telling its runtime's counters in every trial: nothing shows it at work."""
+    """Modes that a server drew without its runtime's counters in every trial: nothing shows it at work."""
     modes = dict.fromkeys(mode for cell in evidence.cells for mode in cell.modes if mode != BASELINE)
     if evidence.server is None:
         return []

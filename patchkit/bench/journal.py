@@ -27,13 +27,12 @@ from patchkit.gates.evidence import Hardware, Versions
 Key = tuple[str, int]
 Record = TypeVar("Record", bound=msgspec.Struct)
 
-# Sessions are called sittings in the files, so that earlier journals can be read.
 # Readers need not wait for the writer (WAL), and what was committed outlives a power cut (FULL: one sync a commit).
 SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
-CREATE TABLE IF NOT EXISTS sittings (sitting INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS sessions (session INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (
     problem TEXT NOT NULL, sample INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (problem, sample)
 );
@@ -43,6 +42,7 @@ CREATE TABLE IF NOT EXISTS grades (
     FOREIGN KEY (problem, sample) REFERENCES samples ON DELETE CASCADE
 );
 """
+TABLES = {"sessions", "samples", "grades"}
 
 
 class DrawPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         observing: seconds that this took, in the process in which it took longest.
     """
 
-    session: int = msgspec.field(name="sitting")  # the name in journals
+    session: int
     shards: int = 1
     engine: dict[str, Any] = {}
     revision: str | None = None
@@ -162,15 +162,24 @@ class Journal:
         write_atomically(self.folder / "draw.json", msgspec.json.format(msgspec.json.encode(self.plan)))
 
     def _load(self) -> None:
+        self._check_tables()
         self._database.executescript(SCHEMA)
         if self.plan.mode != BASELINE:
             self._drop_parts()
         samples = self._read(Sample, "SELECT record FROM samples ORDER BY rowid")
         grades = self._read(Graded, "SELECT record FROM grades WHERE grader = ?", self._grader)
-        sessions = self._read(Session, "SELECT record FROM sittings")
+        sessions = self._read(Session, "SELECT record FROM sessions")
         self.samples = {(one.problem, one.sample): one for one in samples}
         self.grades = {(one.problem, one.sample): one.grade for one in grades}
         self.sessions = {one.session: one for one in sessions}
+
+    def _check_tables(self) -> None:
+        there = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if there - TABLES:
+            raise PatchkitError(
+                f"{self.path} is of an earlier patchkit, which named its tables otherwise",
+                "finish that run with the earlier one, or run again with --fresh, which discards it",
+            )
 
     def _read(self, kind: type[Record], query: str, *values: str) -> Iterator[Record]:
         return (msgspec.json.decode(record, type=kind) for (record,) in self._database.execute(query, values))
@@ -225,13 +234,13 @@ class Journal:
 
     def add_session(self, session: Session) -> None:
         """Store a session, as it begins or at its end."""
-        self._write("REPLACE INTO sittings VALUES (?, ?)", [(session.session, msgspec.json.encode(session))])
+        self._write("REPLACE INTO sessions VALUES (?, ?)", [(session.session, msgspec.json.encode(session))])
         self.sessions[session.session] = session
 
     def discard(self) -> None:
         """Delete everything."""
         self._write("DELETE FROM samples", [()])
-        self._write("DELETE FROM sittings", [()])
+        self._write("DELETE FROM sessions", [()])
         self.samples, self.grades, self.sessions = {}, {}, {}
 
     def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:

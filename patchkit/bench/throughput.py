@@ -57,7 +57,7 @@ class ThroughputBench:
     Args:
         make: loads an engine.
         required: tells what the counters must be.
-        say: is told what is under way, in a few words.
+        say: gets what is under way, in a few words.
     """
 
     def __init__(

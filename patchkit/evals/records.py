@@ -55,7 +55,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish: str | None = None
     seconds: float = 0.0
-    session: int = msgspec.field(default=0, name="sitting")  # the name in journals
+    session: int = 0
 
 
 class Trial(msgspec.Struct, kw_only=True):

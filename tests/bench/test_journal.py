@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import signal
@@ -265,13 +264,16 @@ def test_sessions_are_numbered_on(tmp_path: Path) -> None:
         assert journal.sessions[1].counters == {"intervened_rows": 1.0}
 
 
-def test_names_on_disk_are_those_of_earlier_journals(tmp_path: Path) -> None:
-    """A draw that an earlier patchkit began is resumed, and its sessions are numbered on."""
+def test_a_journal_of_an_earlier_patchkit_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path) -> None:
     with Journal(tmp_path, plan(n=N), ["a"]) as journal:
         fill(journal, [("a", 0)], session=4)
-        journal.add_session(Session(session=4))
         path = journal.path
     with closing(sqlite3.connect(path)) as database:
-        for query in ("SELECT record FROM sittings", "SELECT record FROM samples"):
-            ((record,),) = database.execute(query)
-            assert json.loads(record)["sitting"] == 4
+        database.execute("ALTER TABLE sessions RENAME TO runs")
+    before = path.read_bytes()
+    with pytest.raises(PatchkitError, match="is of an earlier patchkit, which named its tables otherwise") as error:
+        Journal(tmp_path, plan(n=N), ["a"]).__enter__()
+    assert "--fresh" in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == before
+    with Journal(tmp_path, plan(n=N), ["a"], fresh=True) as journal:
+        assert journal.samples == {}

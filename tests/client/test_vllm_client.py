@@ -58,7 +58,7 @@ def test_what_the_server_says_of_itself(server: MadeServer) -> None:
     with VLLMClient(server.url, counters="/counters") as client, VLLMClient(server.url) as other:
         assert (client.version(), client.model, client.served().root) == ("0.20.0", "made", "/models/made")
         assert client.counters() == {"rows": 3}
-        assert other.counters() is None, "it was not told where"
+        assert other.counters() is None, "it was given no address"
         server.version = server.counters = None
         assert (client.version(), client.counters()) == ("", None)
 

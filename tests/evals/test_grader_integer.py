@@ -183,7 +183,7 @@ def test_a_reference_that_is_no_integer_is_refused(reference: str) -> None:
         graded("25", reference)
 
 
-@settings(deadline=None)  # a form that takes more than a moment for a long text is told by how long this takes
+@settings(deadline=None)  # a form that takes more than a moment for a long text shows in how long this takes
 @given(st.text() | FRAGMENTS.map("".join))
 @example("9" * 100_000)
 @example("\\boxed{" * 100_000)

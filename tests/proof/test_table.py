@@ -177,13 +177,13 @@ def test_what_is_known_of_a_tree(release: str, runner: Any, device: str, tree: s
     assert line in standing_line(standing(TABLE, Place(release, runner, device), tree)).plain
 
 
-def test_what_vllm_chooses_by_itself_elsewhere_is_told_if_it_does_not_work() -> None:
+def test_what_vllm_chooses_by_itself_elsewhere_is_said_if_it_does_not_work() -> None:
     table = ProvenTable(
         pin="p", proofs=(proof("0.30.0"),), unhooked=(Unhooked(release="0.23.0", models=("LlamaForCausalLM on cuda",)),)
     )
     (one,) = elsewhere(table, Place("0.30.0", "v1", "cpu"), "t")
     assert (one.place, one.state) == (Place("0.30.0", "v2", "cuda"), "broken")
-    assert elsewhere(table, Place("0.30.0", "v2", "cuda"), "t") == [], "what was asked for is not told twice"
+    assert elsewhere(table, Place("0.30.0", "v2", "cuda"), "t") == [], "what was asked for is not said twice"
     assert elsewhere(table, Place("0.22.0", "v1", "cpu"), "t") == []
 
 

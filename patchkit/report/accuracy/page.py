@@ -74,9 +74,9 @@ def domain(row: Comparison) -> charts.Domain:
 def problem_rows(row: Comparison) -> tuple[list[ProblemChange], list[ProblemChange]]:
     """The problems that changed: those shown at once, and the others; each list from risen to fallen."""
     moved = [one for one in view.problems(row) if one.changed]
-    telling = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
+    first = sorted(moved, key=lambda one: (one.gained == one.lost, -abs(one.after - one.before)))
     turned = sum(one.gained != one.lost for one in moved)
-    shown = set(telling[: min(max(ROWS, turned), MOST_ROWS)])
+    shown = set(first[: min(max(ROWS, turned), MOST_ROWS)])
     return [one for one in moved if one in shown], [one for one in moved if one not in shown]
 
 

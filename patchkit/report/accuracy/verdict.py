@@ -75,7 +75,7 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
 def doubts(evidence: AccuracyEvidence) -> list[str]:
     """What a verdict would need and was not seen, a line for each mode and each sentence.
 
-    A runtime that a server runs without telling its counters, and figures of the runtime's probe.
+    A runtime that a server runs without its counters, and figures of the runtime's probe.
     """
     sentences = [f"{mode}: {NOT_OBSERVED}" for mode in unobserved(evidence)]
     for mode, rows in _by_mode(evidence):
