@@ -11,6 +11,16 @@ def counted(number: float, one: str, many: str = "") -> str:
     return f"{shown} {one if number == 1 else many or f'{one}s'}"
 
 
+def all_of(number: int, what: str) -> str:
+    """``both tasks``, ``all 3 tasks``."""
+    return f"both {what}s" if number == 2 else f"all {counted(number, what)}"
+
+
+def any_of(number: int, what: str) -> str:
+    """``either task``, ``any of 3 tasks``."""
+    return f"either {what}" if number == 2 else f"any of {counted(number, what)}"
+
+
 def joined(parts: Sequence[str]) -> str:
     """``a, b and c``."""
     *first, last = parts

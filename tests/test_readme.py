@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 from fresh_checkout import CHECKOUT, blocks, section
+from rich.text import Text
 
 from patchkit.environments.lock import find_lock, locked_releases, pythons
+from patchkit.gates.evidence import read_evidence
 from patchkit.gates.loading import load_scenarios
 from patchkit.project import Project
 from patchkit.proof.table import evidence_files, make_table
+from patchkit.report.phrases import headline
+from patchkit.report.progress_lines import closing_line, verdict_line
 from patchkit.report.support_table import support_table
 from patchkit.series.manifest import read_manifest
 from patchkit.verbs.prove import changes
@@ -94,11 +98,50 @@ def test_the_gates_that_are_shown_are_those_of_the_evidence(page: str) -> None:
     (shown,) = [
         block for block in blocks((CHECKOUT / page).read_text(encoding="utf-8")) if "✓ monotonic_bench" in block
     ]
-    evidence = json.loads((CHECKOUT / shown.splitlines()[0].rpartition("--evidence ")[2]).read_text(encoding="utf-8"))
-    seconds = {verdict["scenario"]: verdict["seconds"] for verdict in evidence["verdicts"]}
-    for name, took in re.findall(r"^✓ (\w+) +([\d.]+) s  ", shown, re.MULTILINE):
-        assert took == f"{seconds[name]:.1f}", name
-    assert f"{len(seconds)} of {len(seconds)} gates pass in {evidence['seconds']:.0f} s" in shown
+    assert gates(), "figures are said in the words of the runtime's own invariants, which come with its gates"
+    command, *lines = shown.splitlines()
+    file = command.rpartition("--evidence ")[2]
+    record = read_evidence(CHECKOUT / file)
+    width = max(len(verdict.scenario) for verdict in record.verdicts)
+    marked = [verdict_line(verdict, width) for verdict in record.verdicts]
+    marked.append(closing_line(record, len(record.verdicts), file))
+    printed = [headline(record), *(Text.from_markup(line).plain for line in marked)]
+    assert [line for line in lines if line != "…" and line not in printed] == []
+    assert (lines[0], lines[-1]) == (printed[0], printed[-1])
+
+
+def test_the_gates_of_each_release_are_counted_in_the_results() -> None:
+    proofs = [one for one in read_manifest(ESAMP).table.proofs if (one.device, one.runner) == ("cpu", "v1")]
+    firsts = {one.gates: one.release for one in reversed(proofs)}
+    (first, _), *later = sorted(firsts.items())
+    said = ", ".join([f"{NUMBERS[first]} gates", *(f"{NUMBERS[count]} from {since} on" for count, since in later)])
+    text = " ".join((CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    assert f"{said}." in text
+
+
+NAMED = re.compile(r"(?<![\w/.*])[\w.-]+(?:/[\w.-]+)+\.(?:py|yaml|yml|json|md|patch)\b")
+MADE_UP = re.compile(r"NAME|^v1/|^\.patchkit/")
+OF_VLLM = "drifts.md"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [CHECKOUT / "README.md", *(path for path in (CHECKOUT / "docs").glob("*.md") if path.name != OF_VLLM)],
+    ids=lambda path: path.name,
+)
+def test_every_file_that_is_named_exists(document: Path) -> None:
+    there = [path.relative_to(CHECKOUT).as_posix() for path in files_here()]
+    for name in NAMED.findall(re.sub(r"https?://\S+", "", document.read_text(encoding="utf-8"))):
+        ours = any(path == name or path.endswith(f"/{name}") for path in there)
+        assert ours or MADE_UP.search(name) or (document.parent / name).exists(), name
+
+
+def files_here() -> list[Path]:
+    """Every file of the checkout that is not hidden."""
+    found = [path for path in CHECKOUT.glob("*") if path.is_file()]
+    for folder in ("patchkit", "patches", "scenarios", "evidence", "tests", "docs", "examples", "benchmarks"):
+        found += (CHECKOUT / folder).rglob("*.*")
+    return found
 
 
 def test_the_knock_out_that_is_shown_is_that_of_the_evidence() -> None:

@@ -12,6 +12,10 @@ def signed(value: float) -> str:
 
 
 def points(difference: float) -> str:
-    """``+1.8``, ``0.0``: a difference of rates in percentage points, with a real minus where they are fewer."""
-    size = f"{100 * abs(difference):.1f}"
-    return size if size == "0.0" else f"{'+' if difference > 0 else MINUS}{size}"
+    """``+1.8``, ``0.0``: a difference of rates in percentage points, with a real minus where they are fewer.
+
+    One digit more where it would read as no difference and is one: ``+0.03``.
+    """
+    sizes = (f"{100 * abs(difference):.1f}", f"{100 * abs(difference):.2f}")
+    size = next((one for one in sizes if float(one)), "")
+    return f"{'+' if difference > 0 else MINUS}{size}" if size else "0.0"

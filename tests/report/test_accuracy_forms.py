@@ -168,7 +168,7 @@ def test_a_baseline_alone_is_not_judged(said: Said) -> None:
 
 @every_form
 def test_nothing_measured_is_said(said: Said) -> None:
-    assert "Nothing was measured." in said(made.evidence())
+    assert "Nothing was measured" in said(made.evidence())
 
 
 @every_form
@@ -182,13 +182,15 @@ def test_one_sample_has_one_rate(said: Said) -> None:
 def test_every_mode_has_its_verdict(said: Said) -> None:
     output = said(made.evidence(made.cell(count=6, n=2, modes=("esamp", "wider"), trials=2)))
     for mode in ("esamp", "wider"):
-        assert re.search(rf"SmolLM2-135M on arithmetic-2: {mode} ", output)
+        assert re.search(rf"SmolLM2-135M on arithmetic-2: {mode} |{mode}: no difference shown on arithmetic-2", output)
+    assert "SmolLM2-135M" in output
 
 
 @every_form
 def test_a_path_is_shown_by_its_last_part(said: Said) -> None:
     output = said(made.evidence(made.cell(model="/data/weights/some-model/", count=4, n=2)))
-    assert output.startswith("some-model on ") or "some-model on arithmetic-2: esamp" in output
+    assert "some-model on arithmetic-2: esamp" in output or "pass@k of some-model · " in output
+    assert "/data/weights" not in output.partition("How ")[0]
 
 
 @every_form
@@ -196,7 +198,7 @@ def test_models_of_one_name_are_told_apart(said: Said) -> None:
     output = said(made.evidence(made.cell(model="one/tiny", count=4, n=2), made.cell(model="two/tiny", count=4, n=2)))
     assert "one/tiny" in output
     assert "two/tiny" in output
-    assert "2 models" in output
+    assert "2 models" in output or "pass@k of one/tiny and two/tiny" in output
 
 
 @pytest.mark.parametrize("said", [words_of_page, words_of_markdown])
@@ -211,7 +213,8 @@ def test_no_problem_is_lost_among_many(said: Said) -> None:
 
 @every_form
 def test_one_problem_is_enough(said: Said) -> None:
-    assert "SmolLM2-135M on arithmetic-2: esamp" in said(made.evidence(made.cell(count=1, n=4)))
+    output = said(made.evidence(made.cell(count=1, n=4)))
+    assert "SmolLM2-135M on arithmetic-2: esamp" in output or "no difference shown on arithmetic-2" in output
 
 
 def test_a_terminal_gets_colours() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from accuracy_words import shown
 
+from patchkit.evals.number_format import points
 from patchkit.evals.records import Change, Judgement, Outcome
 from patchkit.report.accuracy import render_html
 
@@ -40,7 +41,7 @@ def test_the_first_sentence_follows_the_outcome(outcome: Outcome, first: int, la
     ("outcomes", "heading"),
     [
         (["harmful"], "esamp: worse on sums"),
-        (["not resolved", "saturated"], "esamp: no difference shown on all 2 tasks"),
+        (["not resolved", "saturated"], "esamp: no difference shown on both tasks"),
         (["harmful", "not resolved", "saturated"], "esamp: worse on 1, no difference shown on 2 of 3 tasks"),
         (["trajectory headroom only", "not resolved"], "esamp: better on 1, no difference shown on 1 of 2 tasks"),
     ],
@@ -53,6 +54,26 @@ def test_the_heading_is_the_verdict_in_a_line(outcomes: list[Outcome], heading: 
     (found,) = re.findall(r"(?s)<h1>(.*?)</h1>", html)
     assert " ".join(re.sub(r"<[^>]+>", " ", found).split()) == heading
     assert f"<title>{heading}</title>" in html
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "more"), [(["not resolved", "not resolved"], 0), (["harmful", "not resolved"], 1)]
+)
+def test_a_page_does_not_say_its_heading_twice(outcomes: list[Outcome], more: int) -> None:
+    cells = [made.by_hand(outcome) for outcome in outcomes]
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        cell.judgements[0].changes = [changed(-int(outcome == "harmful"), k) for k in (1, 4)]
+    assert render_html(made.evidence(*cells)).count('<p class="whole">') == more
+
+
+def test_a_difference_that_rounds_to_nothing_has_a_digit_more() -> None:
+    assert [points(one) for one in (0.018, -0.0004, 0.0004, 0.00001, 0.0)] == [
+        "+1.8",
+        "\N{MINUS SIGN}0.04",
+        "+0.04",
+        "0.0",
+        "0.0",
+    ]
 
 
 def test_the_first_sentence_counts_cells() -> None:

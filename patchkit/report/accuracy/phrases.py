@@ -8,7 +8,7 @@ from patchkit.bench.accuracy_evidence import AccuracyEvidence
 from patchkit.evals.number_format import points
 from patchkit.evals.probe_figures import shown
 from patchkit.evals.records import BASELINE, Change, Needed, Outcome
-from patchkit.plural import counted
+from patchkit.plural import counted, joined
 from patchkit.report import phrases
 from patchkit.report.accuracy import view
 from patchkit.report.accuracy.numbers import chance, lasted, noise, over_processes, percent, ratio, settings
@@ -57,6 +57,12 @@ def subject(evidence: AccuracyEvidence) -> str:
     name = evidence.runtime.name
     runtime = f"; {name}, of which the server does not say the patches" if name else ""
     return f"{server.model} through {server.url}, {version}, on unknown hardware{runtime}"
+
+
+def of_models(evidence: AccuracyEvidence) -> str:
+    """`` of MODEL and MODEL``; empty where nothing was measured."""
+    models = list(view.short_models(evidence).values())
+    return f" of {joined(models)}" if models else ""
 
 
 def unproven(evidence: AccuracyEvidence) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from patchkit.bench.accuracy_evidence import AccuracyEvidence, unobserved
 from patchkit.evals.records import FigureSeen
-from patchkit.plural import counted, joined
+from patchkit.plural import all_of, any_of, counted, joined
 from patchkit.report.accuracy.view import Comparison, comparisons, ends, short_models
 
+Whole = Callable[[int, str], str]
+"""What to call all cells of a mode."""
 ORDER = ("token and trajectory headroom", "trajectory headroom only", "harmful", "saturated", "not resolved")
 EFFECTS = ("better", "worse", "no difference shown")
 NOT_OBSERVED = (
     "the server did not tell the runtime's counters over the whole draw, so the runtime was not observed. "
     "This compares what was asked for, and does not show that the runtime acted."
 )
+NOT_SHOWN = "is not shown to help or harm"
 MOST_NAMES = 3  # cells that are called by their names; more are counted
 
 
@@ -28,6 +31,17 @@ def verdict(evidence: AccuracyEvidence) -> str:
         return "Nothing was compared: the baseline alone was measured."
     unseen = unobserved(evidence)
     return " ".join([*sentences, f"The runtime was not observed in {joined(unseen)}."] if unseen else sentences)
+
+
+def beyond_headline(evidence: AccuracyEvidence) -> str:
+    """The verdict without what the headline says of modes that show nothing; empty if that is all."""
+    said = [
+        _sentence(mode, rows, short_models(evidence))
+        for mode, rows in _by_mode(evidence)
+        if any(_effect(row, best(rows)) != NOT_SHOWN for row in rows)
+    ]
+    unseen = unobserved(evidence)
+    return " ".join([*said, *([f"The runtime was not observed in {joined(unseen)}."] if unseen else [])])
 
 
 def headline(evidence: AccuracyEvidence) -> str:
@@ -45,7 +59,7 @@ def _counts(mode: str, rows: list[Comparison]) -> str:
     if len(rows) == 1:
         return f"{mode}: {next(iter(found))} on {rows[0].cell.task}"
     if len(found) == 1:
-        return f"{mode}: {next(iter(found))} on all {counted(len(rows), kind)}"
+        return f"{mode}: {next(iter(found))} on {all_of(len(rows), kind)}"
     each = ", ".join(f"{what} on {found[what]}" for what in EFFECTS if found[what])
     return f"{mode}: {each} of {counted(len(rows), kind)}"
 
@@ -66,7 +80,7 @@ def advice(evidence: AccuracyEvidence) -> list[str]:
         for what in ("use it", "consider it", "skip it"):
             found = [row for row in rows if row.judgement and row.judgement.advice == what]
             if found:
-                where = f" on {_listed(found, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
+                where = f" on {_listed(found, rows, short_models(evidence), all_of)}" if len(rows) > 1 else ""
                 parts.append(f"{what}{where}")
         sentences.append(f"{mode}: {'; '.join(parts)}.")
     return sentences
@@ -84,7 +98,7 @@ def doubts(evidence: AccuracyEvidence) -> list[str]:
             for doubt in dict.fromkeys(map(_doubt, row.unmet)):
                 found.setdefault(doubt, []).append(row)
         for doubt, where in found.items():
-            cells = f" on {_listed(where, rows, short_models(evidence), 'all ')}" if len(rows) > 1 else ""
+            cells = f" on {_listed(where, rows, short_models(evidence), all_of)}" if len(rows) > 1 else ""
             sentences.append(f"{mode}{cells}: {doubt}.")
     return sentences
 
@@ -148,7 +162,7 @@ def _sentence(mode: str, rows: list[Comparison], models: dict[str, str]) -> str:
     for row in sorted(rows, key=lambda row: ORDER.index(row.outcome)):
         effects.setdefault(_effect(row, best(rows)), []).append(row)
     sentences = [
-        f"{effect} on {_listed(found, rows, models, 'any of ' if ' not ' in effect or ' no ' in effect else 'all ')}"
+        f"{effect} on {_listed(found, rows, models, any_of if ' not ' in effect or ' no ' in effect else all_of)}"
         for effect, found in effects.items()
     ]
     shared = list(dict.fromkeys(row.cell.model for row in rows))
@@ -170,14 +184,14 @@ def _effect(row: Comparison, last: str) -> str:
         return f"lowers {joined([rate for rate, fell in (('pass@1', first < 0), (last, falls)) if fell] or ['a rate'])}"
     if row.outcome == "saturated":
         return f"raises pass@1, with no room in {last}," if first > 0 else "has no room to help"
-    return f"raises pass@1, and {last} is open," if first > 0 else "is not shown to help or harm"
+    return f"raises pass@1, and {last} is open," if first > 0 else NOT_SHOWN
 
 
-def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: str) -> str:
+def _listed(found: list[Comparison], rows: list[Comparison], models: dict[str, str], whole: Whole) -> str:
     one_model = len({row.cell.model for row in rows}) == 1
     kind = "task" if one_model else "cell"
     if len(found) == len(rows):
-        return f"{whole}{counted(len(rows), kind)}"
+        return whole(len(rows), kind)
     if len(found) > MOST_NAMES:
         return f"{len(found)} of {counted(len(rows), kind)}"
     return joined([row.cell.task if one_model else f"{row.cell.task} ({models[row.cell.model]})" for row in found])
