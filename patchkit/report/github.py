@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from patchkit.gates.evidence import Evidence
-from patchkit.report import patches_needed, phrases
+from patchkit.report.cases import Judged
 
 
-def render(evidence: Evidence) -> str:
-    return "".join(f"{line}\n" for line in lines(evidence))
+def render(judged: Judged) -> str:
+    return "".join(f"{line}\n" for line in lines(judged))
 
 
-def lines(evidence: Evidence) -> Iterator[str]:
-    """Errors first."""
-    on = f"on vLLM {evidence.release}, {evidence.device}{phrases.second(evidence)}"
-    for verdict in evidence.verdicts:
-        if not verdict.passed:
-            yield command("error", f"{verdict.scenario} {on}", phrases.explained(verdict))
-    for knocked in evidence.knockouts:
-        if not knocked.caught:
-            yield command("error", f"without {knocked.patch} {on}", phrases.outcome(knocked))
-    for row in patches_needed.rows(evidence):
-        if row.state in ("harmful", "no longer needed"):
-            said = "; ".join(filter(None, (row.why, row.advice)))
-            yield command("warning", f"{row.patch} {on} is {row.state}", said)
-    level = "notice" if evidence.passed else "error"
-    yield command(level, phrases.headline(evidence), "; ".join(phrases.sentences(evidence)))
+def lines(judged: Judged) -> Iterator[str]:
+    """What did not pass, the errors first; then warnings, and the verdict."""
+    failed = [case for suite in judged.suites for case in suite.cases if not case.passed]
+    for case in sorted(failed, key=lambda case: case.level != "error"):
+        yield command(case.level, case.title, case.message)
+    for title, said in judged.warnings:
+        yield command("warning", title, said)
+    yield command("notice" if judged.passed else "error", judged.title, judged.verdict)
 
 
 def command(level: str, title: str, message: str) -> str:

@@ -12,8 +12,9 @@ from patchkit.errors import PatchkitError
 from patchkit.files import write_atomically
 from patchkit.gates.evidence import read_evidence
 from patchkit.plural import counted
-from patchkit.report import github, junit, markdown, terminal
+from patchkit.report import cases, github, junit, markdown, terminal
 
+CASES = {"junit": junit.render, "github": github.render}
 OTHERS = {"watch": "the report of a watch", "published": "a published table"}
 
 
@@ -75,28 +76,28 @@ def kind_of(path: Path) -> str:
 
 def of_gates(path: Path, form: str) -> int:
     """Evidence of ``gate``, ``knockout`` or ``bench``."""
-    if form == "table":
-        raise PatchkitError(f"{path} has no form table, only pass@k and throughput have", "choose markdown")
+    no_table(form, path)
     record = read_evidence(path)
     if form == "text":
         terminal.show(record)
     else:
-        render = {"markdown": markdown.render, "junit": junit.render, "github": github.render}[form]
-        print(render(record), end="")
+        print(markdown.render(record) if form == "markdown" else CASES[form](cases.of_gates(record)), end="")
     return 0 if record.passed else 1
 
 
 def of_mutants(path: Path, form: str) -> int:
     """Evidence of ``mutants``."""
     from patchkit.gates.mutants_evidence import read_mutants_evidence
-    from patchkit.report import mutants
+    from patchkit.report.mutants import markdown as mutants_markdown
+    from patchkit.report.mutants.cases import of_mutants as mutants_cases
+    from patchkit.report.mutants.terminal import show_text
 
+    no_table(form, path)
     record = read_mutants_evidence(path)
     if form == "text":
-        mutants.show_text(record)
+        show_text(record)
     else:
-        forms = {"markdown": mutants.render_markdown, "junit": mutants.render_junit, "github": mutants.render_github}
-        print(forms[form](record), end="")
+        print(mutants_markdown.render(record) if form == "markdown" else CASES[form](mutants_cases(record)), end="")
     return 0 if record.passed else 1
 
 
@@ -105,6 +106,7 @@ def of_throughput(path: Path, form: str) -> int:
     from patchkit.bench.throughput_evidence import read_throughput
     from patchkit.report.throughput import markdown as throughput_markdown
     from patchkit.report.throughput import terminal as throughput_terminal
+    from patchkit.report.throughput.cases import of_throughput as throughput_cases
 
     record = read_throughput(path)
     forms = {"markdown": throughput_markdown.render, "table": throughput_markdown.render_table}
@@ -113,7 +115,7 @@ def of_throughput(path: Path, form: str) -> int:
     elif form == "text":
         throughput_terminal.show_text(record, out)
     else:
-        raise PatchkitError(f"{path} has no form {form}: throughput is no test", "choose text, markdown or table")
+        print(CASES[form](throughput_cases(record)), end="")
     return 0 if record.passed else 1
 
 
@@ -122,12 +124,12 @@ def of_drift(path: Path, form: str) -> int:
     from patchkit.drift.drift import read_drifts
     from patchkit.report.drift import markdown as drift_markdown
     from patchkit.report.drift import terminal as drift_text
+    from patchkit.report.drift.cases import of_drifts
 
-    if form not in ("text", "markdown"):
-        raise PatchkitError(f"{path} has no form {form}: a drift is no test", "choose text or markdown")
+    no_table(form, path)
     drifts = read_drifts(path)
-    if form == "markdown":
-        print(drift_markdown.render(drifts), end="")
+    if form != "text":
+        print(drift_markdown.render(drifts) if form == "markdown" else CASES[form](of_drifts(drifts)), end="")
     elif len(drifts) == 1:
         drift_text.show(drifts[0])
     else:
@@ -150,6 +152,12 @@ def of_accuracy(path: Path, form: str, page: Path | None) -> int:
         text_only(form, path)
         show_text(record, out)
     return 0
+
+
+def no_table(form: str, path: Path) -> None:
+    """A table that can stand in a document is one of figures."""
+    if form == "table":
+        raise PatchkitError(f"{path} has no form table, only pass@k and throughput have", "choose markdown")
 
 
 def text_only(form: str, path: Path) -> None:

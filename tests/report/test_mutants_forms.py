@@ -14,7 +14,10 @@ from patchkit import cli
 from patchkit.errors import PatchkitError
 from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions, to_json, write_evidence
 from patchkit.gates.mutants_evidence import GateRun, MutantRun, MutantsEvidence, read_mutants_evidence, score
-from patchkit.report import mutants
+from patchkit.report import github, junit
+from patchkit.report.mutants.cases import of_mutants
+from patchkit.report.mutants.markdown import render
+from patchkit.report.mutants.terminal import show_text
 
 SAID = "owners: row <7> | differs by *100%*"
 
@@ -59,7 +62,7 @@ RED = evidence_of(control=False)
 
 def shown(evidence: MutantsEvidence) -> str:
     file = io.StringIO()
-    mutants.show_text(evidence, Console(file=file, width=200))
+    show_text(evidence, Console(file=file, width=200))
     return file.getvalue()
 
 
@@ -87,30 +90,30 @@ def test_text_lists_survivors_first_and_families() -> None:
 
 
 def test_markdown() -> None:
-    output = mutants.render_markdown(MIXED)
+    output = render(MIXED)
     assert output.startswith("## ✗ mutants: toy 07530337")
-    assert mutants.render_markdown(ALL_KILLED).startswith("## ✓ ")
+    assert render(ALL_KILLED).startswith("## ✓ ")
     assert r"differs by \*100%\*" in output and output.count("<details>") == output.count("</details>") == 3
     widths = {len(re.split(r"(?<!\\)\|", line)) for line in output.splitlines() if line.startswith("| 00")}
     assert widths == {6, 7}
-    assert mutants.render_markdown(RED).count("<details>") == 2
+    assert render(RED).count("<details>") == 2
 
 
 def test_junit() -> None:
-    gates, found = ET.fromstring(mutants.render_junit(MIXED).encode())
+    gates, found = ET.fromstring(junit.render(of_mutants(MIXED)).encode())
     assert (gates.get("tests"), gates.get("failures")) == ("1", "0")
     assert (found.get("tests"), found.get("failures")) == ("4", "3")
     assert [len(case) for case in found.iter("testcase")] == [0, 1, 1, 1]
-    (only,) = ET.fromstring(mutants.render_junit(RED).encode())
+    (only,) = ET.fromstring(junit.render(of_mutants(RED)).encode())
     assert only.get("failures") == "1"
 
 
 def test_github() -> None:
-    lines = mutants.render_github(MIXED).splitlines()
+    lines = github.render(of_mutants(MIXED)).splitlines()
     assert len(lines) == 4 and all(line.startswith("::error title=") for line in lines)
     assert lines[0].startswith("::error title=mutant 004-made-up on vLLM 0.20.0%2C cpu::Every second row is left out: ")
-    assert mutants.render_github(ALL_KILLED).startswith("::notice title=mutants%3A toy")
-    assert mutants.render_github(RED).splitlines()[0].startswith("::error title=identity on")
+    assert github.render(of_mutants(ALL_KILLED)).startswith("::notice title=mutants%3A toy")
+    assert github.render(of_mutants(RED)).splitlines()[0].startswith("::error title=identity on")
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "junit", "github"])

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from patchkit.gates.evidence import Evidence
 from patchkit.report import github, junit, markdown, phrases, terminal
+from patchkit.report.cases import of_gates
 
 
 def shown(evidence: Evidence) -> str:
@@ -77,7 +78,7 @@ def test_markdown_shows_every_knock_out(knocked_out: Evidence) -> None:
 
 
 def test_junit_counts_and_explains(one_red: Evidence) -> None:
-    root = ET.fromstring(junit.render(one_red).encode())
+    root = ET.fromstring(junit.render(of_gates(one_red)).encode())
     (suite,) = root
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     cases = {case.get("name"): case.find("failure") for case in suite.iter("testcase")}
@@ -90,7 +91,7 @@ def test_junit_counts_and_explains(one_red: Evidence) -> None:
 
 
 def test_junit_has_a_suite_for_knock_outs(knocked_out: Evidence) -> None:
-    gates, knockouts = ET.fromstring(junit.render(knocked_out).encode())
+    gates, knockouts = ET.fromstring(junit.render(of_gates(knocked_out)).encode())
     assert gates.get("failures") == "0"
     assert [(case.get("name"), len(case)) for case in knockouts.iter("testcase")] == [
         ("0005-Learn-ids", 0),
@@ -99,19 +100,19 @@ def test_junit_has_a_suite_for_knock_outs(knocked_out: Evidence) -> None:
 
 
 def test_github_gets_one_line_for_everything_red(one_red: Evidence, knocked_out: Evidence) -> None:
-    first, last = github.render(one_red).splitlines()
+    first, last = github.render(of_gates(one_red)).splitlines()
     assert first.startswith("::error title=decode_shrink on vLLM 0.20.0%2C cpu::")
     assert "100%25" in first
     assert last.endswith("1 of 2 gates green; red: decode_shrink")
-    assert "::error title=without 0007-Clear-the-tail" in github.render(knocked_out)
+    assert "::error title=without 0007-Clear-the-tail" in github.render(of_gates(knocked_out))
 
 
 def test_github_notices_green(all_green: Evidence) -> None:
-    (line,) = github.render(all_green).splitlines()
+    (line,) = github.render(of_gates(all_green)).splitlines()
     assert line.startswith("::notice title=gate%3A esamp")
 
 
 @pytest.mark.parametrize("hostile", ["a\n::error::b", "a\r::error::b"])
 def test_github_lets_nothing_out_of_its_line(hostile: str) -> None:
-    output = github.render(evidence_of("gate", [red("identity", hostile)]))
+    output = github.render(of_gates(evidence_of("gate", [red("identity", hostile)])))
     assert sum(line.startswith("::") for line in output.splitlines()) == len(output.splitlines()) == 2

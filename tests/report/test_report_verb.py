@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
+import made_site
+import made_throughput
 import pytest
 from made_evidence import evidence_of
 
@@ -137,10 +139,46 @@ def test_a_drift_is_rendered_as_drift_does(tmp_path: Path, report: Report) -> No
     assert printed.returncode == 0 and "2 releases" in printed.stdout
 
 
-@pytest.mark.parametrize("form", ["junit", "github", "table"])
-def test_a_drift_has_no_form_of_tests(tmp_path: Path, report: Report, form: str) -> None:
-    printed = report(written(tmp_path, json.dumps(drift_json())), form)
-    assert printed.returncode == 2 and "choose text or markdown" in printed.stderr
+def test_a_break_is_a_test_that_passes_if_a_patch_fixes_it(tmp_path: Path, report: Report) -> None:
+    fixed = {**GONE, "symbol": "vllm.v1.a.B.d", "fixed_by": ["0001-A"], "because": "its header names it"}
+    silent = {**GONE, "severity": "silent", "symbol": "vllm.v1.a.B.e"}
+    path = written(tmp_path, json.dumps([drift_json(GONE, fixed, silent), drift_json()]))
+    printed = report(path, "junit")
+    one, two = ET.fromstring(printed.stdout.encode())
+    assert printed.returncode == 1
+    assert [(suite.get("tests"), suite.get("failures")) for suite in (one, two)] == [("3", "2"), ("0", "0")]
+    first, second, last = report(path, "github").stdout.splitlines()
+    assert first.startswith("::error title=vLLM 0.20.2 breaks silently%2C unpatched::B.e is gone")
+    assert second.startswith("::warning title=vLLM 0.20.2 breaks loudly%2C unpatched::B.c is gone")
+    assert last.startswith("::error title=drift%3A r 00000000") and last.endswith("2 releases, 2 unpatched")
+
+
+FORMS = ["text", "markdown", "table", "junit", "github"]
+
+
+def test_the_table_of_forms_is_that_of_the_verb(tmp_path: Path, report: Report) -> None:
+    files = {path.stem: path for path in made_site.everything(tmp_path)}
+    kinds = {
+        "newer": "`gate`, `knockout`",
+        "left_out": "`gate`, `knockout`",
+        "wrong": "`mutants`",
+        "drifts": "`drift --json`",
+        "answers": "`bench accuracy`, `bench matrix`",
+        "looked": "`watch`",
+        "theirs": "a published table of pass@k",
+    }
+    assert {*kinds} < {*files}
+    files["rates"] = tmp_path / "rates.json"
+    files["rates"].write_text(to_json(made_throughput.throughput()), encoding="utf-8")
+    kinds["rates"] = "`bench throughput`"
+    lines = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8").splitlines()
+    rows = {cells[1]: cells[2:7] for line in lines if len(cells := [one.strip() for one in line.split("|")]) == 9}
+    assert rows["evidence of"] == FORMS and {*kinds.values()} == {*rows} - {"evidence of", "---"}
+    for name, kind in kinds.items():
+        for form, mark in zip(FORMS, rows[kind], strict=True):
+            printed = report(files[name], form)
+            assert (printed.returncode < 2) == (mark == "✓"), (name, form)
+            assert mark == "✓" or (printed.stdout == "" and printed.stderr.count("\n") == 1), (name, form)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"findings": []}'])

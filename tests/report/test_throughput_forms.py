@@ -58,11 +58,20 @@ def test_the_table_alone_has_no_figure_of_a_dead_row() -> None:
     assert "**error**" in lines[5]
 
 
-@pytest.mark.parametrize("form", ["junit", "github"])
-def test_it_has_no_form_of_a_test(report: Report, form: str) -> None:
-    code, out, err = report(form)
-    assert (code, out) == (2, "")
-    assert err.endswith(f"has no form {form}: throughput is no test; choose text, markdown or table\n")
+def test_a_dead_row_is_a_failure_and_an_error(report: Report) -> None:
+    code, out, _ = report("junit")
+    (suite,) = ET.fromstring(out.encode())
+    cases = {case.get("name"): [one.get("message", "") for one in case] for case in suite.iter("testcase")}
+    assert (code, suite.get("tests"), suite.get("failures")) == (1, "4", "2")
+    assert [message[:6] for found in cases.values() for message in found] == ["dead: ", "error:"]
+    code, out, _ = report("github")
+    first, second, last = out.splitlines()
+    assert (
+        code == 1
+        and first.startswith("::error title=throughput of ")
+        and "::dead: the runtime was not at work" in first
+    )
+    assert "::error: " in second and last.startswith("::error title=") and "2 of 4 rows are no figures" in last
 
 
 def test_evidence_is_read_back_as_it_was(tmp_path: Path) -> None:

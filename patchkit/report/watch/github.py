@@ -9,7 +9,8 @@ from typing import TextIO
 
 from patchkit.errors import PatchkitError
 from patchkit.report import github
-from patchkit.report.drift.adopted_patches import short
+from patchkit.report.cases import of_gates
+from patchkit.report.drift.cases import said, title
 from patchkit.report.github import command
 from patchkit.report.watch import markdown
 from patchkit.watch.tick import NewRelease, Tick
@@ -31,15 +32,11 @@ def lines(tick: Tick) -> Iterator[str]:
 
 def _of(one: NewRelease) -> Iterator[str]:
     for finding in one.unpatched:
-        level, how = ("error", "silently") if finding.severity == "silent" else ("warning", "loudly")
-        yield command(
-            level,
-            f"vLLM {one.release} breaks {how}, unpatched",
-            f"{short(finding.symbol)} {finding.sentence} ({finding.new or finding.old})",
-        )
+        level = "error" if finding.severity == "silent" else "warning"
+        yield command(level, title(finding, one.release), said(finding))
     for found in one.judged:
         if not found.passed:
-            yield from github.lines(found)
+            yield from github.lines(of_gates(found))
     if one.outcome and one.outcome != "proven":
         yield command("warning" if one.outcome == "unproven" else "error", f"vLLM {one.release} {one.outcome}", one.why)
 
