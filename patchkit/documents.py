@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def read_yaml(path: Path) -> Any:
     except (RecursionError, ValueError) as error:
         what = f"{path}: not YAML that can be read ({type(error).__name__}: {error})"
         raise PatchkitError(what, "write plain values") from None
+
+
+def key_values(texts: Iterable[str], option: str) -> dict[str, Any]:
+    """``key=value`` texts of an option as a mapping; values are read as YAML, or stay as they are if they are none."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key.strip() or not equals:
+            raise PatchkitError(f"{option} {text}: not of the form key=value", f"write it as {option} KEY=VALUE")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            found[key.strip()] = value
+    return found
 
 
 def field_first(message: str) -> str:

@@ -30,8 +30,9 @@ from patchkit.drift.index import find, listing
 from patchkit.drift.package import Package, Universe
 from patchkit.drift.published_source import PublishedSource
 from patchkit.drift.reading import Reading, read
-from patchkit.drift.runtime_usage import CallShape, CodeRead, Touch, Unread, read_code
+from patchkit.drift.runtime_usage import read_code
 from patchkit.drift.surface_check import Folder, canonical
+from patchkit.drift.touch import CallShape, CodeRead, Touch, Unread
 from patchkit.series.manifest import Surface
 from patchkit.series.series import Series
 

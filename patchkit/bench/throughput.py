@@ -19,9 +19,10 @@ from patchkit.bench.throughput_evidence import (
     ThroughputRow,
     Timing,
 )
-from patchkit.bench.throughput_plan import Load, Mode, SettingsGiven, ThroughputPlan
+from patchkit.bench.throughput_plan import Load, SettingsGiven, ThroughputPlan
 from patchkit.evals.paired_ratio import paired_ratio
 from patchkit.gates.events import Drawn, Loaded, Measured
+from patchkit.mode import Mode
 
 POINTS = 10  # at which memory is looked at
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from patchkit.bench.plan import SAMPLING
+from patchkit.documents import key_values
 from patchkit.errors import PatchkitError
+from patchkit.mode import MODES, Mode
 
-Mode = Literal["eager", "graphs"]
-MODES: tuple[Mode, ...] = ("eager", "graphs")
 DEFAULTS = "defaults"
 LOAD = re.compile(r"([1-9][0-9]*)x([1-9][0-9]*)")
 RANDOM_PROMPT = {"kind": "random", "tokens": 24}
@@ -137,26 +135,11 @@ def read_modes(text: str) -> list[Mode]:
 
 def read_settings(texts: Sequence[str]) -> list[SettingsGiven]:
     """``KEY=VALUE,KEY=VALUE`` each, read as YAML reads values, or ``defaults``; nothing given is the defaults alone."""
-    found = [SettingsGiven(text.strip(), _values(text.strip())) for text in texts or [DEFAULTS]]
+    given = [text.strip() for text in texts or [DEFAULTS]]
+    found = [
+        SettingsGiven(text, {} if text == DEFAULTS else key_values(text.split(","), "--settings")) for text in given
+    ]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise PatchkitError("--settings: a set of settings is given twice", "give each once")
     return found
-
-
-def _values(text: str) -> dict[str, Any]:
-    if text == DEFAULTS:
-        return {}
-    values = {}
-    for pair in text.split(","):
-        key, equals, value = pair.partition("=")
-        if not key.strip() or not equals:
-            raise PatchkitError(
-                f"--settings {text}: {pair.strip()!r} is not KEY=VALUE",
-                f"e.g. --settings KEY=VALUE,KEY=VALUE, or --settings {DEFAULTS}",
-            )
-        try:
-            values[key.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            values[key.strip()] = value
-    return values

@@ -43,18 +43,13 @@ python_option = click.option(
 
 def _engine(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
     """``name=value`` with a value in YAML."""
-    import yaml
+    from patchkit.documents import key_values
 
-    found = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name.isidentifier():
-            raise click.BadParameter(f"{word!r} is not like async_scheduling=false")
-        try:
-            found.append((name, yaml.safe_load(value)))
-        except yaml.YAMLError:
-            raise click.BadParameter(f"{value!r} is not a value in YAML") from None
-    return tuple(found)
+    found = key_values(words, "--engine")
+    for name in found:
+        if not name.isidentifier():
+            raise click.BadParameter(f"{name!r} is no argument of vllm.LLM")
+    return tuple(found.items())
 
 
 def _mode(context: click.Context, option: click.Parameter, graphs: bool) -> str:

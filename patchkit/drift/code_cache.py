@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from patchkit.drift.runtime_usage import CodeRead
 from patchkit.drift.source import Source
+from patchkit.drift.touch import CodeRead
 from patchkit.errors import PatchkitError
 from patchkit.files import read_cached_as, write_checked
 from patchkit.project import cache_home

@@ -11,7 +11,7 @@ from packaging.version import Version
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.parameter_usage import remaining_breaks
-from patchkit.drift.runtime_usage import CallShape, Touch, Unread
+from patchkit.drift.touch import CallShape, Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series

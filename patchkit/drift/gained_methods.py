@@ -9,7 +9,7 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import Severity
 from patchkit.drift.fixes import PatchedCode, misfits
 from patchkit.drift.reading import Reading
-from patchkit.drift.runtime_usage import Touch
+from patchkit.drift.touch import Touch
 from patchkit.errors import PatchkitError
 
 KIND = "method-gained"

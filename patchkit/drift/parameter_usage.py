@@ -8,7 +8,7 @@ from dataclasses import replace
 from patchkit.drift.contract import Contract
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import UsageCondition, Way
-from patchkit.drift.runtime_usage import CallShape, Touch
+from patchkit.drift.touch import CallShape, Touch
 
 CALLING, STANDING_IN, READING = ("calls", "constructs"), ("wraps", "replaces"), ("reads",)
 TAKEN: tuple[Way, ...] = ("untaken", "misnamed", "unplaced")

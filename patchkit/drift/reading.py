@@ -17,8 +17,8 @@ from patchkit.drift.inference import Inference, Instance, Type
 from patchkit.drift.module import Module
 from patchkit.drift.overridden_settings import settled_in
 from patchkit.drift.package import Definition, Package, Universe, uncollected
-from patchkit.drift.runtime_usage import shape_of
 from patchkit.drift.syntax import FUNCTIONS
+from patchkit.drift.touch import shape_of
 from patchkit.series.manifest import Surface
 
 ALIKE = 0.6

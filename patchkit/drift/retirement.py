@@ -17,7 +17,7 @@ from patchkit.drift.findings.finding import Case
 from patchkit.drift.fixes import misfits
 from patchkit.drift.patch_adoption import upstreamed
 from patchkit.drift.reading import Reading
-from patchkit.drift.runtime_usage import Touch
+from patchkit.drift.touch import Touch
 from patchkit.errors import PatchkitError
 from patchkit.series.narrow_applies_to import narrowed
 from patchkit.series.patch import Patch

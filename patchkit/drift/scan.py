@@ -26,9 +26,10 @@ from patchkit.drift.package import Package, Universe
 from patchkit.drift.parameter_usage import with_usage
 from patchkit.drift.reading import Reading, read
 from patchkit.drift.retirement import ReleasePair, Retirement, retirements
-from patchkit.drift.runtime_usage import CodeRead, Touch, Unread, read_code
+from patchkit.drift.runtime_usage import read_code
 from patchkit.drift.source import Prefetched, Source, source_of
 from patchkit.drift.surface_check import Folder, canonical
+from patchkit.drift.touch import CodeRead, Touch, Unread
 from patchkit.drift.undefined_symbols import absent
 from patchkit.errors import PatchkitError
 from patchkit.project import Project

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from patchkit.drift.package import Package, Universe
-from patchkit.drift.runtime_usage import Touch, Unread, read_code
+from patchkit.drift.runtime_usage import read_code
 from patchkit.drift.source import Source
+from patchkit.drift.touch import Touch, Unread
 from patchkit.release import version_of
 from patchkit.series.manifest import Manifest, Surface
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from packaging.specifiers import SpecifierSet
 
 from patchkit.console import err
+from patchkit.documents import key_values
 from patchkit.environments import ensure_model
 from patchkit.environments.environment import Environment, ensure, obtainable
 from patchkit.errors import PatchkitError
@@ -26,7 +27,6 @@ from patchkit.proof.standing import Place, standing
 from patchkit.series import Tree
 from patchkit.series.entry_points import metadata_of
 from patchkit.series.manifest import Plugin
-from patchkit.verbs.accuracy import pairs
 from patchkit.verbs.latest import release_for
 
 OURS_ALONE = ("VLLM_ENABLE_V1_MULTIPROCESSING",)
@@ -57,7 +57,7 @@ def serve(options: ServeOptions) -> NoReturn:
     Raises:
         PatchkitError: the series makes no plugin for the release, or was not proven on it; bad settings, or no model.
     """
-    settings = pairs(options.settings, "--setting")
+    settings = key_values(options.settings, "--setting")
     release = release_for(options.release, options.runtime, options.runner, options.device)
     workspace = Workspace(
         Settings(find_project(), options.runtime, release, options.device, options.python, runner=options.runner)

@@ -22,7 +22,7 @@ from patchkit.gates.evidence import Hardware, RuntimeUsed, Versions, now, this_c
 from patchkit.project import find_project
 from patchkit.release import release_name
 from patchkit.series.manifest import load_manifest
-from patchkit.verbs.accuracy import CellOptions, RunOptions, finish, journals, place_of
+from patchkit.verbs.accuracy_run import CellOptions, RunOptions, finish, journals, place_of
 
 LIMITS = ("concurrency", "timeout", "retries", "per_minute")
 NO_RELEASE = "0"  # a plan needs one; never shown

@@ -11,19 +11,22 @@ from msgspec import structs
 
 from patchkit.bench.throughput import Findings, ThroughputBench, engine_maker
 from patchkit.bench.throughput_evidence import ThroughputEvidence
-from patchkit.bench.throughput_plan import Mode, ThroughputPlan, read_loads, read_modes, read_settings
+from patchkit.bench.throughput_plan import ThroughputPlan, read_loads, read_modes, read_settings
 from patchkit.bench.workspace_source import required_counters
 from patchkit.console import ProgressLine, out, working
+from patchkit.documents import key_values
 from patchkit.environments.models.shapes import ensure_shapes
 from patchkit.errors import PatchkitError
 from patchkit.files import check_place, shortest
 from patchkit.gates.evidence import default_path, to_json, write_evidence
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
+from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
 from patchkit.report.throughput.terminal import row_line, show_text
-from patchkit.verbs.accuracy import missing_proof, pairs, slug
+from patchkit.verbs.accuracy import missing_proof
+from patchkit.verbs.accuracy_run import slug
 from patchkit.verbs.latest import release_for
 
 MODEL = "smollm2-135m"
@@ -71,7 +74,7 @@ class ThroughputOptions:
             tokens=self.tokens or TOKENS[self.device],
             device=self.device,
             memory=self.gpu_memory or 0.0,
-            engine=pairs(self.engine, "--engine"),
+            engine=key_values(self.engine, "--engine"),
             profile_tokens=PROFILE_TOKENS if self.profile else 0,
             memory_steps=self.steps_memory,
         )

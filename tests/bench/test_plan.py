@@ -10,8 +10,9 @@ import pytest
 
 from patchkit.bench.accuracy import load_tasks
 from patchkit.bench.plan import Plan, make_plan, read_plan
+from patchkit.documents import key_values
 from patchkit.errors import PatchkitError
-from patchkit.verbs.accuracy import by_mode, chosen, pairs
+from patchkit.verbs.accuracy_run import by_mode, chosen
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEAST: dict[str, Any] = {"vllm": "0.20.0", "models": ["m"], "tasks": ["humaneval"]}
@@ -113,7 +114,7 @@ def test_a_file_says_the_same_as_the_command_line(tmp_path: Path) -> None:
         '{vllm: "0.20.0", models: [m], tasks: [humaneval], settings: {lr: 1e-3, betas: [2E3, .5e1], x: e5}}'
     )
     assert read_plan(path).settings == {"lr": 0.001, "betas": [2000.0, 5.0], "x": "e5"}
-    assert made(settings=pairs(["lr=1e-3"], "--setting")).settings["lr"] == 0.001
+    assert made(settings=key_values(["lr=1e-3"], "--setting")).settings["lr"] == 0.001
 
 
 @pytest.mark.parametrize(
@@ -127,14 +128,14 @@ def test_our_own_matrices_compare_what_the_paper_has_with_what_its_release_runs(
 
 
 def test_options_are_read_as_yaml_reads_them() -> None:
-    assert pairs(["dtype=bfloat16", "enforce_eager=false", "beta=0.4", "x=a=b"], "--engine") == {
+    assert key_values(["dtype=bfloat16", "enforce_eager=false", "beta=0.4", "x=a=b"], "--engine") == {
         "dtype": "bfloat16",
         "enforce_eager": False,
         "beta": 0.4,
         "x": "a=b",
     }
     with pytest.raises(PatchkitError, match="--engine dtype: not of the form key=value"):
-        pairs(["dtype"], "--engine")
+        key_values(["dtype"], "--engine")
 
 
 def test_settings_of_the_command_line_are_for_every_mode_or_for_one() -> None:

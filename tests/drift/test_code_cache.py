@@ -9,7 +9,7 @@ from made_up_releases import MadeUp
 
 from patchkit.drift import code_cache
 from patchkit.drift.code_cache import read_cached
-from patchkit.drift.runtime_usage import CallShape, CodeRead, Touch, Unread
+from patchkit.drift.touch import CallShape, CodeRead, Touch, Unread
 
 READ = CodeRead((Touch("vllm.m.C.m", "wraps", "rt.py:1", CallShape(1, ("a",))),), (Unread("rt.py:2", "why"),))
 

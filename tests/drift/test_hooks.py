@@ -7,7 +7,8 @@ from made_up_releases import MadeUp
 from test_runtime_usage import VLLM, found
 
 from patchkit.drift.package import Package
-from patchkit.drift.runtime_usage import CallShape, CodeRead, read_code
+from patchkit.drift.runtime_usage import read_code
+from patchkit.drift.touch import CallShape, CodeRead
 
 MORE = {
     "vllm/cast.py": "def cast(x, block): return x\nLIMIT = 3\n",

@@ -14,7 +14,7 @@ from patchkit.drift.drift import Drift
 from patchkit.drift.findings import Finding
 from patchkit.drift.findings.finding import QUESTIONS, UsageCondition, Way
 from patchkit.drift.parameter_usage import remaining_breaks, with_usage
-from patchkit.drift.runtime_usage import CallShape, Touch
+from patchkit.drift.touch import CallShape, Touch
 
 ENGINE = {
     "vllm/__init__.py": "",

@@ -15,8 +15,8 @@ from patchkit.drift.findings import Finding
 from patchkit.drift.fixes import SymbolChange, misfits, with_fix
 from patchkit.drift.package import Package
 from patchkit.drift.reading import read
-from patchkit.drift.runtime_usage import CallShape, Touch, Unread
 from patchkit.drift.scan import Scanner
+from patchkit.drift.touch import CallShape, Touch, Unread
 from patchkit.project import find_project
 from patchkit.series.manifest import Selected, Surface
 

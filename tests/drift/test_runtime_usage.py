@@ -6,7 +6,8 @@ import pytest
 from made_up_releases import MadeUp
 
 from patchkit.drift.package import Package
-from patchkit.drift.runtime_usage import CallShape, Touch, read_code
+from patchkit.drift.runtime_usage import read_code
+from patchkit.drift.touch import CallShape, Touch
 from patchkit.errors import PatchkitError
 
 VLLM = {

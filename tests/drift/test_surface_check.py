@@ -9,9 +9,9 @@ from made_up_releases import MadeUp
 from patchkit.drift.drift import Drift, Read, verdict
 from patchkit.drift.package import Package
 from patchkit.drift.reading import Choice, ChosenClass, Reading, read
-from patchkit.drift.runtime_usage import Touch
 from patchkit.drift.scan import dead
 from patchkit.drift.surface_check import Touched, mismatches
+from patchkit.drift.touch import Touch
 from patchkit.report.drift.terminal import remarks
 from patchkit.series.manifest import Selected, Surface
 

@@ -8,8 +8,8 @@ import pytest
 from toy_runtime import drift, runner, toy
 
 from patchkit.drift.drift import verdict
-from patchkit.drift.runtime_usage import Touch, Unread
 from patchkit.drift.surface_check import Touched
+from patchkit.drift.touch import Touch, Unread
 from patchkit.errors import PatchkitError
 from patchkit.verbs.drift import check_read
 

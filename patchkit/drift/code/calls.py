@@ -24,8 +24,8 @@ from patchkit.drift.inference import (
     Type,
 )
 from patchkit.drift.package import Definition
-from patchkit.drift.runtime_usage import CallShape, shape_of
 from patchkit.drift.syntax import FUNCTIONS, is_static, positional, with_defaults
+from patchkit.drift.touch import CallShape, shape_of
 
 DEEPEST = 5
 """Calls that are read again one inside the other."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from patchkit.drift.code.body import Body
 from patchkit.drift.inference import Callable, Class, Inference, Instance, Missing, Namespace, TupleType, Type
 from patchkit.drift.package import Definition, Universe
-from patchkit.drift.runtime_usage import CallShape, Manner, Touch, Unread
+from patchkit.drift.touch import CallShape, Manner, Touch, Unread
 
 
 @dataclass

@@ -13,8 +13,8 @@ from patchkit.drift.code.notes import Notes, definition_of
 from patchkit.drift.code.replacements import called_with_self, hands_on, made_by
 from patchkit.drift.inference import Callable, Class, Foreign, Instance, Missing, Namespace, Text, Type
 from patchkit.drift.package import Definition
-from patchkit.drift.runtime_usage import CallShape, Manner, Unread, accepted_by
 from patchkit.drift.syntax import FUNCTIONS, is_static, positional
+from patchkit.drift.touch import CallShape, Manner, Unread, accepted_by
 
 ANYTHING = CallShape(0, rest=True, named=True)
 """What a wrapper of wrapt takes: ``(wrapped, instance, args, kwargs)``."""

@@ -13,8 +13,8 @@ from patchkit.drift.code.replacements import hands_on
 from patchkit.drift.inference import Callable, Class, Foreign, Instance, Items, Missing, Namespace, Text, Type
 from patchkit.drift.module import Module, origin_of
 from patchkit.drift.package import Definition
-from patchkit.drift.runtime_usage import Manner, accepted_by
 from patchkit.drift.syntax import FUNCTIONS, is_static, positional
+from patchkit.drift.touch import Manner, accepted_by
 
 
 @dataclass
