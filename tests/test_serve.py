@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +67,9 @@ def test_what_only_some_releases_need_is_added_there() -> None:
     assert words(command_of(environment(), "/m", PLUGIN, on_cuda)) == ["/m", "--all"]
 
 
-def test_the_runtime_is_switched_on_and_the_engine_has_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtime_is_switched_on_and_the_engine_has_its_own_process(
+    monkeypatch: pytest.MonkeyPatch, unset: Callable[[str], None]
+) -> None:
     monkeypatch.setenv("PYTHONPATH", "/mine")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     found = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {"strength": 3}, local=True, eager=True)
@@ -74,13 +77,13 @@ def test_the_runtime_is_switched_on_and_the_engine_has_its_own_process(monkeypat
     assert found["PYTHONPATH"] == os.pathsep.join(["/tree", "/metadata", "/mine"])
     assert found["OMP_NUM_THREADS"] == "7", "the user's variables are above patchkit's"
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in found and found["HF_HUB_OFFLINE"] == "1"
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    unset("HF_HUB_OFFLINE")
     online = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {}, local=False, eager=True)
     assert "HF_HUB_OFFLINE" not in online, "vLLM must be able to fetch a model by its id"
 
 
-def test_a_server_that_is_not_eager_compiles_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TORCHDYNAMO_DISABLE", raising=False)
+def test_a_server_that_is_not_eager_compiles_its_model(unset: Callable[[str], None]) -> None:
+    unset("TORCHDYNAMO_DISABLE")
     for eager in (True, False):
         found = variables_of(environment(), tree(), Path("/metadata"), PLUGIN, {}, local=True, eager=eager)
         assert ("TORCHDYNAMO_DISABLE" in found) == eager

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,12 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def bare(monkeypatch: pytest.MonkeyPatch, unset: Callable[[str], None], tmp_path: Path) -> Path:
     """A host without a driver: its files are looked for in an empty folder."""
     monkeypatch.setattr(nvidia, "MODULE_FILE", tmp_path / "module")
     monkeypatch.setattr(nvidia, "PROCESS_FILE", tmp_path / "process")
     monkeypatch.setattr(nvidia.shutil, "which", lambda name: None)
-    monkeypatch.delenv("UV_CUDA_DRIVER_VERSION", raising=False)
+    unset("UV_CUDA_DRIVER_VERSION")
     return tmp_path
 
 

@@ -445,9 +445,9 @@ def test_the_statement_names_what_is_open():
     assert "512 MiB" in line
 
 
-def test_where_programs_cannot_be_confined_they_are_not_run_unless_the_user_says_so(monkeypatch):
+def test_where_programs_cannot_be_confined_they_are_not_run_unless_the_user_says_so(monkeypatch, unset):
     monkeypatch.setattr(confine, "confinement", lambda: Confinement("locks", ("network",), ("namespaces: refused",)))
-    monkeypatch.delenv(sandbox.ACCEPT, raising=False)
+    unset(sandbox.ACCEPT)
     with pytest.raises(PatchkitError, match=r"cannot be confined here: namespaces: refused; .*PATCHKIT_UNCONFINED=1"):
         sandbox.required()
     monkeypatch.setenv(sandbox.ACCEPT, "1")

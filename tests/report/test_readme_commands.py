@@ -51,13 +51,16 @@ def test_the_example_is_the_run_of_the_evidence() -> None:
     said = example_run(record, EVIDENCE.name)
     first, second, *verdicts, last = said.splitlines()
     assert first == "$ ./go gate --vllm 0.20.0 --evidence evidence/gate-0.20.0-cpu.json"
-    assert second == "gate: esamp 7f438dd8 with 8 patches on vLLM 0.20.0, cpu"
+    assert (
+        second == f"gate: esamp {record.runtime.pin[:8]} with {len(record.runtime.patches)} patches on vLLM 0.20.0, cpu"
+    )
     assert [line.split()[:2] for line in verdicts] == [
         *(["✓", one.scenario] for one in record.verdicts[:4]),
         ["…"],
         ["✓", record.verdicts[-1].scenario],
     ]
-    assert last == f"12 of 12 gates pass in {record.seconds:.0f} s  evidence/gate-0.20.0-cpu.json"
+    count = len(record.verdicts)
+    assert last == f"{count} of {count} gates pass in {record.seconds:.0f} s  evidence/gate-0.20.0-cpu.json"
     old = "```\n$ ./go gate --vllm 0.1.0 --evidence e.json\nold\n```\n"
     assert with_example_run(f"text\n{old}more\n{old}", record, EVIDENCE.name) == f"text\n```\n{said}```\nmore\n{old}"
     assert with_example_run("no run at all", record, EVIDENCE.name) == "no run at all"
