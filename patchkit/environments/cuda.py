@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from pathlib import Path
 
-from patchkit import __version__, console
+from patchkit import console
 from patchkit.environments import build
 from patchkit.environments.environment import exclusive, home
 from patchkit.environments.lock import constraints
@@ -164,15 +163,5 @@ def _build(folder: Path, release: str, torch: str, found: Resolution, log: Path)
         log,
         progress=console.indented,
     )
-    facts = {
-        "release": release,
-        "lock": listed.name,
-        "backend": torch,
-        "patchkit": __version__,
-        "torch": found.version("torch") or "none",
-        "packages": len(found.downloads),
-        "bytes": build.size(folder),
-        "seconds": round(time.monotonic() - began, 1),
-        "built": time.time(),
-    }
-    write_atomically(folder / build.MARKER, json.dumps(facts, indent=1) + "\n")
+    known = {"torch": found.version("torch") or "none", "packages": len(found.downloads)}
+    build.mark_whole(folder, {"release": release, "lock": listed.name, "backend": torch, **known}, began)

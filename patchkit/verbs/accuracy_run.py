@@ -20,11 +20,12 @@ from patchkit.console import err, out
 from patchkit.documents import key_values
 from patchkit.errors import PatchkitError
 from patchkit.evals.records import BASELINE, Cell
-from patchkit.files import check_place, shortest, write_atomically
-from patchkit.gates.evidence import default_path, to_json, write_evidence
+from patchkit.files import check_place, write_atomically
+from patchkit.gates.evidence import default_path
 from patchkit.project import Project
 from patchkit.report.accuracy.page import render_html
 from patchkit.report.accuracy.terminal import show_text
+from patchkit.verbs.written import publish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +111,18 @@ def chosen(modes: list[str], named: dict[str, dict[str, Any]]) -> list[str] | di
 
 
 def finish(evidence: AccuracyEvidence, measured: FinishedPlan, where: Path, began: float, as_json: bool) -> None:
-    """Write what was measured, and show it."""
+    """Write the evidence, its page and every sample side by side, and show it."""
     evidence.cells, evidence.seconds = measured.cells, round(time.monotonic() - began, 1)
-    save(evidence, measured, where)
+    write_atomically(where.with_suffix(".html"), render_html(evidence))
+    write_atomically(where.with_suffix(".samples.jsonl.gz"), compressed(measured.samples))
     for line in ungraded_warnings(measured.cells):
         err.print(f"[yellow]![/yellow] {escape(line)}")
-    if as_json:
-        print(to_json(evidence), end="")
-    else:
+
+    def show(name: str) -> None:
         show_text(evidence, out)
-        out.print(f"[dim]{shortest(where)}, and beside it .html, .samples.jsonl.gz[/dim]")
+        out.print(f"[dim]{name}, and beside it .html, .samples.jsonl.gz[/dim]")
+
+    publish(evidence, [where], as_json, show)
 
 
 def place_of(options: RunOptions, state: Path, name: str, release: str, device: str) -> Path:
@@ -135,13 +138,6 @@ def place_of(options: RunOptions, state: Path, name: str, release: str, device: 
 def journals(project: Project) -> Path:
     """The folder of what was drawn."""
     return project.state / "accuracy"
-
-
-def save(evidence: AccuracyEvidence, measured: FinishedPlan, where: Path) -> None:
-    """Write the evidence, its page and every sample side by side."""
-    write_evidence(where, evidence)
-    write_atomically(where.with_suffix(".html"), render_html(evidence))
-    write_atomically(where.with_suffix(".samples.jsonl.gz"), compressed(measured.samples))
 
 
 def ungraded_warnings(cells: Iterable[Cell]) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from patchkit.console import ProgressLine, err
 from patchkit.errors import PatchkitError
-from patchkit.files import check_place, shortest
+from patchkit.files import check_place
 from patchkit.gates.caught_by import check_caught_by
-from patchkit.gates.evidence import Circumstances, Evidence, Verdict, default_path, to_json, write_evidence
+from patchkit.gates.evidence import Circumstances, Evidence, Verdict, default_path
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Scenario, select
@@ -22,6 +22,7 @@ from patchkit.project import find_project
 from patchkit.report.phrases import headline
 from patchkit.report.progress_lines import verdict_line
 from patchkit.verbs.latest import release_for
+from patchkit.verbs.written import publish
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +111,4 @@ class Request:
             settings.project.state, name, record.release, record.device, settings.runner, settings.mode
         )
         path = self.evidence or usual
-        for place in {path, usual} if keep else {path}:
-            write_evidence(place, record)
-        if self.as_json:
-            print(to_json(record), end="")
-        else:
-            report(shortest(path))
+        publish(record, dict.fromkeys([path, usual] if keep else [path]), self.as_json, report)

@@ -17,8 +17,8 @@ from patchkit.console import ProgressLine, out, working
 from patchkit.documents import key_values
 from patchkit.environments.models.shapes import ensure_shapes
 from patchkit.errors import PatchkitError
-from patchkit.files import check_place, shortest
-from patchkit.gates.evidence import default_path, to_json, write_evidence
+from patchkit.files import check_place
+from patchkit.gates.evidence import default_path, write_evidence
 from patchkit.gates.settings import Settings
 from patchkit.gates.workspace import Workspace
 from patchkit.mode import Mode
@@ -28,6 +28,7 @@ from patchkit.report.throughput.terminal import row_line, show_text
 from patchkit.verbs.accuracy import missing_proof
 from patchkit.verbs.accuracy_run import slug
 from patchkit.verbs.latest import release_for
+from patchkit.verbs.written import publish
 
 MODEL = "smollm2-135m"
 PROFILE_TOKENS = 40
@@ -100,12 +101,12 @@ def throughput(options: ThroughputOptions) -> int:
             fill(evidence, found, began)
             write_evidence(where, evidence)
     evidence.finished = True
-    write_evidence(where, evidence)
-    if options.as_json:
-        print(to_json(evidence), end="")
-    else:
+
+    def show(name: str) -> None:
         show_text(evidence, out)
-        out.print(f"[dim]{shortest(where)}[/dim]")
+        out.print(f"[dim]{name}[/dim]")
+
+    publish(evidence, [where], options.as_json, show)
     return 0 if evidence.passed else 1
 
 
