@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from patchkit.series.manifest import read_manifest
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = Project(CHECKOUT, CHECKOUT / ".patchkit")
+PALETTE = 3  # the type of colour in a PNG
 LEGEND = "empty: not for this release"
 
 
@@ -31,6 +33,19 @@ def test_the_front_page_counts_the_proven_releases_of_the_table(front: str) -> N
     green = {proof.release for proof in table.proofs if proof.green}
     assert f"esamp is proven on {len(green)} of " in front
     assert len(re.findall(r'<tr class="green"', front)) == sum(proof.green for proof in table.proofs)
+
+
+def test_the_picture_of_the_readme_is_of_this_evidence(front: str) -> None:
+    (heading,) = re.findall(r"<h1>(.*?)</h1>", front)
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert f"![The front page of the site: {heading}](docs/images/site-overview.png)" in readme
+
+
+@pytest.mark.parametrize(("name", "size"), [("site-overview.png", (1280, 900)), ("site-knockout.png", (1280, 800))])
+def test_a_picture_is_small_and_has_a_palette(name: str, size: tuple[int, int]) -> None:
+    content = (CHECKOUT / "docs" / "images" / name).read_bytes()
+    assert struct.unpack(">IIBB", content[16:26]) == (*size, 8, PALETTE)
+    assert len(content) < 60_000
 
 
 def test_a_gate_that_is_not_for_a_release_is_empty_and_the_legend_says_so(front: str) -> None:
