@@ -10,14 +10,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from patchkit.evals.number_format import points
 from patchkit.evals.records import Change, Needed, Rate
 from patchkit.report.accuracy.numbers import chance, percent, span
+from patchkit.report.svg import ChartFrame, dot, element, polyline
 
-WIDTH, HEIGHT = 440, 270  # of the pass@k picture, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 48, 112, 12, 46
+FRAME = ChartFrame(width=440, height=270, left=48, right=112, top=12, bottom=46, text=(("class_", "tick"),))
 TOPS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 LABEL_GAP = 42  # between the labels of two curves
@@ -108,56 +108,25 @@ def curves(rates: Mapping[str, Sequence[Rate]], ident: str, names: Mapping[str, 
     log = most >= LOG_FROM
 
     def x(k: int) -> float:
-        reach = math.log2(k) / math.log2(most) if log else (k - 1) / (most - 1)
-        return LEFT + reach * (WIDTH - LEFT - RIGHT)
+        return FRAME.across(math.log2(k) / math.log2(most) if log else (k - 1) / (most - 1))
 
     def y(share: float) -> float:
-        return TOP + (1 - share / top) * (HEIGHT - TOP - BOTTOM)
+        return FRAME.up(share / top)
 
-    parts = _grid(x, y, top, most, log)
+    shares = [top * quarter / 4 for quarter in range(5)]
+    caption = f"k, samples a problem{', on a log scale' if log else ''}"
+    lines = [("grid", y(share), f"{100 * share:g}%") for share in shares]
+    parts = FRAME.grid(lines, ((x(k), str(k)) for k in _ks(most, log)), caption)
     for number, curve in enumerate(rates.values()):
         parts += _curve("mode" if number else "baseline", curve, x, y)
     heights = _apart([y(curve[-1].value) for curve in rates.values()])
     for number, (mode, curve) in enumerate(rates.items()):
-        kind, left = "mode" if number else "baseline", f"{WIDTH - RIGHT + 12}"
+        kind, left = "mode" if number else "baseline", f"{FRAME.width - FRAME.right + 12}"
         name = element("tspan", names[mode], class_="name")
         value = element("tspan", percent(curve[-1].value), x=left, dy="1.15em")
         parts.append(element("text", name, value, class_=f"end {kind}", x=left, y=f"{heights[number] - 2:.1f}"))
     ends = "; ".join(f"{names[mode]} from {percent(c[0].value)} to {percent(c[-1].value)}" for mode, c in rates.items())
-    return element(
-        "svg",
-        element("title", f"pass@k against k, 1 to {most}", id=f"{ident}-title"),
-        element("desc", f"With 95% bands. {ends}.", id=f"{ident}-desc"),
-        *parts,
-        class_="curves",
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        role="img",
-        aria_labelledby=f"{ident}-title {ident}-desc",
-    )
-
-
-def element(name: str, *children: str, **attributes: str | float) -> Markup:
-    """One element, with everything escaped that is not markup already; ``text_anchor`` is ``text-anchor``."""
-    named = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
-    given = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in named.items())
-    return Markup("<{0}{1}>{2}</{0}>").format(name, given, Markup("").join(map(escape, children)))
-
-
-def _grid(x: _Scale, y: _Scale, top: float, most: int, log: bool) -> list[Markup]:
-    """Grid lines, shares at the left, k below."""
-    parts = []
-    for quarter in range(5):
-        share = top * quarter / 4
-        at = f"{y(share):.1f}"
-        label = f"{100 * share:g}%"
-        parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at))
-        parts.append(element("text", label, class_="tick", x=LEFT - 7, y=f"{y(share) + 4:.1f}", text_anchor="end"))
-    for k in _ks(most, log):
-        place = f"{x(k):.1f}"
-        parts.append(element("text", str(k), class_="tick", x=place, y=HEIGHT - BOTTOM + 19, text_anchor="middle"))
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    label = f"k, samples a problem{', on a log scale' if log else ''}"
-    return [*parts, element("text", label, class_="tick", x=middle, y=HEIGHT - 6, text_anchor="middle")]
+    return FRAME.picture("curves", ident, f"pass@k against k, 1 to {most}", f"With 95% bands. {ends}.", parts)
 
 
 def _ks(most: int, log: bool) -> list[int]:
@@ -171,18 +140,17 @@ def _curve(kind: str, curve: Sequence[Rate], x: _Scale, y: _Scale) -> list[Marku
     """Band, line, and a mark at the powers of two."""
     upper = [f"{x(rate.k):.1f},{y(rate.high):.1f}" for rate in curve]
     lower = [f"{x(rate.k):.1f},{y(rate.low):.1f}" for rate in reversed(curve)]
-    line = [f"{x(rate.k):.1f},{y(rate.value):.1f}" for rate in curve]
     marked = [rate for rate in curve if rate.k in _ks(curve[-1].k, curve[-1].k >= LOG_FROM)]
     return [
         element("polygon", class_=f"band {kind}", points=" ".join(upper + lower)),
-        element("polyline", class_=f"line {kind}", points=" ".join(line)),
-        *(element("circle", class_=kind, cx=f"{x(rate.k):.1f}", cy=f"{y(rate.value):.1f}", r="3.5") for rate in marked),
+        polyline(kind, [(x(rate.k), y(rate.value)) for rate in curve]),
+        *(dot(kind, x(rate.k), y(rate.value)) for rate in marked),
     ]
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
     """The heights of the labels of one or two curves: at their ends, inside the picture, without overlap."""
-    top, bottom = TOP + 8.0, HEIGHT - BOTTOM - 18.0
+    top, bottom = FRAME.top + 8.0, FRAME.height - FRAME.bottom - 18.0
     inside = [min(max(at, top), bottom) for at in heights]
     if len(inside) < 2 or abs(inside[0] - inside[1]) >= LABEL_GAP:
         return inside

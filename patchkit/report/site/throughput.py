@@ -10,10 +10,11 @@ from markupsafe import Markup
 
 from patchkit.bench.throughput_evidence import ThroughputEvidence
 from patchkit.gates.evidence import Evidence, Figure, Verdict
-from patchkit.report.accuracy.charts import Domain, element, fluid
+from patchkit.report.accuracy.charts import Domain, fluid
 from patchkit.report.site.matrix import runner
 from patchkit.report.site.sources import Filed, Sources
 from patchkit.report.site.trees import Standing, Trees
+from patchkit.report.svg import element
 from patchkit.report.throughput import phrases
 
 LEAST_DOMAIN = 1.1  # the axis begins at 0 and always shows 1, where the runtime costs nothing
