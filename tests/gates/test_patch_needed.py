@@ -121,7 +121,8 @@ def test_a_knockout_says_which_patch_is_needed_and_which_no_longer(made_up: Made
     assert (rows["0002-fix"]["need"], rows["0002-fix"]["narrowed"]) == (NEEDED, None)
     said = [" ".join(line.split()) for line in out.splitlines()]
     at = said.index("on vLLM 0.20.0:")
-    assert said[at + 1 : at + 4] == [
+    assert said[at + 1 : at + 5] == [
+        "need patch, and why",
         "no longer needed 0001-fix: every gate is green without it",
         "narrow `Applies-To: vllm >=0.11.0` to `vllm >=0.11.0,<0.20.0`, or drop the patch",
         "needed 0002",

@@ -51,9 +51,8 @@ def test_the_example_is_the_run_of_the_evidence() -> None:
     said = example_run(record, EVIDENCE.name)
     first, second, *verdicts, last = said.splitlines()
     assert first == "$ ./go gate --vllm 0.20.0 --evidence evidence/gate-0.20.0-cpu.json"
-    assert (
-        second == f"gate: esamp {record.runtime.pin[:8]} with {len(record.runtime.patches)} patches on vLLM 0.20.0, cpu"
-    )
+    used = record.runtime
+    assert second == f"gate: esamp {used.pin[:8]} with {len(used.patches)} patches on vLLM 0.20.0, cpu"
     assert [line.split()[:2] for line in verdicts] == [
         *(["✓", one.scenario] for one in record.verdicts[:4]),
         ["…"],
