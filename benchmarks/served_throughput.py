@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from patchkit import Bench, VLLMClient
-from patchkit.bench.paired_servers import Run
+from patchkit.bench.paired_servers import ServerRun
 
 SAMPLING: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "min_p": 0.1}
 
@@ -24,7 +24,7 @@ def measure(bench: Bench, load: str, tokens: int, pairs: int) -> bool:
     least = prompts * samples * (tokens - 1)
     alive = True
 
-    def show(side: str, run: Run) -> None:
+    def show(side: str, run: ServerRun) -> None:
         nonlocal alive
         acted = (run.counters or {}).get("intervened_rows")
         alive = alive and (side == "before" or acted == least)

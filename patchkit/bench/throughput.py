@@ -58,7 +58,7 @@ class ThroughputBench:
     Args:
         make: loads an engine.
         required: tells what the counters must be.
-        say: gets what is under way, in a few words.
+        say: called with what is under way, in a few words.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ def prepare() -> list[str]:
         store_with_any_mask()
         overflow_as_compiled()
         take_rows_whole()
+        pin_nothing()
         replace_kernels()
     return list(REPLACED)
 
@@ -71,6 +72,25 @@ def take_rows_whole() -> None:
     import vllm.v1.worker.gpu.sample.min_p as min_p
 
     min_p._min_p_kernel = WholeRows(min_p._min_p_kernel)
+
+
+class Unpinned:
+    """The module ``torch`` where there is no GPU that memory could be pinned for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def tensor(*given: Any, pin_memory: bool = False, **named: Any) -> torch.Tensor:
+        return torch.tensor(*given, **named)
+
+
+def pin_nothing() -> None:
+    """Let grammars work up to 0.27.1, where they ask for pinned memory whatever the device is."""
+    import vllm.v1.worker.gpu.structured_outputs as grammars
+
+    if not hasattr(grammars, "PIN_MEMORY"):
+        grammars.torch = Unpinned()
 
 
 def replace_kernels() -> None:

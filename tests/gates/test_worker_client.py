@@ -175,7 +175,7 @@ def test_on_gpus_one_engine_runs_at_a_time_unless_more_are_asked_for(
     assert gpus_for(workers, "cuda") == gpus
 
 
-@pytest.mark.parametrize(("release", "most"), [("0.10.1.1", 2), ("0.10.2", 8), ("0.33.0", 8)])
+@pytest.mark.parametrize(("release", "most"), [("0.10.1.1", 2), ("0.10.2", 16), ("0.33.0", 16)])
 def test_more_engines_than_gpus_take_are_refused(monkeypatch: pytest.MonkeyPatch, release: str, most: int) -> None:
     """Before 0.10.2 vLLM cannot load beside another engine."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
