@@ -107,8 +107,7 @@ class Runner:
 
     def _submit(self, scenario: Scenario, part: Part, tree: Tree, alone: bool) -> Future[Run]:
         settings = self.workspace.settings
-        if why := part.why_not_run(settings.release, settings.runner):
-            return left_out(part, tree, f"not run, because {why}")
+        part = part.on(settings.release, settings.runner)
         try:
             metadata = metadata_of(tree) if part.client else None
         except PatchkitError as error:  # as where the patch that makes the tree a package is left out

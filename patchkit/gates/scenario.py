@@ -82,15 +82,15 @@ class Injection(Declared, frozen=True):
         self.at_least(1, "step")
 
 
-class NotRun(Declared, frozen=True):
-    """Where a part cannot be run, for it is about something that vLLM has not there; it then counts as unknown."""
+class VllmRefusal(Declared, frozen=True):
+    """Where vLLM itself refuses what a part asks for: the part is run all the same, and the refusal must be seen."""
 
     runner: ModelRunner
     vllm: str
-    because: str
+    naming: str
 
     def __post_init__(self) -> None:
-        self.not_empty("because")
+        self.not_empty("naming")
         _ = self._releases
 
     @property
@@ -125,7 +125,7 @@ class Part(Declared, frozen=True, dict=True):
     repeat: int = 1
     watch: tuple[Literal["poison", "distributions", "timing"], ...] = ()
     off: bool = False
-    not_run: tuple[NotRun, ...] = ()
+    refused_by_vllm: tuple[VllmRefusal, ...] = ()
     eager_only: str = ""
 
     def __post_init__(self) -> None:
@@ -182,13 +182,16 @@ class Part(Declared, frozen=True, dict=True):
         """The part as the worker receives it: everything but its invariants."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         fields.pop("invariants", None)
-        fields.pop("not_run", None)
+        fields.pop("refused_by_vllm", None)
         fields.pop("eager_only", None)
         return fields | {"runtime": self.installs()}
 
-    def why_not_run(self, release: str, runner: ModelRunner) -> str:
-        """Why this part cannot be run there; empty if it can."""
-        return next((one.because for one in self.not_run if one.holds(release, runner)), "")
+    def on(self, release: str, runner: ModelRunner) -> Part:
+        """The part as it is judged there: where vLLM refuses what it asks for, by that alone."""
+        for refusal in self.refused_by_vllm:
+            if refusal.holds(release, runner):
+                return replace(self, invariants=[{"refused_by_vllm": {"naming": refusal.naming}}])
+        return self
 
     def installs(self) -> list[Settings]:
         """The settings of each install of the runtime; most parts have one."""

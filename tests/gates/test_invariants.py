@@ -387,6 +387,25 @@ def test_refused_is_red_on_a_run_that_died() -> None:
     assert reasons(run)[0].startswith("hung: no event for 9 s")
 
 
+def test_refused_by_vllm_takes_that_error_alone_and_before_the_first_step() -> None:
+    part = make_part({"refused_by_vllm": {"naming": "Unsupported mode"}})
+    assert reasons(make_run(part)) == ["vLLM did not refuse it: no error matches 'Unsupported mode'"]
+    run = make_run(part, [])
+    run.result, run.exit = None, Exit("r", code=1)
+    refusal = KNOWN | {"type": "NotImplementedError", "message": "Unsupported mode: soft", "step": None}
+    run.error = msgspec.convert(refusal, Error)
+    assert reasons(run) == []
+    assert judge_part(run)[0].figures["refused_by_vllm"] == "Unsupported mode: soft"
+    run.error = msgspec.convert(refusal | {"message": "out of memory"}, Error)
+    assert reasons(run)[0].startswith(
+        "not vLLM's refusal, which matches 'Unsupported mode': NotImplementedError: out of"
+    )
+    run.error = msgspec.convert(refusal | {"step": 3, "call": 0}, Error)
+    assert reasons(run)[0].startswith("not vLLM's refusal")
+    run.error, run.exit = None, Exit("r", signal=9)
+    assert reasons(run)[0].startswith("the run was killed by SIGKILL")
+
+
 def test_refused_or_right_takes_a_refusal_or_a_run_that_holds_all_else() -> None:
     part = make_part("refused_or_right", "alive", faults=["norm_swapped"])
     assert reasons(make_run(part)) == []

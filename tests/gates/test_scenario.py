@@ -175,13 +175,13 @@ def test_select() -> None:
         select(scenarios, ["nope"])
 
 
-def test_a_part_that_cannot_be_run_somewhere_says_where_and_why() -> None:
-    part = make_part(not_run=[{"runner": "v2", "vllm": "<0.26.0", "because": "there is none"}])
-    assert part.why_not_run("0.25.1", "v2") == "there is none"
-    assert not part.why_not_run("0.25.1", "v1") and not part.why_not_run("0.26.0", "v2")
-    assert "not_run" not in part.for_worker()
+def test_where_vllm_refuses_what_a_part_asks_for_it_is_judged_by_that_alone() -> None:
+    part = make_part("alive", refused_by_vllm=[{"runner": "v2", "vllm": "<0.26.0", "naming": "Unsupported"}])
+    assert [one.name for one, _ in part.on("0.25.1", "v2").judged] == ["refused_by_vllm"]
+    assert part.on("0.25.1", "v1") is part and part.on("0.26.0", "v2") is part
+    assert "refused_by_vllm" not in part.for_worker()
 
 
-def test_where_a_part_is_not_run_must_be_releases() -> None:
-    with pytest.raises(PatchkitError, match=r"not_run\[0\]: vllm: 'soon' is not like"):
-        make_part(not_run=[{"runner": "v2", "vllm": "soon", "because": "there is none"}])
+def test_where_vllm_refuses_a_part_must_be_releases() -> None:
+    with pytest.raises(PatchkitError, match=r"refused_by_vllm\[0\]: vllm: 'soon' is not like"):
+        make_part(refused_by_vllm=[{"runner": "v2", "vllm": "soon", "naming": "Unsupported"}])
