@@ -58,17 +58,22 @@ def read_yaml(path: Path) -> Any:
         raise PatchkitError(what, "write plain values") from None
 
 
-def key_values(texts: Iterable[str], option: str) -> dict[str, Any]:
-    """``key=value`` texts of an option as a mapping; values are read as YAML, or stay as they are if they are none."""
+def key_values(texts: Iterable[str], option: str, form: str = "KEY=VALUE") -> dict[str, Any]:
+    """``key=value`` texts of an option as a mapping, values read as YAML; ``form`` is what the option takes.
+
+    Raises:
+        PatchkitError: a text has no key or no value, or its value is not YAML.
+    """
     found = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not key.strip() or not equals:
-            raise PatchkitError(f"{option} {text}: not of the form key=value", f"write it as {option} KEY=VALUE")
+            raise PatchkitError(f"{option}: {text!r} is not KEY=VALUE", f"write {option} {form}")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except (yaml.YAMLError, ValueError, RecursionError):
-            found[key.strip()] = value
+            what = f"{option} {text}: {value!r} is not a value in YAML"
+            raise PatchkitError(what, "put it in quotes if it is meant as it stands") from None
     return found
 
 

@@ -124,7 +124,7 @@ def test_an_unproven_tree_is_refused_and_what_helps_is_said(monkeypatch: pytest.
     ("line", "said"),
     [
         (["serve", "--vllm", "0.20.0", "tiny"], "esamp is in every process of vLLM >=0.23.0, not of 0.20.0"),
-        (["serve", "--vllm", "0.28.0", "--setting", "beta", "tiny"], "--setting beta: not of the form key=value"),
+        (["serve", "--vllm", "0.28.0", "--setting", "beta", "tiny"], "--setting: 'beta' is not KEY=VALUE"),
         (["serve", "--vllm", "0.28.0", "--unproven", "./nowhere"], "there is no model at nowhere"),
         (["install", "--vllm", "0.28.0", "--python", "/nowhere"], "--python /nowhere: there is no such file"),
         (["uninstall", "--python", "/nowhere"], "--python /nowhere: there is no such file"),

@@ -135,11 +135,13 @@ def read_modes(text: str) -> list[Mode]:
 
 def read_settings(texts: Sequence[str]) -> list[SettingsGiven]:
     """``KEY=VALUE,KEY=VALUE`` each, read as YAML reads values, or ``defaults``; nothing given is the defaults alone."""
-    given = [text.strip() for text in texts or [DEFAULTS]]
-    found = [
-        SettingsGiven(text, {} if text == DEFAULTS else key_values(text.split(","), "--settings")) for text in given
-    ]
+    found = [SettingsGiven(text.strip(), _values(text.strip())) for text in texts or [DEFAULTS]]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise PatchkitError("--settings: a set of settings is given twice", "give each once")
     return found
+
+
+def _values(text: str) -> dict[str, Any]:
+    form = f"KEY=VALUE,KEY=VALUE, or --settings {DEFAULTS}"
+    return {} if text == DEFAULTS else key_values(text.split(","), "--settings", form)

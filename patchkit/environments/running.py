@@ -20,7 +20,7 @@ ON_CPU = {
     "VLLM_CPU_SGL_KERNEL": "0",
     "TORCHDYNAMO_DISABLE": "1",  # the sampler is compiled even under enforce_eager: 13 s of load instead of 2
     "OMP_NUM_THREADS": "1",
-    # What a step frees is kept for the next one: the kernel else clears 300 MB of pages a second, a tenth of a gate.
+    # What a step frees is kept for the next one: otherwise the kernel clears 300 MB of pages a second.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(512 << 20),
 }

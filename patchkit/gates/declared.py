@@ -34,6 +34,14 @@ class Declared(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, f
             if not getattr(self, field):
                 raise ValueError(f"{field} is empty")
 
+    def is_pattern(self, field: str) -> None:
+        """This field is a regular expression, and not an empty one."""
+        self.not_empty(field)
+        try:
+            re.compile(getattr(self, field))
+        except re.error as error:
+            raise ValueError(f"{field} is no regular expression: {error}") from None
+
     def named(self) -> None:
         """``name`` can stand in a file name and after ``pytest -k``."""
         name: str = getattr(self, "name")  # noqa: B009

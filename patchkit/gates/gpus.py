@@ -49,11 +49,11 @@ def gpus_for(workers: int, device: str) -> list[str]:
 
 
 def gpu_of(process: int, processes: int, release: str) -> str:
-    """The GPU of one of several processes, each of which runs a part at a time.
+    """The GPU of one of several processes, each of which runs a part at a time; "" where there is no choice to make.
 
     Raises:
         PatchkitError: there are too many, see :func:`how_many_workers`.
     """
     how_many_workers(processes, "cuda", release)
     there = gpus()
-    return there[process % len(there)]
+    return there[process % len(there)] if len(there) > 1 else ""

@@ -89,7 +89,10 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run it, and fail with its reason."""
-        release = settings_of(self.config).release
+        try:
+            release = settings_of(self.config).release
+        except PatchkitError as error:
+            raise GateRedError(str(error)) from None
         if not self.scenario.is_for(release):
             pytest.skip(f"{self.scenario.name} is for vLLM {self.scenario.releases}, not {release}")
         if self.eager_only:

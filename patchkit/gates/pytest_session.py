@@ -101,7 +101,7 @@ def settings_of(config: pytest.Config) -> Settings:
     if process is None or settings.device == "cpu":
         return settings
     gpu = gpu_of(int(process["workerid"].removeprefix("gw")), process["workercount"], settings.release)
-    return settings.with_variables(("CUDA_VISIBLE_DEVICES", gpu))
+    return settings.with_variables(("CUDA_VISIBLE_DEVICES", gpu)) if gpu else settings
 
 
 def runtime_of(config: pytest.Config) -> str:

@@ -90,7 +90,7 @@ class VllmRefusal(Declared, frozen=True):
     naming: str
 
     def __post_init__(self) -> None:
-        self.not_empty("naming")
+        self.is_pattern("naming")
         _ = self._releases
 
     @property
@@ -151,8 +151,12 @@ class Part(Declared, frozen=True, dict=True):
         names = {one.name for one, _ in judged}
         self._check_checks(names)
         self._check_client()
-        if "refused" in names and "refused_or_right" not in names and len(judged) > 1:
-            raise ValueError("refused stands alone: a run that ends in an error has nothing else to judge")
+        alone = {"refused_by_vllm"} if "refused_or_right" in names else {"refused", "refused_by_vllm"}
+        for name in alone & names:
+            if len(judged) > 1:
+                raise ValueError(f"{name} stands alone: a run that ends in an error has nothing else to judge")
+        if self.refused_by_vllm and (self.checks or self.client):
+            raise ValueError("refused_by_vllm is for a part with calls")
 
     def _check_checks(self, judged: set[str]) -> None:
         """A part either makes calls or runs the runtime's own checks, never both."""

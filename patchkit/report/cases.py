@@ -17,7 +17,7 @@ class JudgedCase:
     """One thing that passed or did not.
 
     Attributes:
-        group: of names that belong together, with dots.
+        group: the dotted name of what the case belongs to, as JUnit's ``classname``.
         message: why it did not pass, in a line; empty if it did.
         details: more of it, in lines.
         title: what an annotation calls it.

@@ -134,8 +134,10 @@ def test_options_are_read_as_yaml_reads_them() -> None:
         "beta": 0.4,
         "x": "a=b",
     }
-    with pytest.raises(PatchkitError, match="--engine dtype: not of the form key=value"):
+    with pytest.raises(PatchkitError, match="--engine: 'dtype' is not KEY=VALUE"):
         key_values(["dtype"], "--engine")
+    with pytest.raises(PatchkitError, match=r"--engine async=\{: '\{' is not a value in YAML"):
+        key_values(["async={"], "--engine")
 
 
 def test_settings_of_the_command_line_are_for_every_mode_or_for_one() -> None:

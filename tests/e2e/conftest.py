@@ -46,7 +46,8 @@ def cores() -> Iterator[None]:
     """
     before = os.sched_getaffinity(0)
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    share = sorted(before)[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = sorted(before)[number % count :: count]
     os.sched_setaffinity(0, share or before)
     yield
     os.sched_setaffinity(0, before)

@@ -395,7 +395,7 @@ def test_refused_by_vllm_takes_that_error_alone_and_before_the_first_step() -> N
     refusal = KNOWN | {"type": "NotImplementedError", "message": "Unsupported mode: soft", "step": None}
     run.error = msgspec.convert(refusal, Error)
     assert reasons(run) == []
-    assert judge_part(run)[0].figures["refused_by_vllm"] == "Unsupported mode: soft"
+    assert judge_part(run)[0].figures["vllm_said"] == "Unsupported mode: soft"
     run.error = msgspec.convert(refusal | {"message": "out of memory"}, Error)
     assert reasons(run)[0].startswith(
         "not vLLM's refusal, which matches 'Unsupported mode': NotImplementedError: out of"

@@ -182,6 +182,32 @@ def test_where_vllm_refuses_what_a_part_asks_for_it_is_judged_by_that_alone() ->
     assert "refused_by_vllm" not in part.for_worker()
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"invariants": ["alive", {"refused_by_vllm": {"naming": "a"}}]}, "refused_by_vllm stands alone"),
+        ({"invariants": [{"refused_by_vllm": {"naming": "bad ("}}]}, "naming is no regular expression"),
+        ({"invariants": [{"refused_by_vllm": {"naming": ""}}]}, "naming is empty"),
+        (
+            {"refused_by_vllm": [{"runner": "v2", "vllm": "<0.26.0", "naming": "bad ("}], "invariants": ["alive"]},
+            "naming is no regular expression",
+        ),
+        (
+            {
+                "refused_by_vllm": [{"runner": "v2", "vllm": "<0.26.0", "naming": "a"}],
+                "invariants": ["checks_hold"],
+                "checks": "mine",
+                "calls": [],
+            },
+            "refused_by_vllm is for a part with calls",
+        ),
+    ],
+)
+def test_a_refusal_by_vllm_that_could_not_be_judged_is_refused(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(PatchkitError, match=why):
+        make_part(*given.pop("invariants"), **given)
+
+
 def test_where_vllm_refuses_a_part_must_be_releases() -> None:
     with pytest.raises(PatchkitError, match=r"refused_by_vllm\[0\]: vllm: 'soon' is not like"):
         make_part(refused_by_vllm=[{"runner": "v2", "vllm": "soon", "naming": "Unsupported"}])

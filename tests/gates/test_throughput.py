@@ -122,7 +122,7 @@ def test_profile_and_memory_are_kept_and_shown(bench: Any) -> None:
         (("--modes", "eager,eager"), "--modes: 'eager' is listed twice; e.g. --modes eager,graphs"),
         (
             ("--settings", "strong"),
-            "--settings strong: not of the form key=value; write it as --settings KEY=VALUE",
+            "--settings: 'strong' is not KEY=VALUE; write --settings KEY=VALUE,KEY=VALUE, or --settings defaults",
         ),
         (("--model", "m", "--shapes", "qwen2.5-7b"), "--model and --shapes are both given; give one of them"),
         (("--gpu-memory", "0.4"), "--gpu-memory is for --device cuda; leave it out"),

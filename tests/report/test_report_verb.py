@@ -14,7 +14,12 @@ import pytest
 from made_evidence import evidence_of
 
 from patchkit.cli import main
+from patchkit.drift.drift import read_drifts
 from patchkit.gates.evidence import Evidence, to_json
+from patchkit.report.drift.cases import of_drifts
+from patchkit.report.drift.terminal import remarks
+
+CHECKOUT = Path(__file__).parents[2]
 
 
 class Printed(NamedTuple):
@@ -190,3 +195,10 @@ def test_a_drift_that_is_none_is_one_line(tmp_path: Path, report: Report, conten
 def test_the_report_of_a_watch_says_how_it_is_shown(tmp_path: Path, report: Report) -> None:
     printed = report(written(tmp_path, '{"state": "green", "runtime": "r"}'))
     assert printed.returncode == 2 and "--html site" in printed.stderr
+
+
+def test_what_must_be_known_of_a_drift_is_an_annotation_too() -> None:
+    drifts = read_drifts(CHECKOUT / "evidence" / "drift-0.10.1.1-0.33.0.json")
+    said = [remark for drift in drifts for remark in remarks(drift)]
+    assert any(remark.startswith("no hook fires by default in vLLM") for remark in said)
+    assert [text for _, text in of_drifts(drifts).warnings] == said

@@ -10,12 +10,14 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import made_site as made
+import msgspec
 import pytest
 from made_throughput import DEAD, row, throughput
 
 from patchkit.bench.throughput_evidence import read_throughput
 from patchkit.cli import main
 from patchkit.gates.evidence import to_json
+from patchkit.report.throughput.cases import of_throughput
 from patchkit.report.throughput.markdown import BEGIN, END, render_table, with_throughput
 from patchkit.report.throughput.plot import plot
 
@@ -72,6 +74,13 @@ def test_a_dead_row_is_a_failure_and_an_error(report: Report) -> None:
         and "::dead: the runtime was not at work" in first
     )
     assert "::error: " in second and last.startswith("::error title=") and "2 of 4 rows are no figures" in last
+
+
+@pytest.mark.parametrize("rows", [[], [row(16)]])
+def test_a_run_that_was_cut_short_does_not_pass(rows: list[Any]) -> None:
+    evidence = msgspec.structs.replace(throughput(), rows=rows, finished=False)
+    (suite,) = of_throughput(evidence).suites
+    assert [case.name for case in suite.cases if not case.passed] == ["measured to its end"]
 
 
 def test_evidence_is_read_back_as_it_was(tmp_path: Path) -> None:

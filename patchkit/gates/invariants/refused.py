@@ -25,11 +25,7 @@ class Refused(Params, frozen=True):
 
     def __post_init__(self) -> None:
         self.at_least(0, "by_step", "in_flight")
-        self.not_empty("naming")
-        try:
-            re.compile(self.naming)
-        except re.error as error:
-            raise ValueError(f"naming is no regular expression: {error}") from None
+        self.is_pattern("naming")
 
 
 REFUSALS = (count_clause(70, "refusals", "{} drifts refused"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from patchkit.gates.invariants.base import Broken, Figures, Params, invariant
+from patchkit.gates.invariants.base import Broken, Figures, Params, count_clause, invariant
 from patchkit.gates.invariants.finished import error_line, finished
 from patchkit.gates.part_run import Run
 
@@ -15,8 +15,16 @@ class RefusedByVllm(Params, frozen=True):
 
     naming: str
 
+    def __post_init__(self) -> None:
+        self.is_pattern("naming")
 
-@invariant(params=RefusedByVllm, passes=(), ending=True)
+
+@invariant(
+    params=RefusedByVllm,
+    passes=(),
+    ending=True,
+    clauses=(count_clause(90, "refusals_by_vllm", "{} refused by vLLM itself"),),
+)
 def refused_by_vllm(run: Run, params: RefusedByVllm, figures: Figures) -> Iterator[Broken]:
     """An error that matches, before the first step; a run that came to its end was not refused."""
     error = run.error
@@ -28,4 +36,4 @@ def refused_by_vllm(run: Run, params: RefusedByVllm, figures: Figures) -> Iterat
             f"not vLLM's refusal, which matches {params.naming!r}: {error_line(error)}", error.step, error.shape
         )
     else:
-        figures["refused_by_vllm"] = error.message
+        figures["refusals_by_vllm"], figures["vllm_said"] = 1, error.message

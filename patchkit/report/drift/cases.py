@@ -9,6 +9,7 @@ from patchkit.drift.findings import Finding
 from patchkit.plural import counted
 from patchkit.report.cases import Judged, JudgedCase, Suite
 from patchkit.report.drift.adopted_patches import short
+from patchkit.report.drift.terminal import remarks
 from patchkit.report.phrases import series
 
 
@@ -19,7 +20,9 @@ def of_drifts(drifts: Sequence[Drift]) -> Judged:
     said = verdict(drifts[0]) if len(drifts) == 1 else f"{counted(len(drifts), 'release')}, {left} unpatched"
     first, last = drifts[0], drifts[-1]
     subject = series(last.runtime, last.pin, len(last.patches))
-    return Judged(f"drift: {subject} on vLLM {first.old.release} → {last.new.release}", said, not left, suites)
+    title = f"drift: {subject} on vLLM {first.old.release} → {last.new.release}"
+    warnings = [(f"vLLM {one.new.release}", remark) for one in drifts for remark in remarks(one)]
+    return Judged(title, said, not left, suites, warnings=warnings)
 
 
 def _cases(drift: Drift) -> Iterator[JudgedCase]:

@@ -155,7 +155,7 @@ def _as_version(release: str) -> Version:
 def _cell(filed: Filed[Evidence], gate: str, due: Sequence[str] = ()) -> GateCell:
     verdict = next((one for one in filed.record.verdicts if one.scenario == gate), None)
     if verdict is None and due and gate not in due:
-        return GateCell(gate, "absent", "not for this release")
+        return GateCell(gate, "absent", "not for this release or mode")
     if verdict is None:
         return GateCell(gate, "unknown", "not run")
     return GateCell(gate, *_judged(verdict), link=f"{filed.page}#{anchor(gate)}")

@@ -8,7 +8,7 @@ from patchkit.report.throughput import phrases
 
 
 def of_throughput(evidence: ThroughputEvidence) -> Judged:
-    """A case a row; one of a dead runtime is an error, whatever its speed."""
+    """A case a row, which fails if the runtime was dead, whatever its speed; and one for a run that was cut short."""
     cases = [
         JudgedCase(
             group=f"{place(evidence)}.throughput",
@@ -19,5 +19,16 @@ def of_throughput(evidence: ThroughputEvidence) -> Judged:
         )
         for row in evidence.rows
     ]
+    if not evidence.finished or not cases:
+        why = "stopped before its end: not every row was measured" if cases else "no row was measured"
+        cases.append(
+            JudgedCase(
+                group=f"{place(evidence)}.throughput",
+                name="measured to its end",
+                passed=False,
+                message=why,
+                title=f"throughput {on(evidence)}",
+            )
+        )
     suites = [Suite(f"throughput on {place(evidence)}", cases)]
     return Judged(phrases.title(evidence), phrases.verdict(evidence), evidence.passed, suites, evidence)
