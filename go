@@ -67,7 +67,9 @@ run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, te
     done
     ready $extras || set_up $extras 9<"$here/pyproject.toml"
     cd "$here"
-    without='not e2e' at_once='-n auto --maxprocesses 4 --dist loadfile'
+    spread=worksteal
+    [ $extras = dev ] || spread=loadfile   # the tests on Ray are a file, which makes its cluster once
+    without='not e2e' at_once="-n auto --maxprocesses 4 --dist $spread"
     if [ $# -gt 0 ]; then
         [ $extras = dev,ray ] || set -- -m "$without" "$@"
         exec "$venv/bin/python" -m pytest -o testpaths=tests "$@"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-OTHERS = "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4 --dist loadfile"
+OTHERS = "python -m pytest -o testpaths=tests -m not e2e -n auto --maxprocesses 4 --dist"
 WITH_VLLM = "python -m pytest -o testpaths=tests -m e2e -n auto --maxprocesses 2 --dist loadfile --no-loadscope-reorder"
 SAYS = '#!/bin/sh\necho "$(basename "$0") $*"\n'
 
@@ -40,9 +40,9 @@ def go(checkout: Path, *words: str, path: str = "/usr/bin:/bin") -> subprocess.C
     ("words", "runs"),
     [
         (["gate", "--vllm", "0.20.0"], "patchkit gate --vllm 0.20.0"),
-        (["test"], OTHERS),
+        (["test"], f"{OTHERS} worksteal"),
         (["test", "tests/test_go.py", "-x"], "python -m pytest -o testpaths=tests -m not e2e tests/test_go.py -x"),
-        (["test", "--e2e"], f"{OTHERS}\n{WITH_VLLM}"),
+        (["test", "--e2e"], f"{OTHERS} loadfile\n{WITH_VLLM}"),
         (["test", "-k", "guards", "--e2e", "-x"], "python -m pytest -o testpaths=tests -k guards -x"),
         (["test", "tests/e2e/test_toy.py"], "python -m pytest -o testpaths=tests tests/e2e/test_toy.py"),
         (["test", "-m", "e2e"], "python -m pytest -o testpaths=tests -m e2e"),
