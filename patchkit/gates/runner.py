@@ -122,7 +122,7 @@ class Runner:
             limit=scenario.timeout * self.workspace.slowness,
             alone=alone,
             metadata=metadata,
-            engine=settings.engine_arguments,
+            engine=settings.engine_of(part),
         )
 
 

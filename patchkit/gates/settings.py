@@ -6,10 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from patchkit.gates.scenario import Part
 from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
 from patchkit.project import Project
 from patchkit.release import release_name
+
+TRACED = {"backend": "eager", "custom_ops": ["none"]}
+"""Of ``CompilationConfig`` on CUDA: vLLM traces a model, cuts it into pieces and replays it from CUDA graphs, without
+making code of it, which takes half a minute a load."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,13 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "release", release_name(self.release))  # evidence is looked for under it
 
-    @property
-    def engine_arguments(self) -> dict[str, Any]:
-        """Keyword arguments of ``vllm.LLM`` for parts that do not give their own."""
-        compiled: dict[str, Any] = {"enforce_eager": False} if self.mode == "graphs" else {}
-        return compiled | dict(self.engine)
+    def engine_of(self, part: Part) -> dict[str, Any]:
+        """Keyword arguments of ``vllm.LLM``, below those that the part gives itself."""
+        if self.mode == "eager":
+            return dict(self.engine)
+        quick = self.device == "cuda" and "timing" not in part.watch  # what is timed is what users get
+        traced = {"compilation_config": TRACED} if quick else {}
+        return {"enforce_eager": False, **traced, **dict(self.engine)}
 
     def with_variables(self, *variables: tuple[str, str]) -> Settings:
         """The same, with more in the worker's environment."""

@@ -25,25 +25,23 @@ VARIABLES = {
     # that was made when another tree said something else.
     "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
 }
-TRACED: dict[str, dict[str, Any]] = {
-    # What is traced is what vLLM gives its compiler: with the backend ``eager`` alone it would trace its custom
-    # operations too, of which one asks for the name of the machine, which torch 2.11 cannot trace.
-    "cpu": {"mode": 2, "backend": "eager", "custom_ops": ["none"]},
-    # vLLM still cuts what was traced into pieces and replays it from CUDA graphs, whole ones and piecewise ones.
-    "cuda": {"backend": "eager", "custom_ops": ["none"]},
-}
-"""Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it."""
+TRACED = {"mode": 2, "backend": "eager", "custom_ops": ["none"]}
+"""Of ``CompilationConfig``: trace a model once, and run what was traced, without making code of it.
+
+What is traced is what vLLM gives its compiler: with the backend ``eager`` alone it would trace its custom operations
+too, of which one asks for the name of the machine, which torch 2.11 cannot trace.
+"""
 
 
 def quickly_compiled(device: str, part: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a part's engine: one that compiles only traces, since making code takes 20 to 30 seconds a load.
+    """Settings of a part's engine: on a CPU one that compiles only traces, since code takes 20 seconds a load.
 
     A ``compilation_config`` of the part's own stays, ``{}`` for what users get; and what is timed is what they get.
     """
     settings: dict[str, Any] = part.get("engine") or {}
-    if not is_compiled(settings) or "timing" in (part.get("watch") or []):
+    if device != "cpu" or not is_compiled(settings) or "timing" in (part.get("watch") or []):
         return settings
-    return {"compilation_config": TRACED[device], **settings}
+    return {"compilation_config": TRACED, **settings}
 
 
 def allow_compilation() -> None:

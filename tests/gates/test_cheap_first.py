@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from runs import make_part
 
 import patchkit.environments
 import patchkit.series
@@ -103,6 +104,23 @@ def test_a_release_without_a_lock_leaves_the_cache_empty(command: str, tmp_path:
 @pytest.mark.parametrize("written", ["0.20", "0.20.0", "v0.20.0"])
 def test_a_release_has_one_name(written: str, tmp_path: Path) -> None:
     assert Settings(Project(tmp_path, tmp_path), "toy", written).release == "0.20.0"
+
+
+def test_under_cuda_graphs_only_what_is_not_timed_goes_without_code(tmp_path: Path) -> None:
+    def settings(**more: Any) -> Settings:
+        return Settings(Project(tmp_path, tmp_path), "toy", "0.26.0", **more)
+
+    part = make_part("alive")
+    timed = make_part("finished", watch=["timing"])
+    graphs = settings(device="cuda", mode="graphs", engine=(("async_scheduling", False),))
+    assert graphs.engine_of(part) == {
+        "enforce_eager": False,
+        "compilation_config": {"backend": "eager", "custom_ops": ["none"]},
+        "async_scheduling": False,
+    }
+    assert graphs.engine_of(timed) == {"enforce_eager": False, "async_scheduling": False}
+    assert settings(mode="graphs").engine_of(part) == {"enforce_eager": False}
+    assert settings(device="cuda").engine_of(part) == {}  # a part that compiles by itself has the code that users get
 
 
 def test_evidence_names_the_files() -> None:

@@ -171,6 +171,14 @@ def test_each_process_of_xdist_has_one_gpu(
         of(0, 3, "--device", "cuda")
 
 
+def test_settings_that_cannot_be_are_one_line(pytester: pytest.Pytester, made_up: Project) -> None:
+    made_up.scenario("first")
+    result = run(pytester, made_up, str(made_up.root), "--vllm", "soon")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["`soon` is no vLLM release; write it as 0.20.0"])
+    assert "Traceback" not in result.stdout.str() and "pytest_items.py" not in result.stdout.str()
+
+
 def test_the_plugin_costs_nothing_until_a_scenario_is_collected() -> None:
     script = (
         "import sys, pytest; before = set(sys.modules); import patchkit.gates.pytest_plugin\n"
