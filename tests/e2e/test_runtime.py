@@ -32,8 +32,10 @@ def tree() -> Path:
     return patched_tree(find_project(CHECKOUT), "esamp", RELEASE).path
 
 
-def test_the_method_agrees_with_torch(tree: Path) -> None:
-    done = run_inside("method_alone.py", tree / "esamp")
+@pytest.mark.parametrize("release", [RELEASE, WITH_TRITON])  # before and after patch 15
+def test_the_method_agrees_with_torch(release: str) -> None:
+    folder = patched_tree(find_project(CHECKOUT), "esamp", release).path
+    done = run_inside("method_alone.py", folder / "esamp")
     assert done.returncode == 0, done.stderr
 
 

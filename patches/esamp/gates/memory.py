@@ -34,14 +34,14 @@ def states_memory(context: Any) -> None:
     for (_, line), distillers in zip(lines, (2, 5), strict=True):
         found = LINE.fullmatch(line)
         stated_figures = tuple(float(figure) for figure in found.groups()) if found else None
-        each = (12 if keeps_no_gradient(context) else 16) * numbers
+        each = (16 if keeps_gradient() else 12) * numbers
         true = (distillers, round(numbers / 1e6, 2), round(distillers * each / GIB, 2), round(each / MIB))
         require(stated_figures == true, f"{line!r} is not of {true}")
 
 
-def keeps_no_gradient(context: Any) -> bool:
-    """A distiller is weights, two moments and a gradient, float32; on CUDA patch 15 keeps no gradient."""
-    return context.device == "cuda" and find_spec("esamp.method.fused") is not None
+def keeps_gradient() -> bool:
+    """A distiller is weights and two moments, float32, and before patch 15 a gradient."""
+    return find_spec("esamp.method.arithmetic") is None
 
 
 def refuses_what_does_not_fit(context: Any) -> None:
