@@ -160,6 +160,7 @@ class Evidence(Circumstances, kw_only=True):
     Attributes:
         not_taken: why a knock-out left patches alone.
         eager_only: parts of the scenarios that were not run, as ``scenario.part``, for they make sense eagerly alone.
+        cuda_only: the same, for they make sense on CUDA alone.
     """
 
     kind: Literal["gate", "knockout", "bench"]
@@ -168,6 +169,7 @@ class Evidence(Circumstances, kw_only=True):
     knockouts: list[Knockout] = msgspec.field(default_factory=list)
     not_taken: dict[str, str] = msgspec.field(default_factory=dict)
     eager_only: dict[str, str] = msgspec.field(default_factory=dict)
+    cuda_only: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

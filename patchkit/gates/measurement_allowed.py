@@ -17,7 +17,8 @@ def admit(workspace: Workspace) -> None:
     )
     command += "" if settings.runner == "v1" else f" --runner {settings.runner}"
     scenarios = load_scenarios(settings.project, settings.runtime)
-    wanted = [scenario.name for scenario in select(scenarios, release=settings.release)]
+    gates = select(scenarios, release=settings.release)
+    wanted = [gate.name for gate in gates if not gate.left_out_whole("eager", settings.device)]
     verdicts = of_evidence(workspace, command)
     for name in wanted:
         if name not in verdicts:

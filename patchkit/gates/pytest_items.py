@@ -15,6 +15,7 @@ from patchkit.gates.evidence import Verdict
 from patchkit.gates.loading import scenario_at
 from patchkit.gates.pytest_session import runtime_of, session_of, settings_of
 from patchkit.gates.scenario import Scenario, running_order
+from patchkit.mode import Mode
 from patchkit.project import Project, find_project
 
 # Matches a scenario, or what a runtime adds to one.
@@ -81,10 +82,10 @@ class ScenarioItem(pytest.Item):
 
     def __init__(self, *, scenario: Scenario, **rest: Any) -> None:
         super().__init__(**rest)
-        graphs = self.config.getoption("patchkit_graphs")
-        left = scenario.in_mode("graphs" if graphs else "eager")
-        self.scenario = left or scenario
-        self.eager_only = "" if left else "; ".join(dict.fromkeys(scenario.eager_only().values()))
+        mode: Mode = "graphs" if self.config.getoption("patchkit_graphs") else "eager"
+        device = self.config.getoption("patchkit_device")
+        self.scenario = scenario.fitting(mode, device) or scenario
+        self.left_out = scenario.left_out_whole(mode, device)
         self.add_marker("gate")
 
     def runtest(self) -> None:
@@ -95,8 +96,8 @@ class ScenarioItem(pytest.Item):
             raise GateRedError(str(error)) from None
         if not self.scenario.is_for(release):
             pytest.skip(f"{self.scenario.name} is for vLLM {self.scenario.releases}, not {release}")
-        if self.eager_only:
-            pytest.skip(f"{self.scenario.name} is eager only: {self.eager_only}")
+        if self.left_out:
+            pytest.skip(self.left_out)
         try:
             verdict = session_of(self.config).verdict_on(self, self.scenario)
         except PatchkitError as error:

@@ -106,9 +106,9 @@ def run_scenario(patched_runtime: Workspace) -> Callable[[str | Path | dict[str,
         else:
             own = own_invariants(settings.project.patches / settings.runtime / "gates")
             scenario = load_scenario(Path(source) if isinstance(source, str) else source, own)
-        left = scenario.in_mode(settings.mode)
+        left = scenario.fitting(settings.mode, settings.device)
         if left is None:
-            pytest.skip(f"{scenario.name} is eager only")
+            pytest.skip(scenario.left_out_whole(settings.mode, settings.device))
         return runner.run(left)
 
     return run

@@ -55,7 +55,7 @@ class PytestSession:
             scenario: Scenario | None = getattr(item, "scenario", None)
             release = self.runner.workspace.settings.release
             wanted = scenario is not None and scenario.is_for(release)
-            wanted = wanted and not getattr(item, "eager_only", "")
+            wanted = wanted and not getattr(item, "left_out", "")
             if scenario is not None and wanted and item.nodeid not in self._queued:
                 self._queued[item.nodeid] = self.runner.queue(scenario)
 

@@ -127,6 +127,7 @@ class Part(Declared, frozen=True, dict=True):
     off: bool = False
     refused_by_vllm: tuple[VllmRefusal, ...] = ()
     eager_only: str = ""
+    cuda_only: str = ""
 
     def __post_init__(self) -> None:
         self.named()
@@ -183,11 +184,10 @@ class Part(Declared, frozen=True, dict=True):
                 raise ValueError(f"client: two calls are named {name!r}")
 
     def for_worker(self) -> dict[str, Any]:
-        """The part as the worker receives it: everything but its invariants."""
+        """The part as the worker receives it: everything but what is judged here, and where it is left out."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
-        fields.pop("invariants", None)
-        fields.pop("refused_by_vllm", None)
-        fields.pop("eager_only", None)
+        for name in ("invariants", "refused_by_vllm", "eager_only", "cuda_only"):
+            fields.pop(name, None)
         return fields | {"runtime": self.installs()}
 
     def on(self, release: str, runner: ModelRunner) -> Part:
@@ -196,6 +196,12 @@ class Part(Declared, frozen=True, dict=True):
             if refusal.holds(release, runner):
                 return replace(self, invariants=[{"refused_by_vllm": {"naming": refusal.naming}}])
         return self
+
+    def left_out(self, mode: Mode, device: str) -> str:
+        """Why it makes no sense in a mode or on a device; empty where it does."""
+        if mode != "eager" and self.eager_only:
+            return f"eager only: {self.eager_only}"
+        return f"CUDA only: {self.cuda_only}" if device != "cuda" and self.cuda_only else ""
 
     def installs(self) -> list[Settings]:
         """The settings of each install of the runtime; most parts have one."""
@@ -241,14 +247,23 @@ class Scenario(Declared, frozen=True):
             if names.count(name) > 1:
                 raise ValueError(f"two parts are named {name!r}")
 
-    def in_mode(self, mode: Mode) -> Scenario | None:
-        """With the parts that make sense in a mode; None if none does."""
-        parts = [part for part in self.parts if mode == "eager" or not part.eager_only]
+    def fitting(self, mode: Mode, device: str) -> Scenario | None:
+        """With the parts that make sense in a mode and on a device; None if none does."""
+        parts = [part for part in self.parts if not part.left_out(mode, device)]
         return replace(self, parts=parts) if parts else None
 
     def eager_only(self) -> dict[str, str]:
         """The parts that run eagerly alone, as ``scenario.part``, and why."""
         return {f"{self.name}.{part.name}": part.eager_only for part in self.parts if part.eager_only}
+
+    def cuda_only(self) -> dict[str, str]:
+        """The parts that run on CUDA alone, as ``scenario.part``, and why."""
+        return {f"{self.name}.{part.name}": part.cuda_only for part in self.parts if part.cuda_only}
+
+    def left_out_whole(self, mode: Mode, device: str) -> str:
+        """Why no part of it makes sense there, in a clause; empty if one does."""
+        whys = dict.fromkeys(part.left_out(mode, device) for part in self.parts)
+        return "" if "" in whys else f"{self.name} is {'; '.join(whys)}"
 
     def is_for(self, release: str) -> bool:
         """Whether it is for a release of vLLM."""

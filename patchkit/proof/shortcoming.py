@@ -48,10 +48,10 @@ class CurrentSeries:
         patches = list(Series.load(manifest.folder).patches)
         return cls(project, manifest, load_scenarios(project, manifest.name), patches)
 
-    def gates(self, release: str, mode: Mode = "eager") -> list[str]:
-        """Names of the gates that are for a release, and make sense in a mode."""
+    def gates(self, release: str, mode: Mode, device: str) -> list[str]:
+        """Names of the gates that are for a release, and make sense in a mode and on a device."""
         gates = select(self.scenarios, release=release)
-        return [gate.name for gate in gates if gate.in_mode(mode) is not None]
+        return [gate.name for gate in gates if not gate.left_out_whole(mode, device)]
 
     def taken(self, release: str) -> list[str]:
         """Names of the patches that a release takes."""
@@ -86,7 +86,7 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
     if record.kind != "gate":
         yield f"it is of a {record.kind}, not of the gates"
     ran = {verdict.scenario for verdict in record.verdicts}
-    gates = series.gates(release, record.mode)
+    gates = series.gates(release, record.mode, record.device)
     missing = [gate for gate in gates if gate not in ran]
     if not gates or missing:
         yield f"not run: {', '.join(missing) or 'any gate, for there is none'}"

@@ -36,5 +36,6 @@ def closing_line(evidence: Evidence, expected: int, where: str) -> str:
     green = sum(verdict.passed for verdict in evidence.verdicts)
     colour = "green" if green == expected else "red"
     passes = f"{green} of {counted(expected, NAMES[evidence.kind])} {'passes' if expected == 1 else 'pass'}"
-    eager = f", {counted(len(evidence.eager_only), 'part')} eager only" if evidence.eager_only else ""
-    return f"[bold {colour}]{passes}[/bold {colour}] in {evidence.seconds:.0f} s{eager}  [dim]{escape(where)}[/dim]"
+    left_out = {"eager only": evidence.eager_only, "CUDA only": evidence.cuda_only}
+    not_run = "".join(f", {counted(len(parts), 'part')} {why}" for why, parts in left_out.items() if parts)
+    return f"[bold {colour}]{passes}[/bold {colour}] in {evidence.seconds:.0f} s{not_run}  [dim]{escape(where)}[/dim]"

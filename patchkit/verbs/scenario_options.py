@@ -50,40 +50,40 @@ class Request:
         """The scenarios to run; an evidence file that could not be written is refused now, not after them."""
         project, runtime = self.settings.project, self.settings.runtime
         scenarios = load_scenarios(project, runtime)
-        chosen = self._in_mode(select(scenarios, self.only, self.settings.release))
+        chosen = self._fitting(select(scenarios, self.only, self.settings.release))
         for place in (self.evidence, project.state):
             if place:
                 check_place(place)
         check_caught_by(project, runtime, scenarios)
         return chosen
 
-    def _in_mode(self, scenarios: Sequence[Scenario]) -> list[Scenario]:
-        """The scenarios with what of them makes sense in the mode that was asked for."""
-        chosen = [(scenario, scenario.in_mode(self.settings.mode)) for scenario in scenarios]
-        for scenario, left in chosen:
-            if left is None and self.only:
-                why = "; ".join(dict.fromkeys(scenario.eager_only().values()))
-                raise PatchkitError(f"{scenario.name} is eager only: {why}", "run it without --graphs")
-        return [left for _, left in chosen if left is not None]
+    def _fitting(self, scenarios: Sequence[Scenario]) -> list[Scenario]:
+        """The scenarios with what of them makes sense in the mode and on the device that were asked for."""
+        mode, device = self.settings.mode, self.settings.device
+        for scenario in scenarios if self.only else []:
+            if why := scenario.left_out_whole(mode, device):
+                on_cuda = scenario.fitting(mode, "cuda") is not None
+                raise PatchkitError(why, "run it with --device cuda" if on_cuda else "run it without --graphs")
+        fitting = [scenario.fitting(mode, device) for scenario in scenarios]
+        return [left for left in fitting if left is not None]
 
     def not_selected(self, chosen: Sequence[Scenario]) -> int:
         """How many gates of the runtime are left out by ``--only``."""
         scenarios = load_scenarios(self.settings.project, self.settings.runtime)
         gates = select(scenarios, release=self.settings.release)
-        return sum(gate.in_mode(self.settings.mode) is not None for gate in gates) - len(chosen)
+        able = [gate for gate in gates if not gate.left_out_whole(self.settings.mode, self.settings.device)]
+        return len(able) - len(chosen)
 
     def begin(self, workspace: Workspace, kind: Literal["gate", "knockout"]) -> Evidence:
         """Say what is judged on what, and begin its record."""
         record = workspace.evidence(kind)
+        gates = select(load_scenarios(self.settings.project, self.settings.runtime), self.only, self.settings.release)
         if self.settings.mode != "eager":
-            record.eager_only = self._eager_only()
+            record.eager_only = {name: why for gate in gates for name, why in gate.eager_only().items()}
+        if self.settings.device != "cuda":
+            record.cuda_only = {name: why for gate in gates for name, why in gate.cuda_only().items()}
         err.print(headline(record), markup=False)
         return record
-
-    def _eager_only(self) -> dict[str, str]:
-        scenarios = load_scenarios(self.settings.project, self.settings.runtime)
-        gates = select(scenarios, self.only, self.settings.release)
-        return {name: why for gate in gates for name, why in gate.eager_only().items()}
 
     def verdicts(self, workspace: Workspace, scenarios: Sequence[Scenario]) -> Iterator[Verdict]:
         """Run scenarios; each verdict is a line as soon as it is known."""

@@ -39,7 +39,7 @@ class Stood(Trees):
         super().__init__()
         self.alike, self.names = standing, list(gates)
 
-    def gates(self, runtime: str, release: str | None = None, mode: str = "eager") -> list[str]:
+    def gates(self, runtime: str, release: str | None = None, mode: str = "eager", device: str = "cuda") -> list[str]:
         return self.names
 
     def standing(self, evidence: object) -> Standing:

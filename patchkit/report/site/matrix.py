@@ -130,7 +130,7 @@ def _support(runtime: str, sources: Sources, trees: Trees) -> Support:
     gates = list(dict.fromkeys([*trees.gates(runtime), *judged]))  # a gate that was in no run is unknown, not absent
     runs: dict[str, list[ReleaseRun]] = {release: [] for release in _releases_read(runtime, sources)}
     for filed in sorted(mine, key=lambda filed: runner(filed.record)):
-        due = trees.gates(runtime, filed.record.release, filed.record.mode)
+        due = trees.gates(runtime, filed.record.release, filed.record.mode, filed.record.device)
         run = ReleaseRun(filed, trees.standing(filed.record), [_cell(filed, gate, due) for gate in gates])
         runs.setdefault(filed.record.release, []).append(run)
     order = sorted(runs, key=_as_version, reverse=True)

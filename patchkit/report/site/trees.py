@@ -59,12 +59,16 @@ class Trees:
         alike = (used.pin, used.patches) == (tree.pin, [patch.name for patch in tree.taken])
         return "unknown tree" if alike else "another tree"
 
-    def gates(self, runtime: str, release: str | None = None, mode: Mode = "eager") -> list[str]:
-        """Names of the gates that are for a release (None: for any), in order; empty if they are not to be had."""
+    def gates(self, runtime: str, release: str | None = None, mode: Mode = "eager", device: str = "cuda") -> list[str]:
+        """Names of the gates that are for a release (None: for any), in order; empty if they are not to be had.
+
+        On CUDA, unless another device is named: there every gate makes sense.
+        """
         if runtime not in self._scenarios:
             self._scenarios[runtime] = self._had(runtime, lambda project: load_scenarios(project, runtime)) or {}
         known = None if release is None or version_of(release) is None else release
-        return [gate.name for gate in select(self._scenarios[runtime], release=known) if gate.in_mode(mode)]
+        gates = select(self._scenarios[runtime], release=known)
+        return [gate.name for gate in gates if not gate.left_out_whole(mode, device)]
 
     def patches(self, runtime: str) -> list[Patch]:
         """The runtime's series, in order; empty if it is not to be had."""
