@@ -118,8 +118,21 @@ class CallResult(msgspec.Struct, frozen=True):
     skipped: dict[int, str] = {}
 
 
+class StreamDelays(msgspec.Struct, frozen=True):
+    """The random delays of a stream in a pass; ``of_runtime``: code of the runtime entered it, and it is not stream 0,
+    the main one.
+    """
+
+    stream: int
+    of_runtime: bool
+    delays: int
+    milliseconds: float
+
+
 class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
-    """All calls of a part, once, with or without the runtime; ``left``: what it left behind, null if not examined."""
+    """All calls of a part, once, with or without the runtime; ``left``: what it left behind, null if not examined;
+    ``delays``: of the streams that were entered, null in a pass without delays.
+    """
 
     pass_: str
     seconds: float
@@ -130,6 +143,7 @@ class Pass(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):
     counters: dict[str, Any] | None = None
     observed: dict[str, Any] | None = None
     left: list[dict[str, Any]] | None = None
+    delays: list[StreamDelays] | None = None
 
 
 class Independence(msgspec.Struct, frozen=True, rename={"pass_": "pass"}):

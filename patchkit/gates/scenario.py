@@ -107,6 +107,9 @@ class VllmRefusal(Declared, frozen=True):
 
 Settings = dict[str, Any]
 
+UNDELAYED = 2
+"""Repeats of a part with delays that have none: two, so that it is known whether the part repeats itself."""
+
 
 class Part(Declared, frozen=True, dict=True):
     """One engine of a scenario, from load to result; see docs/worker-protocol.md."""
@@ -126,6 +129,7 @@ class Part(Declared, frozen=True, dict=True):
     watch: tuple[Literal["poison", "distributions", "timing"], ...] = ()
     off: bool = False
     refused_by_vllm: tuple[VllmRefusal, ...] = ()
+    delays: bool = False
     eager_only: str = ""
     cuda_only: str = ""
 
@@ -152,6 +156,7 @@ class Part(Declared, frozen=True, dict=True):
         names = {one.name for one, _ in judged}
         self._check_checks(names)
         self._check_client()
+        self._check_delays(names)
         alone = {"refused_by_vllm"} if "refused_or_right" in names else {"refused", "refused_by_vllm"}
         for name in alone & names:
             if len(judged) > 1:
@@ -183,6 +188,19 @@ class Part(Declared, frozen=True, dict=True):
             if names.count(name) > 1:
                 raise ValueError(f"client: two calls are named {name!r}")
 
+    def _check_delays(self, judged: set[str]) -> None:
+        """A part with delays is one that can show something: on CUDA, unobserved, with passes to compare."""
+        if not self.delays and "delayed" in judged:
+            raise ValueError("delayed needs `delays: true`")
+        if not self.delays:
+            return
+        if not self.cuda_only:
+            raise ValueError("delays: a CPU has one stream: say with cuda_only why the part is left out there")
+        if self.checks or self.client or self.faults or self.watch:
+            raise ValueError("delays: a part with them has no checks, client, faults or watch: observing waits")
+        if self.repeat <= UNDELAYED:
+            raise ValueError(f"delays: the first {UNDELAYED} of its `repeat` have none, so repeat it more often")
+
     def for_worker(self) -> dict[str, Any]:
         """The part as the worker receives it: everything but what is judged here, and where it is left out."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
@@ -206,6 +224,11 @@ class Part(Declared, frozen=True, dict=True):
     def installs(self) -> list[Settings]:
         """The settings of each install of the runtime; most parts have one."""
         return self.runtime if isinstance(self.runtime, list) else [self.runtime]
+
+    @property
+    def delayed_repeats(self) -> int:
+        """How many of its repeats have delays."""
+        return max(self.repeat - UNDELAYED, 0) if self.delays else 0
 
     @cached_property
     def judged(self) -> list[tuple[Invariant, Params]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from patchkit_worker.answers import answers_of
 from patchkit_worker.channel import Channel
 from patchkit_worker.compiled import allow_compilation, before_compilation, check_compiled
+from patchkit_worker.delays import Delays
 from patchkit_worker.engine import is_compiled, make_engine
 from patchkit_worker.faults import Faults
 from patchkit_worker.left_behind import Left, Randomness, Snapshot, after_uninstall, counters_of
@@ -37,6 +38,7 @@ class PartRun:
         self._request, self._spec, self._channel = request, request["part"], channel
         self._place: dict[str, Any] = {"pass": None, "repeat": 0, "install": 0, "call": None}
         self._observer: Observer | None = None
+        self._delays: Delays | None = None
         self._calls_done: list[tuple[list[Prompt], list[dict[str, Any]], dict[Any, torch.Tensor]]] = []
         self._independence: list[dict[str, Any]] = []
         self._faulted_at: int | None = None
@@ -49,9 +51,11 @@ class PartRun:
         loaded = time.monotonic() - began
         self._engine = engine_of(self._llm)
         self._caller_ids = CallerIds(self._llm)
-        watch = self._spec.get("watch") or []
-        if "timing" not in watch:
-            self._observer = Observer(self._engine, watch, self._request.get("counters") or {}, self._emit_step)
+        if self._observed:
+            watch, counters = self._spec.get("watch") or [], self._request.get("counters") or {}
+            self._observer = Observer(self._engine, watch, counters, self._emit_step)
+        if self._spec.get("delays"):
+            self._delays = Delays(self._request["tree"])
         self._faults.attach(self._engine)
         passes = []
         for repeat in range(self._spec.get("repeat", 1)):
@@ -65,6 +69,11 @@ class PartRun:
             "load_seconds": round(loaded, 3),
             "runners": seen(),
         }
+
+    @property
+    def _observed(self) -> bool:
+        """Observing takes time, and waits for the device in every step, which hides what comes too late."""
+        return "timing" not in (self._spec.get("watch") or []) and not self._spec.get("delays")
 
     def _make_engine(self) -> LLM:
         settings = self._spec.get("engine") or {}
@@ -84,7 +93,7 @@ class PartRun:
             return
         settings, folder = self._installs()[0], self._request.get("probe")
         given = {**(self._request.get("defaults") or {}), **settings}
-        watched = folder is not None and "timing" not in (self._spec.get("watch") or [])
+        watched = folder is not None and self._observed
         with before_compilation(lambda runner: prepare_probe(folder, runner, given) if watched else None):
             runtime = install(self._request, settings)
             self._installed_while_made = True
@@ -120,9 +129,10 @@ class PartRun:
             self._observer.begin_pass(runtime, probe, bool(self._spec.get("off")), random)
         self._prompts_before = self._caller_ids.returned_tokens = 0
         calls = []
-        for number, call in enumerate(self._spec["calls"]):
-            self._place["call"] = number
-            calls.append(self._run_call(call))
+        with self._delays.during(self._place["repeat"]) if self._delays is not None else nullcontext():
+            for number, call in enumerate(self._spec["calls"]):
+                self._place["call"] = number
+                calls.append(self._run_call(call))
         counters = observed = None
         if runtime is not None:
             counters = runtime.counters() if self._request.get("counters") else None
@@ -139,6 +149,7 @@ class PartRun:
             "counters": counters,
             "observed": observed,
             "left": left,
+            "delays": self._delays.report() if self._delays is not None else None,
             "calls": calls,
         }
 

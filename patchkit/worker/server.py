@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from patchkit_worker.channel import Channel, LineReader
+from patchkit_worker.lateness import VARIABLES
 from patchkit_worker.wanted import WANTED
 
 # Imported before the first fork, since every child would import them again; one that a release lacks is skipped.
@@ -173,6 +174,8 @@ def run_request(request: dict[str, Any], channel: Channel) -> int:
         return run_measure(request, channel)
     part = request["part"]
     os.environ.update(part.get("environ") or {})
+    if part.get("delays"):
+        os.environ.update(VARIABLES)
     from patchkit_worker.compiled import quickly_compiled
 
     part["engine"] = quickly_compiled(request["device"], part)

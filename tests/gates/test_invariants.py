@@ -435,6 +435,7 @@ def test_every_invariant_is_tested() -> None:
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")} | {"honoured"}
     tested |= {"left_clean", "checks_hold"}  # in test_left_and_checks.py
     tested |= {"exchanged", "served_counts", "served_same", "unhealthy"}  # in test_served.py
+    tested |= {"delayed", "same_again"}  # in test_streams.py
     assert all(any(test.startswith(name) for test in tested) for name in REGISTRY), sorted(REGISTRY)
 
 
