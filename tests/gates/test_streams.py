@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from runs import make_part, make_pass, make_run
 
 from patchkit.errors import PatchkitError
+from patchkit.gates.loading import load_scenarios
 from patchkit.gates.part_run import Run
 from patchkit.gates.verdict import judge_part
+from patchkit.project import find_project
 
 LATE = {"delays": True, "cuda_only": "a CPU has one stream", "repeat": 4, "passes": ["plain", "patched"]}
 COUNTERS = {"decode_rows": 9, "seen_rows": 9, "hits": 3, "candidates": 90, "lost_rows": 0, "score": 0.1 + 0.2}
@@ -124,3 +127,9 @@ def test_a_part_whose_delays_could_show_nothing_is_refused(change: dict[str, Any
 def test_delayed_needs_delays() -> None:
     with pytest.raises(PatchkitError, match="delayed needs `delays: true`"):
         make_part("delayed")
+
+
+def test_the_gate_of_this_project_compares_what_was_delayed() -> None:
+    project = find_project(Path(__file__).parent)
+    for part in load_scenarios(project, "esamp")["streams"].parts:
+        assert {"delayed", "same_again"} <= {one.name for one, _ in part.judged}

@@ -65,6 +65,8 @@ def test_a_gate_of_the_release_that_was_not_run_leaves_the_release_unknown(tmp_p
     gates = RealGates(PROJECT).gates("esamp", "0.20.0")
     assert "served" not in gates and "served" in RealGates(PROJECT).gates("esamp", "0.26.0")
     assert "lifecycle" not in RealGates(PROJECT).gates("esamp", "0.26.0", "graphs")
+    assert "streams" not in RealGates(PROJECT).gates("esamp", "0.26.0", "eager", "cpu")
+    assert "streams" in RealGates(PROJECT).gates("esamp", "0.26.0", "graphs", "cuda")
     whole = made.gate("0.20.0")
     green = whole.verdicts[0]
     record = msgspec.structs.replace(
