@@ -70,11 +70,15 @@ class Score(msgspec.Struct, kw_only=True):
 
 
 class MutantsEvidence(Circumstances, kw_only=True):
-    """One run of ``mutants``; ``chosen`` is how they were chosen, if not all of them were run."""
+    """One run of ``mutants``; ``chosen`` is how they were chosen, if not all of them were run.
+
+    ``needs_cuda``: mutants for this release that were not run, for they are wrong on a GPU alone.
+    """
 
     kind: Literal["mutants"] = "mutants"
     score: Score
     chosen: str = ""
+    needs_cuda: list[str] = msgspec.field(default_factory=list)
     control: list[GateRun] = msgspec.field(default_factory=list)
     mutants: list[MutantRun] = msgspec.field(default_factory=list)
 

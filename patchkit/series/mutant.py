@@ -33,7 +33,7 @@ FAMILIES = {
 FILE_NAME = re.compile(r"\d{3}-[A-Za-z0-9][A-Za-z0-9._-]*\.patch", re.ASCII)
 FORM = Form(
     required=("Family",),
-    optional=("Caught-By", "Equivalent", "Applies-To", "Runner", "Depends"),
+    optional=("Caught-By", "Equivalent", "Applies-To", "Runner", "Device", "Depends"),
     repeated=("Caught-By",),
     rewrite="see `A mutant` in CONTRIBUTING.md; `git diff --src-prefix=a/ --dst-prefix=b/` writes the diff",
     whole=False,
@@ -46,6 +46,7 @@ class Mutant:
 
     ``equivalent`` says why no gate can distinguish it from the unchanged runtime; then it has no ``caught_by``.
     ``runner`` is the model runner under which it is wrong, the first unless it says.
+    ``needs_cuda``: it is wrong on a GPU alone.
     ``depends`` are patches of the series whose code it changes: a release that does not take them does not take it.
     """
 
@@ -57,6 +58,7 @@ class Mutant:
     equivalent: str
     applies_to: SpecifierSet
     runner: ModelRunner
+    needs_cuda: bool
     depends: tuple[str, ...]
     diff: str
     patch_set: PatchSet = field(compare=False, repr=False)
@@ -111,6 +113,7 @@ def parse_mutant(content: bytes, path: Path) -> Mutant:
         equivalent=fields.get("Equivalent", [""])[0],
         applies_to=applies_to(fields.get("Applies-To", ["vllm"])[0], path),
         runner=_runner(mail),
+        needs_cuda=_needs_cuda(mail),
         depends=depends(fields.get("Depends", ()), path),
         diff=mail.diff,
         patch_set=mail.patch_set,
@@ -133,6 +136,13 @@ def _runner(mail: Mail) -> ModelRunner:
         if named == runner:
             return runner
     raise mail.bad("Runner", f"`{named}` is none", f"there are {', '.join(RUNNERS)}")
+
+
+def _needs_cuda(mail: Mail) -> bool:
+    named = mail.fields.get("Device", [""])[0]
+    if named not in ("", "cuda"):
+        raise mail.bad("Device", f"`{named}` is none", "it is cuda, or is left out")
+    return named == "cuda"
 
 
 def _caught_by(mail: Mail) -> tuple[Catch, ...]:

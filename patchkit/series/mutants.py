@@ -34,6 +34,10 @@ class MutantSelection:
         words = [f"mutant {selector}" for selector in self.mutants] + [f"family {family}" for family in self.families]
         return ", ".join([*words, *([] if self.sample is None else [f"sample of {self.sample}, seed {self.seed}"])])
 
+    def names(self, mutant: Mutant) -> bool:
+        """Whether the user named this one."""
+        return any(is_named(mutant, selector) for selector in self.mutants)
+
     def of(self, mutants: Sequence[Mutant]) -> list[Mutant]:
         """The selected mutants, in order.
 
@@ -97,11 +101,16 @@ def check_gates(mutants: Iterable[Mutant], gates: Collection[str]) -> None:
 
 
 def find(mutants: Sequence[Mutant], selector: str) -> Mutant:
-    bare = selector.removesuffix(".patch")
     for mutant in mutants:
-        if bare == mutant.name or (bare.isdecimal() and int(bare) == mutant.number):
+        if is_named(mutant, selector):
             return mutant
     raise PatchkitError(f"no mutant {selector!r} for this release", f"there are {len(mutants)}; --check lists them")
+
+
+def is_named(mutant: Mutant, selector: str) -> bool:
+    """Whether a selector is its number or its name."""
+    bare = selector.removesuffix(".patch")
+    return bare == mutant.name or (bare.isdecimal() and int(bare) == mutant.number)
 
 
 def spread(mutants: Sequence[Mutant], most: int, seed: int = 0) -> list[Mutant]:

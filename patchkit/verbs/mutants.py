@@ -9,6 +9,7 @@ from msgspec import structs
 from rich.text import Text
 
 from patchkit.console import ProgressLine, err
+from patchkit.errors import PatchkitError
 from patchkit.gates.mutants import MutantTrials
 from patchkit.gates.mutants_evidence import MutantsEvidence, score
 from patchkit.gates.runner import Runner
@@ -30,7 +31,8 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
     """
     gates = request.choose()
     with Workspace(request.settings.with_blocking_launches()) as workspace:
-        runnable = runnable_mutants(workspace, gates)
+        runnable, waiting = runnable_mutants(workspace, gates)
+        refuse_named(waiting, chosen)
         wanted, began = chosen.of(runnable), time.monotonic()
         with mutated_trees(workspace.tree, wanted) as trees:
             if check:
@@ -38,7 +40,10 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
                 return 0
             workspace.prepare(gates)
             record = MutantsEvidence(
-                **structs.asdict(workspace.circumstances()), score=score([], len(runnable)), chosen=str(chosen)
+                **structs.asdict(workspace.circumstances()),
+                score=score([], len(runnable)),
+                chosen=str(chosen),
+                needs_cuda=[mutant.name for mutant in waiting],
             )
             err.print(Text(headline(record)))
             trials, began = MutantTrials(Runner(workspace), gates, wanted, trees), time.monotonic()
@@ -53,9 +58,19 @@ def mutants(request: Request, chosen: MutantSelection, check: bool) -> int:
     return 0 if record.passed else 1
 
 
-def runnable_mutants(workspace: Workspace, gates: Sequence[Scenario]) -> list[Mutant]:
-    """Every mutant of the runtime for this release."""
-    every = load_mutants(workspace.settings.project.patches / workspace.settings.runtime / "mutants")
-    meant = meant_for(every, workspace.tree, workspace.settings.runner)
-    check_gates(meant, [gate.name for gate in gates])
-    return meant
+def runnable_mutants(workspace: Workspace, gates: Sequence[Scenario]) -> tuple[list[Mutant], list[Mutant]]:
+    """Every mutant of the runtime for this release that can be run on this device, and those that need CUDA."""
+    settings = workspace.settings
+    every = load_mutants(settings.project.patches / settings.runtime / "mutants")
+    meant = meant_for(every, workspace.tree, settings.runner)
+    waiting = [mutant for mutant in meant if mutant.needs_cuda and settings.device != "cuda"]
+    runnable = [mutant for mutant in meant if mutant not in waiting]
+    check_gates(runnable, [gate.name for gate in gates])
+    return runnable, waiting
+
+
+def refuse_named(waiting: Sequence[Mutant], chosen: MutantSelection) -> None:
+    """Refuse a mutant that was asked for by name and needs CUDA."""
+    for mutant in waiting:
+        if chosen.names(mutant):
+            raise PatchkitError(f"mutant {mutant.name} needs CUDA", "run it with --device cuda")

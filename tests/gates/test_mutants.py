@@ -253,6 +253,20 @@ def test_some_of_them(project: Project, patchkit: Any) -> None:
     assert (code, err) == (2, "patchkit: no mutant '9' for this release; there are 3; --check lists them\n")
 
 
+def test_one_that_needs_cuda_is_neither_killed_nor_a_survivor_on_a_cpu(project: Project, patchkit: Any) -> None:
+    project.scenario("first", "{001-one: error}")
+    project.mutant(1, "one", "Caught-By: first: IndexError")
+    project.mutant(2, "two", "Device: cuda", "Caught-By: on_cuda_alone: IndexError")
+    code, out, err = patchkit(*MUTANTS)
+    assert code == 0, out + err
+    assert "1 of 1 mutant killed (100 %), 1 as their headers say\n1 of 1 run\n1 more needs CUDA, not run here" in out
+    found = project.evidence()
+    assert outcomes(found) == {"001-one": ("killed", "first")}
+    assert (found.needs_cuda, found.score.there_are) == (["002-two"], 1)
+    code, out, err = patchkit(*MUTANTS, "--mutant", "2")
+    assert (code, out, err) == (2, "", "patchkit: mutant 002-two needs CUDA; run it with --device cuda\n")
+
+
 def test_json_is_one_document(project: Project, patchkit: Any, tmp_path: Path) -> None:
     project.scenario("first", "{001-one: error}")
     project.mutant(1, "one", "Caught-By: first: IndexError")

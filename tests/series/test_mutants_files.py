@@ -35,6 +35,7 @@ Caught-By: identity: owners: row 1 .* differs
 Caught-By: decode_shrink: drain: rows
 Applies-To: vllm >=0.11.1
 Runner: v2
+Device: cuda
 Depends: 0007-Clear-the-tail
 ---
  toy/tap.py | 2 +-
@@ -51,6 +52,8 @@ def test_every_part_is_read() -> None:
     assert (found.applies_to, found.depends) == (SpecifierSet(">=0.11.1"), ("0007-Clear-the-tail",))
     assert (found.equivalent, found.diff, found.runner) == ("", DIFF, "v2")
     assert parse_mutant(TEXT.replace("Runner: v2\n", "").encode(), PATH).runner == "v1"
+    assert found.needs_cuda
+    assert not parse_mutant(TEXT.replace("Device: cuda\n", "").encode(), PATH).needs_cuda
 
 
 def test_the_head_of_a_whole_mail_may_stand_before_it() -> None:
@@ -78,6 +81,7 @@ def test_the_head_of_a_whole_mail_may_stand_before_it() -> None:
         ("Depends: 0007-Clear-the-tail", "Depends: 7", "Depends: `7`"),
         ("vllm >=0.11.1", "torch", "Applies-To: `torch`"),
         ("Runner: v2", "Runner: v3", "Runner: `v3` is none; there are v1, v2"),
+        ("Device: cuda", "Device: cpu", "Device: `cpu` is none; it is cuda, or is left out"),
         ("Depends:", "Drift: 7 (silent)\nDepends:", "`Drift: 7 (silent)` is not a header field"),
         ("@@ -1,3 +1,3 @@", "@@ -1,4 +1,3 @@", "malformed diff"),
         (DIFF, "", "holds no git diff"),

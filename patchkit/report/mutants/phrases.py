@@ -30,6 +30,8 @@ def sentences(evidence: MutantsEvidence) -> Iterator[str]:
     )
     chosen = f", chosen by {evidence.chosen}" if evidence.chosen else ""
     yield f"{found.run} of {found.there_are} run{chosen}{aside}"
+    if waiting := evidence.needs_cuda:
+        yield f"{counted(len(waiting), 'more needs', 'more need')} CUDA, not run here"
 
 
 def _not_fine(evidence: MutantsEvidence) -> Iterator[tuple[str, int]]:
