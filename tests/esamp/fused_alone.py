@@ -81,7 +81,7 @@ def learn_alike(form: Network, rule: Optimiser, shared: bool, first_only: bool) 
 
 
 def keep_room_for_the_prompts_to_come() -> None:
-    """Between two calls of as many prompts nothing is allocated; fewer of them take less."""
+    """Between two calls of as many prompts nothing is allocated; fewer of them take less, and a pause gives it back."""
     fast, _ = banks(FORMS[0], RULES[0], False, False)
     capacities = []
     for prompts in ([0, 1, 2, 3], [4, 5, 6, 7], [8]):
@@ -90,6 +90,11 @@ def keep_room_for_the_prompts_to_come() -> None:
         for prompt in prompts:
             fast.release(prompt)
     assert capacities[0] == capacities[1] and capacities[2][0] == 1, capacities
+    for _ in range(4):
+        fast.rest()
+    assert fast.capacity == 1
+    fast.rest()
+    assert fast.capacity == 0
 
 
 def forget_a_prompt_that_is_no_number() -> None:
