@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from patchkit import console
@@ -48,7 +49,7 @@ def resolve_cuda(release: str, torch: str, folder: Path) -> Resolution:
     """
     what = f"cannot resolve vLLM {release} with torch of {torch}"
     failure: PatchkitError | None = None
-    for python in local_pythons() or [build.PYTHONS[0]]:
+    for python in local_pythons():
         try:
             return _checked(
                 resolve(
@@ -64,16 +65,21 @@ def resolve_cuda(release: str, torch: str, folder: Path) -> Resolution:
     raise failure
 
 
-def local_pythons() -> list[str]:
-    """The minor versions of Python on this host that wheels support, the most tried first."""
-    found = []
+def local_pythons() -> Iterator[str]:
+    """The minor versions of Python on this host that wheels support, the most tried first; if none is, the first.
+
+    Each is looked for when it is asked for: where it is missing, that takes uv seconds.
+    """
+    found = False
     for version in build.PYTHONS:
         try:
             uv(["python", "find", "--no-python-downloads", version], "looking for a Python")
         except PatchkitError:
             continue
-        found.append(version)
-    return found
+        found = True
+        yield version
+    if not found:
+        yield build.PYTHONS[0]
 
 
 def plan_cuda(release: str, torch: str = AUTO) -> Resolution:

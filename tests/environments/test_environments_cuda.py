@@ -20,6 +20,7 @@ from patchkit.cli import main
 from patchkit.environments import build, cuda, ensure, nvidia, resolution
 from patchkit.environments.build import MARKER
 from patchkit.environments.cuda import AUTO, INDEX, ensure_cuda, plan_cuda
+from patchkit.environments.uv import uv
 from patchkit.errors import PatchkitError
 
 RELEASE = "9.9.9"
@@ -129,6 +130,17 @@ def test_what_it_downloads_is_said_before_it_does(
     assert said.index("2 packages, 0.0 GB") < said.index("building the environment")
     facts = json.loads((python.parent.parent / MARKER).read_text())
     assert (facts["torch"], facts["backend"], facts["packages"]) == ("2.0.0", INDEX, 2)
+
+
+def test_no_python_is_looked_for_once_one_does(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_for: list[object] = []
+
+    def seen(words: list[object], *rest: str) -> str:
+        looked_for.append(words[-1])
+        return uv(words, *rest)
+
+    monkeypatch.setattr(cuda, "uv", seen)
+    assert plan_cuda(RELEASE, INDEX).python == looked_for[-1]
 
 
 def test_it_is_built_once_and_then_taken(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
