@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from patchkit.console import err
-from patchkit.drift.index import DISTRIBUTIONS, listing, timeline
 from patchkit.errors import PatchkitError
 from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
@@ -55,6 +54,8 @@ def newest_in_index(release: str, for_cpu: bool = False) -> str:
     """
     if release != LATEST:
         return release
+    from patchkit.drift.index import DISTRIBUTIONS, listing, timeline  # here: who only lays a tree out asks no index
+
     released = [one for one in timeline(listing(), "0") if not for_cpu or DISTRIBUTIONS[1] in one.distributions]
     if not released:
         raise PatchkitError("the index has no release of vLLM", "check which index is asked: `patchkit releases`")
