@@ -6,6 +6,7 @@ Files that a mutant does not change are hard links, so that a hundred trees cost
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import shutil
 import threading
@@ -127,6 +128,11 @@ def _dumped(source: bytes) -> str:
         return ast.dump(ast.parse(source))
 
 
+@functools.lru_cache(maxsize=16)  # most mutants of a series change the same few files
+def _dumped_before(source: bytes) -> str:
+    return _dumped(source)
+
+
 def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
     """Whether more than comments and whitespace differs.
 
@@ -138,7 +144,7 @@ def _does_something(mutant: Mutant, changes: Changes, unchanged: Path) -> bool:
         if not name.endswith(".py") or not content or not old.is_file():
             return True
         try:
-            before = _dumped(old.read_bytes())
+            before = _dumped_before(old.read_bytes())
         except (SyntaxError, ValueError):  # written for a newer Python than this one
             return True
         try:

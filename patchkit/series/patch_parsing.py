@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,7 @@ def read_patch(path: Path) -> Patch:
     return parse(content_of(path), path)
 
 
+@functools.lru_cache(maxsize=256)  # the same series is read for every release that is looked at
 def parse(content: bytes, path: Path) -> Patch:
     """The patch in ``content``, which belongs at ``path``.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,14 @@ def by_their_ends() -> dict[tuple[str, ModelRunner], list[Mutant]]:
 ENDS = by_their_ends()
 
 
+@pytest.fixture(scope="module")
+def gates() -> Set[str]:
+    return load_scenarios(PROJECT, "esamp").keys()
+
+
 @pytest.mark.parametrize(("release", "runner"), sorted(ENDS))
-def test_every_mutant_can_be_laid_out_at_both_ends(release: str, runner: ModelRunner) -> None:
+def test_every_mutant_can_be_laid_out_at_both_ends(release: str, runner: ModelRunner, gates: Set[str]) -> None:
     mutants = ENDS[release, runner]
-    check_gates(mutants, load_scenarios(PROJECT, "esamp").keys())
+    check_gates(mutants, gates)
     with mutated_trees(patched_tree(PROJECT, "esamp", release), mutants) as trees:
         assert len(trees) == len(mutants)
