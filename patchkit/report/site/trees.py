@@ -15,7 +15,7 @@ from patchkit.project import Project, find_project
 from patchkit.release import version_of
 from patchkit.series.patch import Patch
 from patchkit.series.series import Series
-from patchkit.series.worktree import Tree, patched_tree
+from patchkit.series.worktree import Tree, made_of, patched_tree
 
 Found = TypeVar("Found")
 Standing = Literal["this tree", "another tree", "unknown tree"]
@@ -34,6 +34,7 @@ class Trees:
     _found: dict[tuple[str, str], Tree | None] = field(default_factory=dict)
     _scenarios: dict[str, dict[str, Scenario]] = field(default_factory=dict)
     _series: dict[str, list[Patch]] = field(default_factory=dict)
+    _laid: dict[tuple[str, ...], Tree] = field(default_factory=dict)
 
     @classmethod
     def here(cls) -> Trees:
@@ -80,8 +81,15 @@ class Trees:
     def _tree(self, runtime: str, release: str) -> Tree | None:
         key = (runtime, release)
         if key not in self._found:
-            self._found[key] = self._had(runtime, lambda project: patched_tree(project, runtime, release))
+            self._found[key] = self._had(runtime, lambda project: self._laid_out(project, runtime, release))
         return self._found[key]
+
+    def _laid_out(self, project: Project, runtime: str, release: str) -> Tree:
+        """The tree of a release, or that of another one which takes the same patches: it has the same files."""
+        made = (runtime, *made_of(project, runtime, release))
+        if made not in self._laid:
+            self._laid[made] = patched_tree(project, runtime, release)
+        return self._laid[made]
 
     def _had(self, runtime: str, read: Callable[[Project], Found]) -> Found | None:
         """What is read of the project; None if it has no such runtime, or that cannot be read."""
