@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -82,12 +82,15 @@ def test_the_timeline_and_what_to_look_at_have_headings(capsys: pytest.CaptureFi
     assert first.index("look") == second.index("1", len("0.2.0"))
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
+@functools.cache
+def calls() -> list[tuple[str, ast.Call, str]]:
     """Every call in the package, with its file and the name that is called."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                yield path.relative_to(PACKAGE).as_posix(), node, ast.unparse(node.func)
+    return [
+        (path.relative_to(PACKAGE).as_posix(), node, ast.unparse(node.func))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def test_every_table_of_a_terminal_is_made_in_one_place() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -34,6 +35,7 @@ def render_html(evidence: AccuracyEvidence, above: Markup | None = None) -> str:
     )
 
 
+@functools.cache  # compiling it takes longer than rendering it
 def _page() -> Template:
     jinja = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

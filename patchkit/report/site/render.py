@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -29,40 +30,45 @@ class Renderer:
     """Renders one site's pages."""
 
     def __init__(self, sources: Sources, trees: Trees) -> None:
-        self._jinja = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=_finalize,
-        )
-        self._jinja.globals.update(
-            sources=sources,
-            trees=trees,
-            standings=MEANING,
-            say=phrases,
-            say_mutants=mutants_phrases,
-            accuracy_verdict=accuracy_verdict,
-            say_accuracy=accuracy_phrases,
-            patches_needed=patches_needed,
-            matrix=matrix,
-            numbers=numbers,
-            drifts=drifts,
-            throughput=throughput,
-            say_throughput=throughput_phrases,
-            plot=plot.plot,
-            NOTHING=NOTHING,
-            SIGNS=SIGNS,
-            GENERATOR=GENERATOR,
-        )
+        self._sources, self._trees = sources, trees
 
     def page(self, name: str, **context: Any) -> str:
-        return self._jinja.get_template(f"{name}.html.jinja").render(here=name, **context)
+        template = _templates().get_template(f"{name}.html.jinja")
+        return template.render(here=name, sources=self._sources, trees=self._trees, **context)
 
     def above(self, filed: Filed[Any]) -> Markup:
         """What stands above an accuracy page: the way back, and which tree it is of."""
         return Markup(self.page("above", filed=filed))
+
+
+@functools.cache  # compiling them takes longer than rendering a page
+def _templates() -> Environment:
+    jinja = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    jinja.globals.update(
+        standings=MEANING,
+        say=phrases,
+        say_mutants=mutants_phrases,
+        accuracy_verdict=accuracy_verdict,
+        say_accuracy=accuracy_phrases,
+        patches_needed=patches_needed,
+        matrix=matrix,
+        numbers=numbers,
+        drifts=drifts,
+        throughput=throughput,
+        say_throughput=throughput_phrases,
+        plot=plot.plot,
+        NOTHING=NOTHING,
+        SIGNS=SIGNS,
+        GENERATOR=GENERATOR,
+    )
+    return jinja
 
 
 def _finalize(value: Any) -> Any:
