@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
+
+# No repository of a test has to outlive a power cut: git need not wait for the disk at each of thousands of commits.
+_settings = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+os.environ[f"GIT_CONFIG_KEY_{_settings}"], os.environ[f"GIT_CONFIG_VALUE_{_settings}"] = "core.fsync", "none"
+os.environ["GIT_CONFIG_COUNT"] = str(_settings + 1)
 
 
 @pytest.fixture

@@ -13,7 +13,13 @@ from git.exc import GitCommandError, GitCommandNotFound
 
 from patchkit.errors import PatchkitError
 
-SETTINGS = {"gc.auto": "0", "core.hooksPath": os.devnull, "commit.gpgSign": "false", "core.autocrlf": "false"}
+SETTINGS = {
+    "gc.auto": "0",
+    "core.hooksPath": os.devnull,
+    "commit.gpgSign": "false",
+    "core.autocrlf": "false",
+    "core.fsync": "none",  # a tree can be laid out again, and waiting for the disk takes most of the time
+}
 COMMITTER = {"NAME": "patchkit", "EMAIL": "patchkit@localhost", "DATE": "2025-01-01T00:00:00+0000"}
 
 
