@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import click
+import in_this_process
 import pytest
 import yaml
 from fresh_checkout import CHECKOUT, blocks, fresh_checkout, section, without_set_up
@@ -103,12 +104,11 @@ def test_the_scenario_that_is_shown_is_one(tmp_path: Path) -> None:
 def test_the_counters_that_are_shown_can_be_declared(tmp_path: Path) -> None:
     (example,) = blocks(section("CONTRIBUTING.md", "A runtime"), "yaml")
     (tmp_path / "patches").mkdir()
-    run = [sys.executable, "-m", "patchkit"]
-    subprocess.run([*run, "init", "mine"], cwd=tmp_path, check=True, capture_output=True)
+    assert in_this_process.run("init", "mine", cwd=tmp_path).returncode == 0
     manifest = tmp_path / "patches" / "mine" / "runtime.yaml"
     before, _, after = manifest.read_text().partition("counters:")
     manifest.write_text(before + example + after[after.index("surface:") :])
-    done = subprocess.run([*run, "status"], cwd=tmp_path, capture_output=True, text=True)
+    done = in_this_process.run("status", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

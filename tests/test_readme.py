@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import in_this_process
 import pytest
 import yaml
 from fresh_checkout import CHECKOUT, blocks, section
@@ -161,8 +160,7 @@ def test_the_timeline_that_is_shown_is_that_of_the_evidence() -> None:
 
 def rendered(file: str) -> list[str]:
     """The lines that `patchkit report` prints of a file of evidence."""
-    command = [sys.executable, "-m", "patchkit", "report", file]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = in_this_process.run("report", file, cwd=CHECKOUT)
     return [line.rstrip() for line in done.stdout.splitlines()]
 
 

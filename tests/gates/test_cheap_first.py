@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import in_this_process
 import pytest
 from runs import make_part
 
@@ -90,12 +88,11 @@ def test_what_no_environment_can_come_from_is_said_before_a_model_is_fetched(
 
 @pytest.mark.parametrize("command", ["gate", "knockout", "bench accuracy --model smollm2-135m --task arithmetic-3"])
 def test_a_release_without_a_lock_leaves_the_cache_empty(command: str, tmp_path: Path) -> None:
-    environment = os.environ | {"PATCHKIT_HOME": str(tmp_path / "cache")}
-    words = [sys.executable, "-m", "patchkit", *command.split(), "--vllm", "0.20.99"]
+    words = [*command.split(), "--vllm", "0.20.99"]
     words += ["--unproven"] if "accuracy" in command else []
     (tmp_path / "patches").mkdir()
-    subprocess.run([sys.executable, "-m", "patchkit", "init", "mine"], cwd=tmp_path, check=True, capture_output=True)
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert in_this_process.run("init", "mine", cwd=tmp_path).returncode == 0
+    done = in_this_process.run(*words, cwd=tmp_path, PATCHKIT_HOME=str(tmp_path / "cache"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "no lock for vLLM 0.20.99" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "cache").exists()

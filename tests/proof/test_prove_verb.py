@@ -1,13 +1,13 @@
-"""``patchkit prove``, from the outside."""
+"""``patchkit prove``, by its command line."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import in_this_process
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
@@ -25,9 +25,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def prove(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "patchkit", "prove", *arguments]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
+def prove(project: Path, *arguments: str) -> CompletedProcess[str]:
+    return in_this_process.run("prove", *arguments, cwd=project)
 
 
 def test_evidence_becomes_the_table_the_readme_and_the_matrix(project: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import in_this_process
 import pytest
-from toy import FILES, MESSAGE, PATCHES, Run, command, fix_tap, git
+from toy import FILES, MESSAGE, PATCHES, Run, fix_tap, git
 
 from patchkit.project import Project
 
@@ -66,13 +66,10 @@ def place(project: Project) -> Path:
 
 @pytest.fixture
 def patchkit(project: Project) -> Run:
-    """Run ``patchkit`` in the project; no traceback may come out of it."""
+    """Run ``patchkit`` in the project; no exception may come out of it."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"COLUMNS": "200"} | variables
-        done = subprocess.run(
-            command(*arguments), cwd=project.root, env=environment, capture_output=True, text=True, timeout=60
-        )
+        done = in_this_process.run(*arguments, cwd=project.root, **{"COLUMNS": "200", **variables})
         assert "Traceback" not in done.stderr
         return done
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
+import in_this_process
 import pytest
 from toy import git
 
@@ -33,8 +32,7 @@ def mine(tmp_path: Path) -> Project:
 
 
 def patchkit(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "patchkit", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "100"})
+    return in_this_process.run(*words, cwd=cwd, COLUMNS="100")
 
 
 def test_it_is_pinned_and_its_patch_applies_and_is_exported_unchanged(mine: Project, tmp_path: Path) -> None:
