@@ -117,25 +117,25 @@ def begin(folder: Path, held: Files) -> None:
 
 
 def made(root: Path, first: Files, later: list[tuple[str, str, Files]], options: tuple[str, ...]) -> Project | None:
-    """A project whose series ``git format-patch`` wrote; None if nothing was changed."""
+    """A project whose series ``git format-patch`` wrote; None if nothing was changed. ``root/work`` has the commits."""
     work, folder = root / "work", root / "patches" / "toy"
     begin(work, first)
+    git(work, "tag", "base")
+    tree = git(work, "rev-parse", "base^{tree}")
     for number, (subject, trailer, held) in enumerate(later, 1):
         lay(work, {**first, **held} if number % 2 else held)
         git(work, "add", "--all", "--force")
         message = f"{subject}\n\nWhy.\n\n{FIELDS.format(number=number)}{trailer}"
         subprocess.run(["git", "commit", "--quiet", "-m", message], cwd=work, env=ENVIRONMENT, capture_output=True)
-    base = git(work, "rev-list", "--max-parents=0", "HEAD")
-    folder.mkdir(parents=True)
-    git(work, "format-patch", "--quiet", *options, "-o", str(folder), base)
+    (folder / "upstream").mkdir(parents=True)
+    git(work, "format-patch", "--quiet", *options, "-o", str(folder), "base")
     names = sorted(path.name for path in folder.glob("*.patch"))
     if not names:
         return None
     for at, name in enumerate(names, 1):  # git leaves out whatever is not ASCII; a name of ours has something
         (folder / name).rename(folder / f"{at:04}-change.patch")
     (folder / "series").write_text("".join(f"{at:04}-change.patch\n" for at in range(1, len(names) + 1)))
-    begin(root / "patches/toy/upstream", first)
-    tree = git(root / "patches/toy/upstream", "rev-parse", "HEAD^{tree}")
+    lay(folder / "upstream", first)
     (folder / "runtime.yaml").write_text(
         f"name: toy\npackage: toy\nupstream:\n  path: upstream\n  tree: {tree}\n"
         'developed_on: "0.20.0"\nstart: toy:install\n'
@@ -143,12 +143,13 @@ def made(root: Path, first: Files, later: list[tuple[str, str, Files]], options:
     return Project(root, root / ".patchkit")
 
 
-def as_git_am(root: Path, first: Files, patches: list[Path]) -> str:
-    begin(root / "am", first)
+def as_git_am(root: Path, patches: list[Path]) -> str:
+    work = root / "work"
+    git(work, "reset", "--quiet", "--hard", "base")
     command = ["git", "am", "--quiet", "--keep-cr", *map(str, patches)]
-    done = subprocess.run(command, cwd=root / "am", env=ENVIRONMENT, capture_output=True)
+    done = subprocess.run(command, cwd=work, env=ENVIRONMENT, capture_output=True)
     assert done.returncode == 0, done.stderr
-    return git(root / "am", "rev-parse", "HEAD^{tree}")
+    return git(work, "rev-parse", "HEAD^{tree}")
 
 
 ONE_LINE: Files = {"VERSION": (b"1\n", False), "a file.py": (b"caf\xe9\n", False)}
@@ -175,7 +176,7 @@ def test_what_format_patch_writes(first: Files, later: list[tuple[str, str, File
         patches = sorted((project.patches / "toy").glob("*.patch"))
         before = {path: path.read_bytes() for path in patches}
         tree = patched_tree(project, "toy", "0.20.0")
-        assert git(tree.path, "rev-parse", "HEAD^{tree}") == as_git_am(root, first, patches)
+        assert git(tree.path, "rev-parse", "HEAD^{tree}") == as_git_am(root, patches)
         assert export(project.patches / "toy", tree.path) == []
         assert {path: path.read_bytes() for path in patches} == before
         for patch in Series.load(project.patches / "toy").patches:
@@ -201,7 +202,7 @@ def test_what_git_tells_of_a_diff_is_no_part_of_its_message(tmp_path: Path, opti
     assert [patch.body.splitlines()[-1] for patch in patches] == ["Forwarded: no"] * 2
     assert all(patch.stat for patch in patches)
     tree = patched_tree(project, "toy", "0.20.0")
-    assert tree.hash == as_git_am(tmp_path, MOVED_FROM, [patch.path for patch in patches])
+    assert tree.hash == as_git_am(tmp_path, [patch.path for patch in patches])
     assert export(project.patches / "toy", tree.path) == []
 
 
