@@ -59,6 +59,7 @@ set_up() {   # one at a time, where there is flock
 }
 
 run_tests() {   # those with real vLLM only if they are meant: --e2e, -m e2e, tests/e2e/…
+    unset PYTHONDONTWRITEBYTECODE   # images often set it; each of the hundreds of processes would compile its imports again
     extras=dev
     for argument; do
         shift

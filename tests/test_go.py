@@ -67,6 +67,13 @@ def test_red_in_either_half_is_red_and_an_interrupt_ends_both(
     assert (done.returncode, done.stdout) == (code, "run\n" * runs)
 
 
+def test_what_the_tests_import_is_compiled_once(checkout: Path) -> None:
+    (checkout / ".venv" / "bin" / "python").write_text('#!/bin/sh\necho "${PYTHONDONTWRITEBYTECODE-unset}"\n')
+    variables = {"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([checkout / "go", "test"], env=variables, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "unset\n")
+
+
 def test_paths_replace_the_folder_of_tests(pytester: pytest.Pytester) -> None:
     for folder in ("tests", "scenarios"):
         pytester.mkdir(folder).joinpath(f"test_{folder}.py").write_text("def test_one(): pass\ndef test_two(): pass\n")
