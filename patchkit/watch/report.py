@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from patchkit import __version__
 from patchkit.files import read_as
 from patchkit.model_runner import ModelRunner
 
@@ -54,7 +53,7 @@ class WatchedRelease(msgspec.Struct, kw_only=True):
 class WatchReport(msgspec.Struct, kw_only=True):
     """One look at the index and what came of it."""
 
-    patchkit: str = __version__
+    patchkit: str = "unknown"  # in a report that does not say which wrote it
     state: State
     verdict: str
     title: str

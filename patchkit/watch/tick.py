@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from patchkit import __version__
 from patchkit.drift.drift import Drift, document
 from patchkit.drift.findings import Finding
 from patchkit.gates.evidence import Evidence, now
@@ -187,6 +188,7 @@ class Tick:
 
     def report(self) -> WatchReport:
         return WatchReport(
+            patchkit=__version__,
             state=self.state,
             verdict=self.verdict,
             title=self.title,

@@ -12,9 +12,11 @@ import pytest
 from local_index import HERE
 from watched import Watched
 
+from patchkit import __version__
 from patchkit.environments import lock
 from patchkit.errors import PatchkitError
 from patchkit.watch import gating
+from patchkit.watch.report import read_report
 from patchkit.watch.report_files import known_digest
 
 WAITS = (
@@ -30,6 +32,14 @@ def test_nothing_new_is_green(watched: Watched) -> None:
     assert "nothing is newer than vLLM 0.19.0, the last proven one" in result.stdout
     assert (watched.report["state"], watched.report["releases"]) == ("green", [])
     assert "## ✓ Nothing is newer than vLLM 0.19.0 (toy)" in watched.markdown
+
+
+def test_a_report_that_does_not_say_which_patchkit_wrote_it_is_of_an_unknown_one(watched: Watched) -> None:
+    watched.watch()
+    file = watched.out / "report.json"
+    assert read_report(file).patchkit == __version__
+    file.write_text(json.dumps({key: value for key, value in watched.report.items() if key != "patchkit"}))
+    assert read_report(file).patchkit == "unknown"
 
 
 def test_yanked_and_pre_releases_are_no_news(watched: Watched) -> None:
