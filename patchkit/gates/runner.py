@@ -111,7 +111,9 @@ class Runner:
         try:
             metadata = metadata_of(tree) if part.client else None
         except PatchkitError as error:  # as where the patch that makes the tree a package is left out
-            return left_out(part, tree, error.what)
+            cannot_run: Future[Run] = Future()
+            cannot_run.set_result(Run(part, tree.runtime, unfit=error.what))
+            return cannot_run
         return self.workspace.worker_client.submit(
             part,
             scenario=scenario.name,
@@ -124,10 +126,3 @@ class Runner:
             metadata=metadata,
             engine=settings.engine_of(part),
         )
-
-
-def left_out(part: Part, tree: Tree, why: str) -> Future[Run]:
-    """The run of a part that cannot be run."""
-    done: Future[Run] = Future()
-    done.set_result(Run(part, tree.runtime, unfit=why))
-    return done
