@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -120,9 +121,16 @@ def test_the_command_of_the_readme() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, form(published), "")
 
 
-def test_bad_input_of_the_command_is_said_in_one_line(tmp_path: Path) -> None:
-    done = by_command(str(tmp_path / "none.json"))
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("patchkit: cannot read") and done.stderr.count("\n") == 1
-    done = by_command(str(FIELD_NOTE), "--format", "junit")
-    assert done.returncode == 2 and "'junit' is not one of 'text', 'markdown'" in done.stderr
+def test_bad_input_of_the_command_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main = runpy.run_path(str(CHECKOUT / "benchmarks" / "published"))["main"]
+
+    def refused(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        printed = capsys.readouterr()
+        assert (ended.value.code, printed.out) == (2, "")
+        return printed.err
+
+    said = refused(str(tmp_path / "none.json"))
+    assert said.startswith("patchkit: cannot read") and said.count("\n") == 1
+    assert "'junit' is not one of 'text', 'markdown'" in refused(str(FIELD_NOTE), "--format", "junit")
