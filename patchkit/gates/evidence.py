@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from patchkit import __version__
 from patchkit.files import read_as, write_atomically
 from patchkit.gates.events import BatchShape
 from patchkit.mode import Mode
@@ -138,7 +137,7 @@ class Circumstances(msgspec.Struct, kw_only=True):
         engine: settings of the engine beyond the usual ones, where a part does not give its own.
     """
 
-    patchkit: str = __version__
+    patchkit: str = "unknown"  # in evidence that does not say which wrote it
     command: str = ""
     began: str = ""
     seconds: float = 0.0

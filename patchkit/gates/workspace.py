@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import structs
 
+from patchkit import __version__
 from patchkit.console import working
 from patchkit.gates.evidence import Circumstances, Evidence, RuntimeUsed, Versions, hardware, now, this_command
 from patchkit.gates.gpus import gpus_for, how_many_workers
@@ -146,6 +147,7 @@ class Workspace:
         ready, tree = self.worker_client.wait_ready(), self.tree
         versions = Versions(python=ready.python, torch=ready.torch, vllm=ready.vllm, transformers=ready.transformers)
         return Circumstances(
+            patchkit=__version__,
             command=this_command(),
             began=now(),
             release=self.settings.release,
