@@ -249,10 +249,21 @@ def check_grouping() -> None:
                 assert found.taken.tolist() == firsts
 
 
+def check_matrices_in_parts() -> None:
+    """From patch 15 on a CPU takes a matrix that is larger than its cache in parts."""
+    from esamp.method import arithmetic
+
+    most, arithmetic.CACHED = arithmetic.CACHED, 2 * WIDTH + 1
+    check_learning(FORMS[0], OPTIMISERS[0])
+    arithmetic.CACHED = most
+
+
 torch.manual_seed(0)
 for form in FORMS:
     for optimiser in OPTIMISERS:
         check_learning(form, optimiser)
+if ROUNDED:
+    check_matrices_in_parts()
 check_shared_and_first_rows()
 check_memory()
 check_step_memory()
