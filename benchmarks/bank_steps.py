@@ -4,8 +4,8 @@ Usage, with an interpreter that has torch, and Triton for CUDA::
 
     python benchmarks/bank_steps.py [--device cuda] [--hidden 576] [--rounds 5] TREE [TREE ...]
 
-TREE is what ``patchkit apply --into TREE`` laid out. Prints JSON: of each tree and load, the milliseconds until the
-prediction is there and until the training after it has ended, medians over the rounds.
+TREE is what ``patchkit apply --into TREE`` laid out. Prints JSON: of each tree and load, the milliseconds of predicting
+and training, medians over the rounds.
 """
 
 # mypy: ignore-errors
@@ -40,21 +40,21 @@ def main() -> None:
     options = ["--inside", "--device", given.device, "--hidden", str(given.hidden)]
     rounds = [{tree.name: measure_apart(options, tree) for tree in given.trees} for _ in range(given.rounds)]
     found = {
-        tree: {load: [round(median(one[tree][load][at] for one in rounds), 2) for at in (0, 1)] for load in loads}
+        tree: {load: round(median(one[tree][load] for one in rounds), 2) for load in loads}
         for tree, loads in rounds[0].items()
     }
     print(json.dumps(found, indent=1))
 
 
-def measure_apart(options: list[str], tree: Path) -> dict[str, list[float]]:
+def measure_apart(options: list[str], tree: Path) -> dict[str, float]:
     """In a process of its own, as a package is imported once."""
     command = [sys.executable, __file__, *options, str(tree)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **VARIABLES})
     return json.loads(done.stdout)
 
 
-def measure(tree: Path, device: str, hidden: int) -> dict[str, list[float]]:
-    """Milliseconds until the prediction is there, and until the step has ended, by load."""
+def measure(tree: Path, device: str, hidden: int) -> dict[str, float]:
+    """Milliseconds of a step, by load."""
     package = ModuleType("esamp")  # without its __init__, which imports vLLM
     package.__path__ = [str(tree / "esamp")]
     sys.modules["esamp"] = package
@@ -64,7 +64,7 @@ def measure(tree: Path, device: str, hidden: int) -> dict[str, list[float]]:
     return {f"{prompts}x{samples}": steps(torch, device, hidden, prompts, samples) for prompts, samples in LOADS}
 
 
-def steps(torch: ModuleType, device: str, hidden: int, prompts: int, samples: int) -> list[float]:
+def steps(torch: ModuleType, device: str, hidden: int, prompts: int, samples: int) -> float:
     """The same of one load."""
     from esamp.method.network import Network
     from esamp.method.optimisers import Optimiser
@@ -80,16 +80,16 @@ def steps(torch: ModuleType, device: str, hidden: int, prompts: int, samples: in
     grouping = bank.group([prompt for prompt in range(prompts) for _ in range(samples)])
     source, target = torch.randn(2, prompts * samples, hidden, device=device)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    predictions, wholes = [], []
+    times = []
     for _ in range(WARM + STEPS):
         began = time.perf_counter()
-        _, seen = bank.predict(source, grouping)
+        if hasattr(bank, "step"):
+            bank.step(source, target, grouping)
+        else:  # trees of earlier forms of patch 15, and without it
+            bank.train(bank.predict(source, grouping)[1], target, grouping)
         wait()
-        predictions.append(time.perf_counter() - began)
-        bank.train(seen, target, grouping)
-        wait()
-        wholes.append(time.perf_counter() - began)
-    return [1000 * median(times[WARM:]) for times in (predictions, wholes)]
+        times.append(time.perf_counter() - began)
+    return 1000 * median(times[WARM:])
 
 
 if __name__ == "__main__":

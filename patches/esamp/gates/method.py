@@ -62,6 +62,16 @@ def made_up_steps(hidden: int, device: torch.device) -> Iterator[tuple[list[int]
         yield [FIRST_PROMPT + kind for kind in kinds], source.to(device), target.to(device)
 
 
+def step(bank: Any, source: torch.Tensor, target: torch.Tensor, grouping: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the bank predicts, and the losses before the training; one call from patch 15 on."""
+    if hasattr(bank, "step"):
+        stepped = bank.step(source, target, grouping)
+        bank.join()
+        return stepped.predicted, stepped.losses
+    predicted, seen = bank.predict(source, grouping)
+    return predicted, bank.train(seen, target, grouping)
+
+
 def reference_differences(
     bank: Any, distillers: Distillers, method: Method, prompts: list[int], source: torch.Tensor, target: torch.Tensor
 ) -> Iterator[str]:
@@ -74,11 +84,10 @@ def reference_differences(
         ):
             yield f"prompt {prompt - FIRST_PROMPT}: its first weights are not the reference's"
         distillers.of(prompt).load(start)
-    predicted, seen = bank.predict(source, grouping)
+    predicted, losses = step(bank, source, target, grouping)
     off = row_differences(predicted, distillers.predict(prompts, source)).max().item()
     if off > TOLERANCES.predicted:
         yield f"a prediction is off by {off:.1e} of its size"
-    losses = bank.train(seen, target, grouping)
     expected = distillers.train(prompts, source, target)
     for prompt, start in before.items():
         loss, right = losses[bank.slots.find(prompt)].item(), expected[0 if method.shared else prompt]
