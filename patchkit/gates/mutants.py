@@ -13,6 +13,7 @@ from patchkit.gates.mutants_evidence import GateRun, MutantRun, Outcome
 from patchkit.gates.part_run import Run
 from patchkit.gates.runner import Runner
 from patchkit.gates.scenario import Part, Scenario
+from patchkit.gates.worker_client import OVER_LIMIT
 from patchkit.plural import shortened
 
 if TYPE_CHECKING:
@@ -203,6 +204,6 @@ def trouble_of(run: Run) -> str:
     A run over its time limit does count against the mutant, but only a header may call that a kill.
     """
     if run.trouble:
-        return "" if run.trouble.startswith("hung") else run.trouble
+        return "" if run.trouble.startswith(OVER_LIMIT) else run.trouble
     killed = run.exit is not None and run.exit.signal in ("SIGKILL", 9)
     return "the run was killed by SIGKILL: is there enough memory?" if killed else ""

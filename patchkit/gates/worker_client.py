@@ -31,6 +31,7 @@ from patchkit.gates.scenario import Part
 WORKER = Path(__file__).parent.parent / "worker"
 READY_LIMIT = 600.0  # a cold import of vLLM on a slow disk takes minutes
 CANCEL_LIMIT = 10.0
+OVER_LIMIT = ("hung: ", "not done within ")
 STARTS = 3  # how often a worker is started in all, if it is killed
 
 
@@ -73,6 +74,15 @@ class Job(Generic[AnyRecord]):
     last_event: float = 0.0
     cancelled: float = 0.0
     pid: int = 0
+
+    def over_limit(self, now: float) -> str:
+        """Which limit it is over, in a clause that begins with one of ``OVER_LIMIT``; empty if over none."""
+        silent = now - self.last_event
+        if silent > self.patience:
+            return f"hung: no event for {silent:.0f} s, its limit is {self.patience:g} s"
+        if now - self.began > self.limit:
+            return f"not done within {self.limit:g} s: its last event came {silent:.0f} s ago"
+        return ""
 
 
 class WorkerClient:
@@ -364,10 +374,8 @@ class WorkerClient:
             if job.cancelled and now - job.cancelled > CANCEL_LIMIT:
                 self._kill(job.pid)
                 self._finish(job)
-            elif not job.cancelled and (now - job.began > job.limit or now - job.last_event > job.patience):
-                silent, limit = now - job.last_event, min(job.limit, job.patience)
-                trouble = f"hung: no event for {silent:.0f} s, its limit is {limit:g} s"
-                job.record.trouble = job.record.trouble or trouble
+            elif not job.cancelled and (over := job.over_limit(now)):
+                job.record.trouble = job.record.trouble or over
                 job.cancelled = now
                 self._send({"cancel": job.request["run"]})
         return True

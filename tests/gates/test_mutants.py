@@ -172,7 +172,7 @@ def test_a_worker_that_cannot_start_is_a_line(project: Project, patchkit: Any, m
 def test_a_run_without_end_is_red(project: Project, patchkit: Any) -> None:
     path = project.scenario("first", "{001-one: hang, 002-two: hang}")
     path.write_text(path.read_text() + "timeout: 1\n")
-    project.mutant(1, "one", "Caught-By: first: hung")
+    project.mutant(1, "one", "Caught-By: first: not done within 1 s")
     project.mutant(2, "two", "Caught-By: first: IndexError")
     assert patchkit(*MUTANTS)[0] == 1
     assert outcomes(project.evidence()) == {"001-one": ("killed", "first"), "002-two": ("misattributed", "first")}
@@ -360,6 +360,7 @@ def test_trouble() -> None:
         return trouble_of(run)
 
     assert trouble() == "" and trouble("hung: no event for 9 s, its limit is 9 s", "SIGKILL") == ""
+    assert trouble("not done within 9 s: its last event came 0 s ago", "SIGKILL") == ""
     assert trouble("the worker ended with exit code 3") == "the worker ended with exit code 3"
     assert "memory" in trouble(signal="SIGKILL") and "memory" in trouble(signal=9)
     assert trouble(signal="SIGSEGV") == ""

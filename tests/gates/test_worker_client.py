@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from patchkit.gates.evidence import Verdict
 from patchkit.gates.gpus import gpus_for, how_many_workers
 from patchkit.gates.part_run import Run
 from patchkit.gates.verdict import judge
-from patchkit.gates.worker_client import WorkerClient
+from patchkit.gates.worker_client import OVER_LIMIT, Job, WorkerClient
 
 Start = Callable[..., WorkerClient]
 
@@ -78,15 +79,33 @@ def test_a_hanging_run_is_cancelled_and_the_next_one_runs(server: Start) -> None
     worker = server(workers=1)
     hung, fine = submit(worker, "hang", limit=1), submit(worker, "good")
     verdict = judge(make_scenario("alive"), [hung.result(30)])
-    assert verdict.reason.startswith("p: hung: no event for 1 s, its limit is 1 s, after step 0 of call 0 (2 requests")
+    said = "p: not done within 1 s: its last event came 1 s ago, after step 0 of call 0 (2 requests"
+    assert verdict.reason.startswith(said)
     assert judge(make_scenario("alive"), [fine.result(30)]).passed
+
+
+@pytest.mark.parametrize(
+    ("limit", "patience", "last_event", "said"),
+    [
+        (120, inf, 120.7, "not done within 120 s: its last event came 0 s ago"),  # slow, not hung
+        (120, inf, 1.0, "not done within 120 s: its last event came 120 s ago"),
+        (inf, 30, 90.5, "hung: no event for 30 s, its limit is 30 s"),
+        (121, 121, 0.5, ""),
+    ],
+)
+def test_which_limit_a_run_is_over(limit: float, patience: float, last_event: float, said: str) -> None:
+    record = Run(make_part("alive"))
+    job = Job({}, record, limit, patience, alone=False, began=0.0, last_event=last_event)
+    found = job.over_limit(121.0)
+    assert found == said
+    assert not said or found.startswith(OVER_LIMIT)
 
 
 def test_a_run_that_does_not_heed_its_cancelling_is_killed(server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patchkit.gates.worker_client.CANCEL_LIMIT", 0.5)
     worker = server()
     run = submit(worker, "deaf", limit=0.5).result(30)
-    assert run.trouble.startswith("hung:")
+    assert run.trouble.startswith("not done within 0.5 s")
     worker.close()
 
 
