@@ -103,6 +103,8 @@ class ThroughputPlan:
             settings |= {"num_gpu_blocks_override": max(LEAST_BLOCKS, blocks)}
         else:
             settings |= {"gpu_memory_utilization": self.memory or round(FITS / self.engines, 2)}
+            if mode == "graphs":
+                settings["cudagraph_capture_sizes"] = None  # vLLM's own sizes; the worker's are for gates
         if self.random_weights:
             settings |= {"load_format": "dummy", "skip_tokenizer_init": True}
         return {**settings, **self.engine}
