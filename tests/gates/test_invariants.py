@@ -9,6 +9,7 @@ import pytest
 from runs import COUNTERS, make_part, make_pass, make_run, make_runtime, make_step
 
 from patchkit.gates.events import BatchShape, Error, Exit, Step
+from patchkit.gates.invariants.independent import largest
 from patchkit.gates.part_run import Run
 from patchkit.gates.scenario import Part
 from patchkit.gates.verdict import judge_part
@@ -295,6 +296,11 @@ def compared(plain: float | None, **patched: Any) -> list[dict[str, Any]]:
 def test_independent(entries: list[dict[str, Any]] | None, said: list[str]) -> None:
     part = make_part("independent", watch=["distributions"], passes=["plain", "patched"])
     assert reasons(make_run(part, independence=entries)) == said
+
+
+@pytest.mark.parametrize(("distance", "bound"), [(2.375e-07, "3e-07"), (2e-07, "2e-07"), (0.001, "0.001"), (0.0, "0")])
+def test_a_bound_on_the_total_variation_is_rounded_up(distance: float, bound: str) -> None:
+    assert largest({"tiny.max_total_variation": distance}) == [f"total variation ≤ {bound}"]
 
 
 def graded(part: Part, *prompts: list[bool | None]) -> Run:

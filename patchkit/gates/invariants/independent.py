@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from decimal import ROUND_CEILING, Context
 
 from patchkit.gates.invariants.base import Broken, Figures, Params, SummaryClause, invariant, parts_of
 from patchkit.gates.part_run import Run
+
+UPWARDS = Context(prec=1, rounding=ROUND_CEILING)
 
 
 class Independent(Params, frozen=True):
@@ -29,9 +32,9 @@ class Independent(Params, frozen=True):
 
 
 def largest(figures: Figures) -> list[str]:
-    """``total variation ≤ 2e-06``."""
+    """``total variation ≤ 2e-06``: a bound, so it is rounded up."""
     distances = [value for _, value in parts_of(figures, "max_total_variation")]
-    return [f"total variation ≤ {max(distances):.1g}"] if distances else []
+    return [f"total variation ≤ {float(UPWARDS.create_decimal(str(max(distances)))):.1g}"] if distances else []
 
 
 @invariant(
