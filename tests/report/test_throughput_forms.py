@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 import made_site as made
 import msgspec
 import pytest
-from made_throughput import DEAD, row, throughput
+from made_throughput import DEAD, ratio, row, throughput
 
-from patchkit.bench.throughput_evidence import read_throughput
+from patchkit.bench.throughput_evidence import ThroughputRow, Timing, read_throughput
 from patchkit.cli import main
 from patchkit.gates.evidence import to_json
 from patchkit.report.throughput.cases import of_throughput
@@ -58,6 +58,26 @@ def test_the_table_alone_has_no_figure_of_a_dead_row() -> None:
     assert lines[2].startswith("| graphs | strength=2 | 8 x 2 | 1,000 graphs | 962 | 0.960 ")
     assert "**dead**" in lines[4] and "962" not in lines[4]
     assert "**error**" in lines[5]
+
+
+def table_of(*rows: ThroughputRow) -> tuple[list[str], list[str]]:
+    """Headings and the cells of the first row."""
+    lines = render_table(msgspec.structs.replace(throughput(), rows=list(rows))).splitlines()
+    heading, first = ([cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], lines[2]))
+    return heading, first
+
+
+def test_a_host_that_was_not_steady_shows_beside_the_ratio() -> None:
+    runs = [Timing(seconds=seconds, tokens=1000) for seconds in (1.0, 1.1, 1.5)]
+    heading, first = table_of(row(2, plain={"graphs": runs}))
+    assert first[heading.index("plain's own spread")] == "1.50"
+
+
+def test_the_ratio_in_the_same_mode_has_a_column_where_it_is_another() -> None:
+    same = "to plain in the same mode"
+    assert same not in table_of(row(2))[0]
+    heading, first = table_of(row(2, mode="eager", same_mode=ratio(1.9)))
+    assert first[heading.index(same)].startswith("1.900 ")
 
 
 def test_a_dead_row_is_a_failure_and_an_error(report: Report) -> None:

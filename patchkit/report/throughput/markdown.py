@@ -44,19 +44,18 @@ def _section(file: str, evidence: ThroughputEvidence) -> Iterator[str]:
 
 
 def _table(evidence: ThroughputEvidence) -> Iterator[str]:
-    ratios = phrases.ratio_columns(evidence)
-    rows = (_cells(row, ratios) for row in evidence.rows)
-    yield from table((*phrases.LOAD, *phrases.RATES, *ratios), rows, escape=False)
+    columns = phrases.comparisons(evidence)
+    rows = (_cells(row, columns) for row in evidence.rows)
+    yield from table((*phrases.LOAD, *phrases.RATES, *columns), rows, escape=False)
 
 
 def _cells(row: ThroughputRow, columns: Sequence[str]) -> Iterable[str]:
     load = f"{row.prompts} x {row.samples}"
     yield from map(escaped, (row.mode, row.settings, load, phrases.plain_rate(row)))
-    ratios = phrases.ratios(row, columns)
     if row.standing == "alive":
-        yield from map(escaped, (phrases.rate(row.patched), *ratios))
+        yield from map(escaped, (phrases.rate(row.patched), *phrases.compared(row, columns)))
     else:
-        yield from (f"**{row.standing}**", escaped(row.why), "", *map(escaped, ratios[2:]))
+        yield from (f"**{row.standing}**", escaped(row.why), *("" for _ in columns[1:]))
 
 
 def _lines(evidence: ThroughputEvidence) -> Iterator[str]:

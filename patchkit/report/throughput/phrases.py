@@ -11,8 +11,8 @@ from patchkit.gates.events import StepTime
 NONE = "-"
 LOAD = ("mode", "settings", "prompts x samples")
 RATES = ("plain vLLM, tokens/s", "with the runtime")
-RATIOS = ("ratio to the fastest plain", "to plain in the same mode")
-BY_CPU_TIME = "ratio by CPU time"
+RATIO, SAME_MODE, BY_CPU_TIME = "ratio to the fastest plain", "to plain in the same mode", "ratio by CPU time"
+SPREAD = "plain's own spread"
 PROFILE = ("µs a step", "calls", "on", "what")
 
 
@@ -36,14 +36,23 @@ def ratio(found: Ratio | None) -> str:
     return f"{found.median:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else NONE
 
 
-def ratio_columns(evidence: ThroughputEvidence) -> tuple[str, ...]:
-    """What :func:`ratios` gives of each row; CPU time only where it was measured."""
-    return (*RATIOS, BY_CPU_TIME) if any(row.cpu_ratio for row in evidence.rows) else RATIOS
+def spread(row: ThroughputRow) -> str:
+    """``1.04``: the fastest run of plain vLLM over its slowest, which shows how steady the host was."""
+    rates = [run.rate for run in row.plain.get(row.fastest, [])]
+    return f"{max(rates) / min(rates):.2f}" if rates else NONE
 
 
-def ratios(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
-    """The ratios of a row, below their columns."""
-    return [ratio(one) for one in (row.ratio, row.same_mode, row.cpu_ratio)][: len(columns)]
+def comparisons(evidence: ThroughputEvidence) -> tuple[str, ...]:
+    """The columns that say how the sides compare; one that would repeat another, or has no figure, is left out."""
+    other_mode = any(row.ratio and row.mode != row.fastest for row in evidence.rows)
+    by_cpu_time = any(row.cpu_ratio for row in evidence.rows)
+    return (RATIO, *([SAME_MODE] if other_mode else []), *([BY_CPU_TIME] if by_cpu_time else []), SPREAD)
+
+
+def compared(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
+    """The cells of a row below these columns."""
+    known = {RATIO: row.ratio, SAME_MODE: row.same_mode, BY_CPU_TIME: row.cpu_ratio}
+    return [ratio(known[column]) if column in known else spread(row) for column in columns]
 
 
 def profile_rows(found: StepTime) -> Iterator[tuple[str, str, str, str]]:

@@ -45,9 +45,9 @@ def row_line(row: ThroughputRow) -> str:
 
 
 def _table(evidence: ThroughputEvidence) -> Table:
-    ratios, numbers = phrases.ratio_columns(evidence), ("rows", *phrases.RATES)
-    columns = (*phrases.LOAD, *numbers, *ratios, "peak GiB", "standing")
-    table = tables.plain(*columns, right=numbers, whole=(*ratios, "peak GiB"))
+    compared, numbers = phrases.comparisons(evidence), ("rows", *phrases.RATES)
+    columns = (*phrases.LOAD, *numbers, *compared, "peak GiB", "standing")
+    table = tables.plain(*columns, right=(*numbers, phrases.SPREAD), whole=(*compared, "peak GiB"))
     for row in evidence.rows:
         table.add_row(
             row.mode,
@@ -56,7 +56,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
             f"{row.rows:,}",
             phrases.plain_rate(row),
             phrases.patched_rate(row),
-            *map(escape, phrases.ratios(row, ratios)),
+            *map(escape, phrases.compared(row, compared)),
             phrases.peak(row),
             f"[{STYLES[row.standing]}]{row.standing}[/]",
         )
