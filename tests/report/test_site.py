@@ -188,6 +188,14 @@ def test_mutants_are_counted_by_family_and_gate(site: Site) -> None:
     assert "unknown" in words(site["mutants-wrong.html"]) and "no memory" in words(site["mutants-wrong.html"])
 
 
+def test_runs_on_one_release_have_headings_that_differ(tmp_path: Path) -> None:
+    given = {"one": made.mutants(), "two": made.mutants(), "out": made.knockout(), "out_again": made.knockout()}
+    found = made.site(made.write(tmp_path, **given))
+    for page in ("mutants.html", "knockouts.html"):
+        headings = ["".join(heading.itertext()) for heading in tree(found[page]).iter("h2")]
+        assert len(headings) == len({*headings}) == 2, headings
+
+
 def test_a_site_takes_nothing_for_markup(tmp_path: Path) -> None:
     gate, knockout, mutants = made.gate("0.20.0", "identity"), made.knockout(), made.mutants()
     gate.command = gate.hardware.cpu = gate.hardware.gpu = HOSTILE

@@ -19,6 +19,7 @@ from patchkit.cli import main
 from patchkit.gates.evidence import to_json
 from patchkit.report.throughput.cases import of_throughput
 from patchkit.report.throughput.markdown import BEGIN, END, render_table, with_throughput
+from patchkit.report.throughput.phrases import verdict
 from patchkit.report.throughput.plot import plot
 
 Report = Callable[..., tuple[int, str, str]]
@@ -80,6 +81,18 @@ def test_the_ratio_in_the_same_mode_has_a_column_where_it_is_another() -> None:
     assert first[heading.index(same)].startswith("1.900 ")
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row(2)], "0.960 x the fastest plain vLLM"),
+        ([row(2), row(16, ratio=ratio(0.98))], "0.960 to 0.980 x the fastest plain vLLM"),
+        ([row(2, standing="dead", why=DEAD, ratio=None)], "1 of 1 row without a figure"),
+    ],
+)
+def test_the_verdict_says_the_span_of_the_ratios(rows: list[ThroughputRow], said: str) -> None:
+    assert verdict(msgspec.structs.replace(throughput(), rows=rows)) == said
+
+
 def test_a_dead_row_is_a_failure_and_an_error(report: Report) -> None:
     code, out, _ = report("junit")
     (suite,) = ET.fromstring(out.encode())
@@ -93,7 +106,7 @@ def test_a_dead_row_is_a_failure_and_an_error(report: Report) -> None:
         and first.startswith("::error title=throughput of ")
         and "::dead: the runtime was not at work" in first
     )
-    assert "::error: " in second and last.startswith("::error title=") and "2 of 4 rows are no figures" in last
+    assert "::error: " in second and last.startswith("::error title=") and "2 of 4 rows without a figure" in last
 
 
 @pytest.mark.parametrize("rows", [[], [row(16)]])

@@ -7,6 +7,7 @@ from statistics import median
 
 from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
 from patchkit.gates.events import StepTime
+from patchkit.plural import counted
 
 NONE = "-"
 LOAD = ("mode", "settings", "prompts x samples")
@@ -120,5 +121,7 @@ def verdict(evidence: ThroughputEvidence) -> str:
     """The span of the ratios that count, and how many rows do not."""
     ratios = [row.ratio.median for row in evidence.rows if row.ratio]
     lost = sum(row.standing != "alive" for row in evidence.rows)
-    said = [f"{min(ratios):.3f} to {max(ratios):.3f} x the fastest plain vLLM"] if ratios else []
-    return "; ".join([*said, *([f"{lost} of {len(evidence.rows)} rows are no figures"] if lost else [])])
+    span = " to ".join(dict.fromkeys(f"{end:.3f}" for end in (min(ratios), max(ratios)))) if ratios else ""
+    rows = counted(len(evidence.rows), "row")
+    said = (f"{span} x the fastest plain vLLM" if span else "", f"{lost} of {rows} without a figure" if lost else "")
+    return "; ".join(filter(None, said))
