@@ -67,7 +67,7 @@ def bench() -> None:
     metavar="KEY=VALUE,KEY=VALUE",
     help="A set of the runtime's settings, or `defaults` (repeatable).",
 )
-@click.option("--pairs", type=click.IntRange(1), default=6, show_default=True, help="Runs of each side.")
+@click.option("--pairs", type=click.IntRange(1), help="Runs of each side.  [default: 6 on a CPU, 12 on a GPU]")
 @click.option("--tokens", type=click.IntRange(2), help="Of every sample.  [default: 32 on a CPU, 128 on a GPU]")
 @click.option("--gpu-memory", type=click.FloatRange(0, 1, min_open=True), help="Share of a GPU that each engine gets.")
 @click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, on both sides (repeatable).")

@@ -33,6 +33,8 @@ from patchkit.verbs.written import publish
 MODEL = "smollm2-135m"
 PROFILE_TOKENS = 40
 TOKENS = {"cpu": 32, "cuda": 128}
+PAIRS = {"cpu": 6, "cuda": 12}
+"""With six pairs the interval reaches from the lowest to the highest; with twelve it leaves two out at either end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class ThroughputOptions:
     loads: str
     modes: str
     settings: tuple[str, ...]
-    pairs: int
+    pairs: int | None
     tokens: int | None
     gpu_memory: float | None
     engine: tuple[str, ...]
@@ -71,7 +73,7 @@ class ThroughputOptions:
             loads=read_loads(self.loads),
             modes=read_modes(self.modes),
             settings=read_settings(self.settings),
-            pairs=self.pairs,
+            pairs=self.pairs or PAIRS[self.device],
             tokens=self.tokens or TOKENS[self.device],
             device=self.device,
             memory=self.gpu_memory or 0.0,
