@@ -86,11 +86,14 @@ class Unpinned:
 
 
 def pin_nothing() -> None:
-    """Let grammars work up to 0.27.1, where they ask for pinned memory whatever the device is."""
+    """Let work what asks for pinned memory whatever the device is: grammars up to 0.27.1, copies to it in 0.23.0."""
+    import vllm.utils.torch_utils as copies
     import vllm.v1.worker.gpu.structured_outputs as grammars
 
     if not hasattr(grammars, "PIN_MEMORY"):
         grammars.torch = Unpinned()
+    if getattr(copies, "PIN_MEMORY", False):
+        copies.torch = Unpinned()
 
 
 def replace_kernels() -> None:
