@@ -265,20 +265,28 @@ class Drawn(Event, frozen=True):
 
 
 class ProfileRow(msgspec.Struct, frozen=True):
-    """A kernel on the device or an operation on the host: microseconds of its own and calls, a step."""
+    """A kernel on the device or an operation on the host: microseconds of its own and calls, a step.
+
+    ``stream`` of the device, counted from 1; older evidence has none.
+    """
 
     name: str
     where: Literal["device", "host"]
     microseconds: float
     calls: float
+    stream: int | None = None
 
 
 class StepTime(msgspec.Struct, frozen=True):
-    """Where a step's time goes: microseconds that ``device`` and ``host`` were busy, and the longest rows of either."""
+    """Where a step's time goes: microseconds that ``device`` and ``host`` were busy, and the longest rows of either.
+
+    ``streams``: of ``device``, those of each stream, vLLM's model on the first; older evidence has none.
+    """
 
     device: float
     host: float
     rows: list[ProfileRow]
+    streams: list[float] = []
 
 
 class Memory(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ def test_plain_and_the_runtime_take_turns_and_only_what_is_alive_counts(patchkit
     assert [row["standing"] for row in refused] == ["error", "error"]
     profile = found["profiles"][0]
     assert profile["plain"]["host"] > 0 and 0 < len(profile["patched"]["rows"]) <= 30
+    assert profile["patched"]["streams"] == [] and profile["patched"]["device"] == 0, "a CPU has no streams"
     assert found["memory"][0]["points"][-1]["steps"] >= 30
     assert found["runners_seen"] and found["hardware"]["cores"] >= 1
     assert "alive" in done.stdout and "✗" in done.stdout

@@ -50,7 +50,8 @@ def throughput() -> ThroughputEvidence:
     base = structs.asdict(evidence_of("gate", []))
     fields = {name: base[name] for name in ("command", "began", "seconds", "release", "device", "runtime", "hardware")}
     lost = {"ratio": None, "same_mode": None}
-    found = StepTime(12.5, 950.0, [ProfileRow("gemm<128>", "device", 11.0, 2.0)])
+    kernels = [ProfileRow("gemm<128>", "device", 11.0, 2.0, 1), ProfileRow("adam", "device", 1.5, 1.0, 2)]
+    found = StepTime(12.5, 950.0, kernels, [11.0, 1.5])
     where: dict[str, Any] = {"mode": "graphs", "settings": "strength=2", "prompts": 8, "samples": 2}
     return ThroughputEvidence(
         **fields,

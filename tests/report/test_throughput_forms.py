@@ -16,10 +16,11 @@ from made_throughput import DEAD, ratio, row, throughput
 
 from patchkit.bench.throughput_evidence import ThroughputRow, Timing, read_throughput
 from patchkit.cli import main
+from patchkit.gates.events import StepTime
 from patchkit.gates.evidence import to_json
 from patchkit.report.throughput.cases import of_throughput
 from patchkit.report.throughput.markdown import BEGIN, END, render_table, with_throughput
-from patchkit.report.throughput.phrases import verdict
+from patchkit.report.throughput.phrases import profiles, verdict
 from patchkit.report.throughput.plot import plot
 
 Report = Callable[..., tuple[int, str, str]]
@@ -49,8 +50,16 @@ def test_figures_stand_with_their_interval_and_what_they_are_against(report: Rep
     assert "0.960 [0.956, 0.965]" in plain and "1,000 graphs" in plain
     assert "0.910 [0.906, 0.915]" in plain
     assert DEAD in plain and "RuntimeError: no <graphs>" in plain
-    assert "gemm<128>" in plain and "device 12, host 950" in plain
+    assert "gemm<128>" in plain and "stream 2" in plain
+    assert "µs a step, graphs strength=2 8x2, plain: 16,000; busy: stream 1 11, stream 2 2, host 950" in plain
     assert "127: 1,024.0" in plain
+
+
+def test_a_profile_of_older_evidence_has_no_streams_and_one_without_runs_no_step() -> None:
+    made = throughput()
+    profile = msgspec.structs.replace(made.profiles[0], plain=StepTime(12.4, 950.0, []), patched=None)
+    titles = [title for title, _ in profiles(msgspec.structs.replace(made, profiles=[profile], rows=[]))]
+    assert titles == ["µs a step, graphs strength=2 8x2, plain: busy: device 12, host 950"]
 
 
 def test_the_table_alone_has_no_figure_of_a_dead_row() -> None:

@@ -63,8 +63,8 @@ def _lines(evidence: ThroughputEvidence) -> Iterator[str]:
     yield from _table(evidence)
     for line in phrases.memory_lines(evidence):
         yield from ("", escaped(line))
-    for name, found in phrases.profiles(evidence):
-        yield from folded(escaped(phrases.profile_title(name, found)), _profile(found))
+    for title, found in phrases.profiles(evidence):
+        yield from folded(escaped(title), _profile(found))
     yield from folded("How it came about", circumstances(evidence))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from patchkit.bench.throughput_evidence import Ratio, ThroughputEvidence, ThroughputRow, Timing
+from patchkit.bench.throughput_evidence import Ratio, StepProfile, ThroughputEvidence, ThroughputRow, Timing
 from patchkit.gates.events import StepTime
 from patchkit.plural import counted
 
@@ -59,7 +59,8 @@ def compared(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
 def profile_rows(found: StepTime) -> Iterator[tuple[str, str, str, str]]:
     """The rows of a profile, as :data:`PROFILE` has them."""
     for row in found.rows:
-        yield f"{row.microseconds:,.1f}", f"{row.calls:g}", row.where, row.name
+        where = f"stream {row.stream}" if row.stream else row.where
+        yield f"{row.microseconds:,.1f}", f"{row.calls:g}", where, row.name
 
 
 def confidence(evidence: ThroughputEvidence) -> str:
@@ -103,18 +104,28 @@ def memory_lines(evidence: ThroughputEvidence) -> Iterator[str]:
 
 
 def profiles(evidence: ThroughputEvidence) -> Iterator[tuple[str, StepTime]]:
-    """Every profile with what it is of, plain vLLM before the runtime."""
+    """Every profile with its title, plain vLLM before the runtime."""
     for one in evidence.profiles:
         name = f"{one.mode} {one.settings} {one.prompts}x{one.samples}"
-        for side, found in (("plain", one.plain), ("runtime", one.patched)):
+        measured = [row for row in evidence.rows if _load(row) == _load(one)]
+        plain = [run for row in measured for run in row.plain.get(row.mode, [])]
+        patched = [run for row in measured for run in row.patched]
+        for side, found, runs in (("plain", one.plain, plain), ("runtime", one.patched, patched)):
             if found is not None:
-                yield f"{name}, {side}", found
+                yield _profile_title(f"{name}, {side}", found, one.prompts * one.samples, runs), found
 
 
-def profile_title(name: str, found: StepTime) -> str:
-    """How long device and host were busy in a step."""
-    device = f"device {found.device:,.0f}, " if found.device else ""
-    return f"µs a step, {name}: {device}host {found.host:,.0f}"
+def _load(of: ThroughputRow | StepProfile) -> tuple[str, str, int, int]:
+    return of.mode, of.settings, of.prompts, of.samples
+
+
+def _profile_title(name: str, found: StepTime, rows: int, runs: list[Timing]) -> str:
+    """How long a step took in the runs that were not profiled, and how long device and host were busy in it."""
+    took = f"{1e6 * rows / median(run.rate for run in runs):,.0f}; " if runs else ""
+    streams = ", ".join(f"stream {number} {busy:,.0f}" for number, busy in enumerate(found.streams, 1) if busy >= 0.5)
+    device = streams or f"device {found.device:,.0f}"
+    busy = f"{device}, " if found.device else ""
+    return f"µs a step, {name}: {took}busy: {busy}host {found.host:,.0f}"
 
 
 def verdict(evidence: ThroughputEvidence) -> str:

@@ -28,8 +28,8 @@ def show_text(evidence: ThroughputEvidence, console: Console) -> None:
             console.print(f"[{STYLES[row.standing]}]{row.standing}[/] {line}")
     for memory in phrases.memory_lines(evidence):
         console.print(memory, markup=False)
-    for name, profile in phrases.profiles(evidence):
-        console.print(phrases.profile_title(name, profile), markup=False)
+    for title, profile in phrases.profiles(evidence):
+        console.print(title, markup=False)
         tables.show(_profile_table(profile), console)
 
 
