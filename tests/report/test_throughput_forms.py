@@ -90,6 +90,28 @@ def test_the_ratio_in_the_same_mode_has_a_column_where_it_is_another() -> None:
     assert first[heading.index(same)].startswith("1.900 ")
 
 
+def test_what_the_device_alone_took_stands_beside_the_ratio_of_a_row_that_was_profiled_by_stream() -> None:
+    made = throughput()
+    plain, patched = (StepTime(12.0, 950.0, [], streams) for streams in ([9.0, 1.0], [10.0, 2.0]))
+    profiled = [msgspec.structs.replace(made.profiles[0], plain=plain, patched=patched)]
+    rows = [row(2), row(16), row(2, standing="dead", why=DEAD, ratio=None)]
+    heading, _, *cells = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in render_table(msgspec.structs.replace(made, rows=rows, profiles=profiled)).splitlines()
+    )
+    column = heading.index("ratio by device time")
+    assert [one[column] for one in cells] == ["0.900", "-", ""], "one was profiled, one was not, one is dead"
+
+
+@pytest.mark.parametrize("streams", [[], [0.0]])
+def test_without_a_profile_by_stream_nothing_is_said_of_the_device(streams: list[float]) -> None:
+    made = throughput()
+    nothing = StepTime(12.0, 950.0, [], streams)
+    for changes in ({"plain": None}, {"patched": None}, {"plain": nothing, "patched": nothing}):
+        profiled = [msgspec.structs.replace(made.profiles[0], **changes)]
+        assert "device time" not in render_table(msgspec.structs.replace(made, profiles=profiled))
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -45,15 +45,15 @@ def _section(file: str, evidence: ThroughputEvidence) -> Iterator[str]:
 
 def _table(evidence: ThroughputEvidence) -> Iterator[str]:
     columns = phrases.comparisons(evidence)
-    rows = (_cells(row, columns) for row in evidence.rows)
+    rows = (_cells(evidence, row, columns) for row in evidence.rows)
     yield from table((*phrases.LOAD, *phrases.RATES, *columns), rows, escape=False)
 
 
-def _cells(row: ThroughputRow, columns: Sequence[str]) -> Iterable[str]:
+def _cells(evidence: ThroughputEvidence, row: ThroughputRow, columns: Sequence[str]) -> Iterable[str]:
     load = f"{row.prompts} x {row.samples}"
     yield from map(escaped, (row.mode, row.settings, load, phrases.plain_rate(row)))
     if row.standing == "alive":
-        yield from map(escaped, (phrases.rate(row.patched), *phrases.compared(row, columns)))
+        yield from map(escaped, (phrases.rate(row.patched), *phrases.compared(evidence, row, columns)))
     else:
         yield from (f"**{row.standing}**", escaped(row.why), *("" for _ in columns[1:]))
 

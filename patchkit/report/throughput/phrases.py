@@ -12,7 +12,8 @@ from patchkit.plural import counted
 NONE = "-"
 LOAD = ("mode", "settings", "prompts x samples")
 RATES = ("plain vLLM, tokens/s", "with the runtime")
-RATIO, SAME_MODE, BY_CPU_TIME = "ratio to the fastest plain", "to plain in the same mode", "ratio by CPU time"
+RATIO, SAME_MODE = "ratio to the fastest plain", "to plain in the same mode"
+BY_CPU_TIME, BY_DEVICE_TIME = "ratio by CPU time", "ratio by device time"
 SPREAD = "plain's own spread"
 PROFILE = ("µs a step", "calls", "on", "what")
 
@@ -46,14 +47,36 @@ def spread(row: ThroughputRow) -> str:
 def comparisons(evidence: ThroughputEvidence) -> tuple[str, ...]:
     """The columns that say how the sides compare; one that would repeat another, or has no figure, is left out."""
     other_mode = any(row.ratio and row.mode != row.fastest for row in evidence.rows)
-    by_cpu_time = any(row.cpu_ratio for row in evidence.rows)
-    return (RATIO, *([SAME_MODE] if other_mode else []), *([BY_CPU_TIME] if by_cpu_time else []), SPREAD)
+    shown = {
+        SAME_MODE: other_mode,
+        BY_CPU_TIME: any(row.cpu_ratio for row in evidence.rows),
+        BY_DEVICE_TIME: any(by_device_time(evidence, row) for row in evidence.rows),
+    }
+    return (RATIO, *(column for column, useful in shown.items() if useful), SPREAD)
 
 
-def compared(row: ThroughputRow, columns: Sequence[str]) -> list[str]:
+def compared(evidence: ThroughputEvidence, row: ThroughputRow, columns: Sequence[str]) -> list[str]:
     """The cells of a row below these columns."""
-    known = {RATIO: row.ratio, SAME_MODE: row.same_mode, BY_CPU_TIME: row.cpu_ratio}
-    return [ratio(known[column]) if column in known else spread(row) for column in columns]
+    device = by_device_time(evidence, row)
+    known = {
+        RATIO: ratio(row.ratio),
+        SAME_MODE: ratio(row.same_mode),
+        BY_CPU_TIME: ratio(row.cpu_ratio),
+        BY_DEVICE_TIME: f"{device:.3f}" if device else NONE,
+        SPREAD: spread(row),
+    }
+    return [known[column] for column in columns]
+
+
+def by_device_time(evidence: ThroughputEvidence, row: ThroughputRow) -> float | None:
+    """How long vLLM's stream is busy in a step of plain vLLM in the same mode, over how long it is with the runtime.
+
+    What the host takes is not in it, nor what other streams do meanwhile. None without a profile by stream, and of a
+    row that is not alive.
+    """
+    found = [one for one in evidence.profiles if _load(one) == _load(row) and row.standing == "alive"]
+    both = [(one.plain.streams, one.patched.streams) for one in found if one.plain and one.patched]
+    return next((plain[0] / patched[0] for plain, patched in both if plain and patched and patched[0]), None)
 
 
 def profile_rows(found: StepTime) -> Iterator[tuple[str, str, str, str]]:

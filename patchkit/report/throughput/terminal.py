@@ -47,7 +47,8 @@ def row_line(row: ThroughputRow) -> str:
 def _table(evidence: ThroughputEvidence) -> Table:
     compared, numbers = phrases.comparisons(evidence), ("rows", *phrases.RATES)
     columns = (*phrases.LOAD, *numbers, *compared, "peak GiB", "standing")
-    table = tables.plain(*columns, right=(*numbers, phrases.SPREAD), whole=(*compared, "peak GiB"))
+    right = (*numbers, phrases.BY_DEVICE_TIME, phrases.SPREAD)
+    table = tables.plain(*columns, right=right, whole=(*compared, "peak GiB"))
     for row in evidence.rows:
         table.add_row(
             row.mode,
@@ -56,7 +57,7 @@ def _table(evidence: ThroughputEvidence) -> Table:
             f"{row.rows:,}",
             phrases.plain_rate(row),
             phrases.patched_rate(row),
-            *map(escape, phrases.compared(row, compared)),
+            *map(escape, phrases.compared(evidence, row, compared)),
             phrases.peak(row),
             f"[{STYLES[row.standing]}]{row.standing}[/]",
         )
