@@ -27,7 +27,6 @@ REPLACED = re.compile(
 EXCUSED = {
     "tests/gates/test_words.py": "it has the words themselves",
     "patches/esamp/upstream": "the pinned runtime",
-    "patches/esamp/0005-Learn-request-ids-where-the-engine-settles-them.patch": "a patch, on which evidence depends",
     "patches/esamp/0011-Follow-the-second-model-runner.patch": "a patch, on which evidence depends",
     "patches/esamp/0012-Run-in-every-process-that-vLLM-starts.patch": "a patch, on which evidence depends",
     "patches/esamp/0013-Let-a-request-leave-it-off-or-choose-its-strength.patch": "a patch, on which evidence depends",
