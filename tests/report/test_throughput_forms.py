@@ -103,6 +103,11 @@ def test_what_the_device_alone_took_stands_beside_the_ratio_of_a_row_that_was_pr
     assert [one[column] for one in cells] == ["0.900", "-", ""], "one was profiled, one was not, one is dead"
 
 
+def test_the_device_time_of_a_dead_row_is_no_figure_either() -> None:
+    assert "ratio by device time" in table_of(row(2))[0]
+    assert "ratio by device time" not in table_of(row(2, standing="dead", why=DEAD, ratio=None))[0]
+
+
 @pytest.mark.parametrize("streams", [[], [0.0]])
 def test_without_a_profile_by_stream_nothing_is_said_of_the_device(streams: list[float]) -> None:
     made = throughput()
