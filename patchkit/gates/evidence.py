@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -15,6 +16,9 @@ from patchkit.files import read_as, write_atomically
 from patchkit.gates.events import BatchShape
 from patchkit.mode import Mode
 from patchkit.model_runner import ModelRunner
+
+if TYPE_CHECKING:
+    from patchkit.series.worktree import Tree
 
 Figure = float | int | str | None
 
@@ -91,21 +95,44 @@ class Knockout(msgspec.Struct, kw_only=True):
 
 
 class RuntimeUsed(msgspec.Struct, kw_only=True):
-    """The runtime and the patches it ran with; ``tree`` is git's hash of its files, empty in evidence that is older."""
+    """The runtime and the patches it ran with.
+
+    Attributes:
+        commit: the last of its tree.
+        tree: git's hash of its files; empty in evidence that is older.
+        code: the hash of what runs of them, see ``series/code.py``; empty in evidence that is older.
+    """
 
     name: str
     pin: str
     commit: str = ""
     tree: str = ""
+    code: str = ""
     patches: list[str] = msgspec.field(default_factory=list)
     without: list[str] = msgspec.field(default_factory=list)
 
-    def has_files_of(self, tree: str, commit: str) -> bool:
-        """Whether these are the files of a tree, by git's hash of them; older evidence has that of the commit alone.
+    @classmethod
+    def of(cls, tree: Tree, without: Sequence[str] = ()) -> RuntimeUsed:
+        """A patched tree, and the patches that were left out of it."""
+        return cls(
+            name=tree.runtime.name,
+            pin=tree.pin,
+            commit=tree.head,
+            tree=tree.hash,
+            code=tree.code,
+            patches=[patch.name for patch in tree.taken],
+            without=list(without),
+        )
 
-        Another commit may hold the same files: its message is made of what the headers of the patches say.
+    def runs_code_of(self, other: RuntimeUsed) -> bool:
+        """Whether what runs is the same, by the hash of the code, of the files or, in older evidence, of the commit.
+
+        Another commit may hold the same files: its message is made of what the headers of the patches say. And other
+        files may hold the same code, with other comments.
         """
-        return self.tree == tree if self.tree else bool(self.commit) and self.commit == commit
+        if self.tree:
+            return self.tree == other.tree or (self.code != "" and self.code == other.code)
+        return self.commit != "" and self.commit == other.commit
 
 
 class Versions(msgspec.Struct, kw_only=True):

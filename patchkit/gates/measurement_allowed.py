@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.evidence import Evidence, Verdict, default_path, read_evidence
+from patchkit.gates.evidence import Evidence, RuntimeUsed, Verdict, default_path, read_evidence
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.scenario import select
-from patchkit.gates.workspace import Workspace, runtime_used
+from patchkit.gates.workspace import Workspace
 
 
 def admit(workspace: Workspace) -> None:
@@ -45,9 +45,9 @@ def of_evidence(workspace: Workspace, command: str) -> dict[str, Verdict]:
 
 def same_tree(evidence: Evidence, workspace: Workspace) -> bool:
     """Whether evidence is of the tree that would be measured."""
-    ours, theirs = runtime_used(workspace.tree, workspace.settings.without), evidence.runtime
+    ours, theirs = RuntimeUsed.of(workspace.tree, workspace.settings.without), evidence.runtime
     alike = [(one.name, one.pin, one.patches, one.without) for one in (ours, theirs)]
     settings = workspace.settings
     ran = (evidence.release, evidence.device, evidence.runner, evidence.mode)
-    same = alike[0] == alike[1] and theirs.has_files_of(ours.tree, ours.commit)
+    same = alike[0] == alike[1] and theirs.runs_code_of(ours)
     return same and ran == (settings.release, settings.device, settings.runner, "eager")

@@ -156,7 +156,7 @@ class Workspace:
             mode=self.settings.mode,
             engine=dict(self.settings.engine),
             replaced=list(ready.replaced),
-            runtime=runtime_used(tree, self.settings.without),
+            runtime=RuntimeUsed.of(tree, self.settings.without),
             versions=versions,
             hardware=hardware(ready.gpu),
         )
@@ -180,15 +180,3 @@ class Workspace:
 def series_of(tree: Tree) -> list[Patch]:
     """All patches of the series, applied or not."""
     return sorted([*tree.taken, *(patch for patch, _ in tree.left)], key=lambda patch: patch.number)
-
-
-def runtime_used(tree: Tree, without: Sequence[str]) -> RuntimeUsed:
-    """The runtime as evidence records it."""
-    return RuntimeUsed(
-        name=tree.runtime.name,
-        pin=tree.pin,
-        commit=tree.head,
-        tree=tree.hash,
-        patches=[patch.name for patch in tree.taken],
-        without=list(without),
-    )

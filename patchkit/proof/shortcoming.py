@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from patchkit.gates.evidence import Evidence
+from patchkit.gates.evidence import Evidence, RuntimeUsed
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.scenario import Scenario, select
 from patchkit.mode import Mode
@@ -20,14 +20,6 @@ from patchkit.series.series import Series
 from patchkit.series.worktree import patched_tree
 
 
-@dataclass(frozen=True)
-class Laid:
-    """A patched tree that was laid out once: git's hashes of its files, and of its last commit."""
-
-    tree: str
-    head: str
-
-
 @dataclass
 class CurrentSeries:
     """A runtime's series and gates as they are now; trees are laid out once for each set of patches."""
@@ -36,7 +28,7 @@ class CurrentSeries:
     manifest: Manifest
     scenarios: dict[str, Scenario]
     patches: list[Patch]
-    _laid: dict[tuple[str, ...], Laid] = field(default_factory=dict)
+    _laid: dict[tuple[str, ...], RuntimeUsed] = field(default_factory=dict)
 
     @classmethod
     def of(cls, project: Project, manifest: Manifest) -> CurrentSeries:
@@ -57,7 +49,7 @@ class CurrentSeries:
         """Names of the patches that a release takes."""
         return [patch.name for patch in self.patches if patch.needed_on(Version(release))]
 
-    def laid_out(self, release: str) -> Laid:
+    def laid_out(self, release: str) -> RuntimeUsed:
         """The tree of a release.
 
         Raises:
@@ -67,7 +59,7 @@ class CurrentSeries:
         if names not in self._laid:
             with tempfile.TemporaryDirectory(prefix="patchkit-") as folder:
                 tree = patched_tree(self.project, self.manifest.name, release, into=Path(folder, "tree"))
-            self._laid[names] = Laid(tree.hash, tree.head)
+                self._laid[names] = RuntimeUsed.of(tree)
         return self._laid[names]
 
 
@@ -98,9 +90,8 @@ def _mismatches(record: Evidence, series: CurrentSeries, release: str) -> Iterat
     if (used.name, used.pin) != (manifest.name, manifest.pin) or used.patches != series.taken(release) or used.without:
         yield "the gates ran on another pin or other patches"
         return
-    laid = series.laid_out(release)
-    if not used.has_files_of(laid.tree, laid.head):
-        yield "the gates ran on other files: a patch was changed since"
+    if not used.runs_code_of(series.laid_out(release)):
+        yield "the gates ran on other code: a patch was changed since"
 
 
 def _same(found: str, release: str) -> bool:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from git.exc import GitCommandError
 from patchkit.errors import PatchkitError
 from patchkit.project import Project
 from patchkit.release import release_name
+from patchkit.series.code import code_hash
 from patchkit.series.manifest import Manifest, load_manifest
 from patchkit.series.patch import Patch
 from patchkit.series.pin import check_pin, upstream_files
@@ -48,6 +50,11 @@ class Tree:
     hash: str
     commits: dict[str, str]
     fresh: bool
+
+    @cached_property
+    def code(self) -> str:
+        """The hash of what runs of its files, see :func:`code_hash`."""
+        return code_hash(self.path)
 
     @property
     def taken(self) -> list[Patch]:

@@ -14,6 +14,7 @@ from patchkit.model_runner import ModelRunner
 from patchkit.project import find_project
 from patchkit.release import parse_release
 from patchkit.series import Series, patched_tree
+from patchkit.series.code import meaning
 from patchkit.series.mutant import Mutant
 from patchkit.series.mutant_trees import mutated_trees
 from patchkit.series.mutants import check_gates, load_mutants
@@ -53,5 +54,18 @@ def gates() -> Set[str]:
 def test_every_mutant_can_be_laid_out_at_both_ends(release: str, runner: ModelRunner, gates: Set[str]) -> None:
     mutants = ENDS[release, runner]
     check_gates(mutants, gates)
-    with mutated_trees(patched_tree(PROJECT, "esamp", release), mutants) as trees:
+    tree = patched_tree(PROJECT, "esamp", release)
+    with mutated_trees(tree, mutants) as trees:
         assert len(trees) == len(mutants)
+        alike = [mutant.name for mutant in mutants if same_code(tree.path, trees[mutant.name], mutant)]
+    assert not alike, "evidence of the tree would count for them"
+
+
+def same_code(tree: Path, mutated: Path, mutant: Mutant) -> bool:
+    """Whether the files that a mutant changes are the same to :func:`patchkit.series.code.code_hash`."""
+    changed = [file.path for file in mutant.patch_set]
+    return all(
+        meaning((tree / path).read_bytes(), docstrings=False)
+        == meaning((mutated / path).read_bytes(), docstrings=False)
+        for path in changed
+    )

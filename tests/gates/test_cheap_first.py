@@ -13,12 +13,13 @@ from runs import make_part
 import patchkit.environments
 import patchkit.series
 from patchkit.errors import PatchkitError
-from patchkit.gates.evidence import Evidence, read_evidence
+from patchkit.gates.evidence import Evidence, RuntimeUsed, read_evidence
 from patchkit.gates.measurement_allowed import same_tree
 from patchkit.gates.settings import Settings
-from patchkit.gates.workspace import Workspace, runtime_used
+from patchkit.gates.workspace import Workspace
 from patchkit.project import Project
 
+TREE: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", code="r", taken=[])
 EVIDENCE = Path(__file__).parent.parent.parent / "evidence"
 
 
@@ -121,19 +122,21 @@ def test_under_cuda_graphs_only_what_is_not_timed_goes_without_code(tmp_path: Pa
 
 
 def test_evidence_names_the_files() -> None:
-    tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
-    assert runtime_used(tree, ()).tree == "h"
+    assert (RuntimeUsed.of(TREE).tree, RuntimeUsed.of(TREE).code) == ("h", "r")
 
 
 def test_evidence_of_other_files_admits_no_benchmark(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree: Any = SimpleNamespace(runtime=SimpleNamespace(name="toy"), pin="p", head="c", hash="h", taken=[])
-    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: tree)
-    evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=runtime_used(tree, ()))
+    monkeypatch.setattr(patchkit.series, "patched_tree", lambda *_: TREE)
+    evidence = Evidence(kind="gate", release="0.20.0", device="cpu", runtime=RuntimeUsed.of(TREE))
     assert same_tree(evidence, workspace)
     evidence.runtime.commit = "another"  # of the same files: only the header of a patch says something else
     assert same_tree(evidence, workspace)
     evidence.runtime.commit = "c"
-    evidence.runtime.tree = "another"
+    evidence.runtime.tree = "another"  # of the same code: only a comment says something else
+    assert same_tree(evidence, workspace)
+    evidence.runtime.code = "another"
+    assert not same_tree(evidence, workspace)
+    evidence.runtime.code = ""
     assert not same_tree(evidence, workspace)
     evidence.runtime.tree = ""  # older: its commit still says which tree it was
     assert same_tree(evidence, workspace)

@@ -61,6 +61,12 @@ def test_evidence_of_the_series_as_it_is_counts(tmp_path: Path) -> None:
     assert table.releases() == table.releases("v1", "cpu") == ["0.20.0"] and table.releases("v2") == []
 
 
+def test_evidence_of_the_same_code_in_other_words_counts(tmp_path: Path) -> None:
+    (now,) = made(tmp_path)[0].proofs
+    table, left = made(tmp_path, runtime={**WHOLE["runtime"], "tree": "0" * 40})
+    assert (table.proofs, left) == ((now,), [])  # the table names the tree that there is now
+
+
 def test_a_red_gate_is_kept_and_proves_nothing(tmp_path: Path) -> None:
     red = [{**verdict, "passed": verdict["scenario"] != "identity"} for verdict in WHOLE["verdicts"]]
     table, left = made(tmp_path, verdicts=red)
@@ -75,9 +81,10 @@ def test_a_red_gate_is_kept_and_proves_nothing(tmp_path: Path) -> None:
         ({"versions": {**WHOLE["versions"], "vllm": "0.19.0"}}, "the gates ran on vLLM 0.19.0"),
         ({"runtime": {**WHOLE["runtime"], "pin": "0" * 40}}, "another pin"),
         ({"runtime": {**WHOLE["runtime"], "patches": WHOLE["runtime"]["patches"][1:]}}, "other patches"),
-        ({"runtime": {**WHOLE["runtime"], "tree": "0" * 40}}, "other files: a patch was changed since"),
-        ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": "0" * 40}}, "other files"),
-        ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": ""}}, "other files"),
+        ({"runtime": {**WHOLE["runtime"], "tree": "0" * 40, "code": "0" * 40}}, "other code: a patch was changed"),
+        ({"runtime": {**WHOLE["runtime"], "tree": "0" * 40, "code": ""}}, "other code"),
+        ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": "0" * 40}}, "other code"),
+        ({"runtime": {**WHOLE["runtime"], "tree": "", "commit": ""}}, "other code"),
     ],
 )
 def test_other_evidence_does_not_count(tmp_path: Path, changes: dict[str, Any], why: str) -> None:

@@ -13,13 +13,15 @@ from msgspec.structs import replace
 from patchkit.gates.evidence import Evidence
 from patchkit.report.site.trees import Standing, Trees
 
-TREE, HEAD, PIN, PATCHES = "ab12", "cd34", "0753033777931d03", ["0005-Learn-ids", "0007-Clear-the-tail"]
+TREE, HEAD, CODE, PIN, PATCHES = "ab12", "cd34", "9f00", "0753033777931d03", ["0005-Learn-ids", "0007-Clear-the-tail"]
 
 
 def trees(tree: Any = "as it is") -> Trees:
     """Trees of a project whose only one is this."""
     taken = [SimpleNamespace(name=name) for name in PATCHES]
-    ours = SimpleNamespace(hash=TREE, head=HEAD, pin=PIN, taken=taken) if tree == "as it is" else tree
+    runtime = SimpleNamespace(name="esamp")
+    ours = SimpleNamespace(runtime=runtime, hash=TREE, head=HEAD, code=CODE, pin=PIN, taken=taken)
+    ours = ours if tree == "as it is" else tree
     return Trees(None, {("esamp", "0.20.0"): ours})
 
 
@@ -34,6 +36,9 @@ def evidence(**used: Any) -> Evidence:
         ({"tree": TREE}, "this tree"),
         ({"tree": TREE, "commit": "other words in a patch's message"}, "this tree"),
         ({"tree": "ef56", "commit": HEAD}, "another tree"),
+        ({"tree": "ef56", "code": CODE}, "this tree"),
+        ({"tree": "ef56", "code": "0000"}, "another tree"),
+        ({"tree": TREE, "code": "by another release of Python"}, "this tree"),
         ({"commit": HEAD}, "this tree"),
         ({"commit": "0000"}, "unknown tree"),
         ({}, "unknown tree"),

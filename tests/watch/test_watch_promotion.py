@@ -107,7 +107,7 @@ def test_evidence_that_is_not_enough(watched: Watched) -> None:
     refused("it is of a bench, not of the gates", kind="bench")
     refused("the gates ran on vLLM 0.19.0", versions={**whole["versions"], "vllm": "0.19.0"})
     refused("the gates ran on another pin", runtime={**whole["runtime"], "patches": whole["runtime"]["patches"][:1]})
-    refused("the gates ran on other files", runtime={**whole["runtime"], "tree": "0" * 40})
+    refused("the gates ran on other code", runtime={**whole["runtime"], "tree": "0" * 40, "code": "0" * 40})
     refused("the gates ran on another pin", runtime={**whole["runtime"], "without": ["0002-Fix-unused-2"]})
     file.write_text(json.dumps(whole))
     assert promote(project, "toy", [Promotion("0.20.0", [file], None)]) == ["0.20.0"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from patchkit.errors import PatchkitError
-from patchkit.gates.evidence import Circumstances
+from patchkit.gates.evidence import Circumstances, RuntimeUsed
 from patchkit.gates.loading import load_scenarios
 from patchkit.gates.scenario import Scenario, select
 from patchkit.mode import Mode
@@ -20,9 +20,9 @@ from patchkit.series.worktree import Tree, made_of, patched_tree
 Found = TypeVar("Found")
 Standing = Literal["this tree", "another tree", "unknown tree"]
 MEANING: dict[Standing, str] = {
-    "this tree": "made with the pin and the patches that the project has now",
-    "another tree": "made with another pin or other patches than the project has now: it proves nothing of these",
-    "unknown tree": "it is not known whether it was made with the pin and the patches that the project has now",
+    "this tree": "made with the code that the project's pin and patches give now",
+    "another tree": "made with other code than the project's pin and patches give now: it proves nothing of that",
+    "unknown tree": "it is not known whether it was made with the code that the project's pin and patches give now",
 }
 
 
@@ -53,11 +53,12 @@ class Trees:
         tree = self._tree(used.name, evidence.release)
         if tree is None:
             return "unknown tree"
-        if used.has_files_of(tree.hash, tree.head):
+        ours = RuntimeUsed.of(tree)
+        if used.runs_code_of(ours):
             return "this tree"
         if used.tree:
             return "another tree"
-        alike = (used.pin, used.patches) == (tree.pin, [patch.name for patch in tree.taken])
+        alike = (used.pin, used.patches) == (ours.pin, ours.patches)
         return "unknown tree" if alike else "another tree"
 
     def gates(self, runtime: str, release: str | None = None, mode: Mode = "eager", device: str = "cuda") -> list[str]:
