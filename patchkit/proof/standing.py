@@ -67,7 +67,8 @@ def standing(table: ProvenTable, place: Place, tree: str, named: str = "") -> St
         where = f" (`patchkit drift --vllm {place.release}` says why)"
         return Standing(place, "broken", why + where, f"set {VARIABLE}=0, which brings the first back")
     if known:
-        return Standing(place, "unknown", f"the gates were green on other files{_when(known[0])}", fix)
+        why = f"the gates were green on other files{_when(known[0])}"
+        return Standing(place, "unknown", why, f"{fix}, or `patchkit prove` if only comments differ")
     return Standing(place, "unknown", f"no gate was run{_unread(table, place)}", fix)
 
 

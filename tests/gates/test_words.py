@@ -27,10 +27,7 @@ REPLACED = re.compile(
 EXCUSED = {
     "tests/gates/test_words.py": "it has the words themselves",
     "patches/esamp/upstream": "the pinned runtime",
-    "patches/esamp/0011-Follow-the-second-model-runner.patch": "a patch, on which evidence depends",
-    "patches/esamp/0012-Run-in-every-process-that-vLLM-starts.patch": "a patch, on which evidence depends",
-    "patches/esamp/0013-Let-a-request-leave-it-off-or-choose-its-strength.patch": "a patch, on which evidence depends",
-    "patches/esamp/mutants/lifecycle/353-bad-values-reach-the-worker.patch": "a line of a patch, as context",
+    "patches/esamp/0012-Run-in-every-process-that-vLLM-starts.patch": "a line of the pinned runtime, as context",
 }
 """Files and folders that may hold any word, and why."""
 TEXTS = {".py", ".md", ".yaml", ".yml", ".patch", ".toml", ".jinja", ".css", ".txt", ""}
