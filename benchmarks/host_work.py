@@ -118,8 +118,8 @@ def main() -> None:
     sys.path.insert(0, str(given.tree))
     clock = Clock()
     runtime, llm = engine(given, clock)
-    loads = [tuple(map(int, load.split("x"))) for load in given.loads.split(",")]
-    found = {f"{prompts}x{samples}": measured(given, clock, runtime, llm, prompts, samples) for prompts, samples in loads}
+    loads = {load: tuple(map(int, load.split("x"))) for load in given.loads.split(",")}
+    found = {load: measured(given, clock, runtime, llm, *shape) for load, shape in loads.items()}
     print(json.dumps(found, indent=1))
 
 
@@ -146,8 +146,9 @@ def engine(given, clock: Clock):
 def measured(given, clock: Clock, runtime, llm, prompts: int, samples: int) -> dict:
     """One load: microseconds a step, medians over the rounds."""
     rounds = [a_round(given, clock, runtime, llm, prompts, samples) for _ in range(given.rounds + 1)][1:]
-    names = sorted({name for one in rounds for name in one}, key=lambda name: -median(one.get(name, 0) for one in rounds))
-    return {name: round(median(one.get(name, 0.0) for one in rounds), 1) for name in names}
+    names = {name for one in rounds for name in one}
+    medians = {name: round(median(one.get(name, 0.0) for one in rounds), 1) for name in names}
+    return dict(sorted(medians.items(), key=lambda item: -item[1]))
 
 
 def a_round(given, clock: Clock, runtime, llm, prompts: int, samples: int) -> dict[str, float]:
