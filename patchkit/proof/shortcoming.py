@@ -1,4 +1,4 @@
-"""When evidence proves a release: every gate ran, all are green, on exactly the files that the series gives."""
+"""When evidence proves a release: every gate ran, all are green, on exactly the code that the series gives."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def code_hash(folder: Path) -> str:
 
 
 def meaning(source: bytes, docstrings: bool) -> str | None:
-    """What Python makes of a module, the same in every release of Python; None if this one cannot parse it.
+    """What Python makes of a module; None if this release of Python cannot parse it.
 
     Args:
         docstrings: whether they count.
