@@ -92,8 +92,30 @@ def test_names_modes_and_links_count(tmp_path: Path) -> None:
     assert len({first, second, third, code_hash(tmp_path)}) == 4
 
 
-def test_docstrings_count_where_any_is_read(tmp_path: Path) -> None:
-    reading = made(tmp_path, tap_dot_py=SOURCE, usage_dot_py="import tap\nprint(tap.__doc__)\n")
+def test_a_document_counts_where_python_names_it_and_its_presence_always(tmp_path: Path) -> None:
+    first = made(tmp_path, tap_dot_py=SOURCE, prompt_dot_md="Be brief.", usage_dot_py="open('prompt.md').read()\n")
+    assert made(tmp_path, prompt_dot_md="Be long.") != first
+    second = made(tmp_path, README_dot_md="Short.")
+    (tmp_path / "README.md").unlink()
+    assert code_hash(tmp_path) != second
+
+
+@pytest.mark.parametrize("how", ["import triton\n\n@triton.jit\ndef k(x):\n    return x\n", "x = __file__\n"])
+def test_all_of_a_file_counts_whose_source_may_be_read(tmp_path: Path, how: str) -> None:
+    assert made(tmp_path, kernels_dot_py=how) != made(tmp_path, kernels_dot_py=how + "# more\n")
+
+
+def test_all_of_an_executable_file_counts(tmp_path: Path) -> None:
+    made(tmp_path, run_dot_py="#!/usr/bin/env python3\nx = 1\n")
+    (tmp_path / "run.py").chmod(0o755)
+    first = code_hash(tmp_path)
+    (tmp_path / "run.py").write_text("#!/bin/sh\nx = 1\n")
+    assert code_hash(tmp_path) != first
+
+
+@pytest.mark.parametrize("reader", ["usage.py", "usage"])
+def test_docstrings_count_where_any_is_read(tmp_path: Path, reader: str) -> None:
+    reading = made(tmp_path, tap_dot_py=SOURCE, **{reader: "import tap\nprint(tap.__doc__)\n"})
     changed = SOURCE.replace("What it is for.", "What it does.")
     assert made(tmp_path, tap_dot_py=changed) != reading
     assert made(tmp_path, tap_dot_py=SOURCE.replace("  # of a step", "")) == reading
