@@ -18,14 +18,14 @@ from patchkit.gates.workspace import Workspace
 from patchkit.project import Project
 from patchkit.verbs.accuracy import begin
 
-COMMIT, FILES = "c" * 40, "f" * 40
+COMMIT, FILES, CODE = "c" * 40, "f" * 40, "d" * 40
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace on a tree that has a last commit and files, and a worker that is ready."""
     runtime = SimpleNamespace(name="toy", defaults={}, figures=(), folder=tmp_path)
-    tree = SimpleNamespace(runtime=runtime, pin="p", head=COMMIT, hash=FILES, taken=[], path=tmp_path)
+    tree = SimpleNamespace(runtime=runtime, pin="p", head=COMMIT, hash=FILES, code=CODE, taken=[], path=tmp_path)
     ready = SimpleNamespace(python="3", torch="2", vllm="0.20.0", transformers=None, gpu=None, replaced=[])
     made = Workspace(Settings(Project(tmp_path, tmp_path / ".patchkit"), "toy", "0.20.0"))
     monkeypatch.setattr(Workspace, "tree", tree)
@@ -44,7 +44,7 @@ def test_accuracy_evidence_has_the_tree_that_gate_evidence_has(workspace: Worksp
     gates: Evidence = workspace.evidence("gate")
     accuracy: Circumstances = begin(workspace, plan(), "")
     assert structs.asdict(accuracy.runtime) == structs.asdict(gates.runtime)
-    assert (accuracy.runtime.tree, accuracy.runtime.commit) == (FILES, COMMIT)
+    assert (accuracy.runtime.tree, accuracy.runtime.code, accuracy.runtime.commit) == (FILES, CODE, COMMIT)
 
 
 def test_a_draw_depends_on_the_files_of_the_tree_and_not_on_its_commits(

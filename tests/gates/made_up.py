@@ -51,6 +51,7 @@ def made_up_tree(project: Any, runtime: str, release: str, without: Sequence[str
         pin="0123456789abcdef",
         head="-".join(without),
         hash="0" * 40,
+        code="1" * 40,
     )
 
 
