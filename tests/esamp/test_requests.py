@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 SOURCE = Path(__file__).resolve().parents[2] / "patches" / "esamp" / "upstream" / "esamp" / "engine" / "requests.py"
@@ -48,7 +48,6 @@ def test_an_id_used_again_before_the_engine_told_its_end() -> None:
     assert book.take_done() == [1]
 
 
-@settings(deadline=None)  # the first example may wait for a busy machine
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=30))
 def test_every_prompt_is_done_once(actions: list[tuple[int, bool]]) -> None:
     """An id comes again at any time; the engine reports its end early (before it is used again) or late."""

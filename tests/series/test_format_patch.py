@@ -162,7 +162,7 @@ MOVED_TO: Files = {"b dir/c.py": (MANY + b"more", False), "tab\tname": (b"\0\1",
 @given(files, commits, options)
 @example(ONE_LINE, [("On a base", "", CHANGED)], ("--base=HEAD~1",))
 @example(ONE_LINE, [("Signed", "", CHANGED)], ("--base=HEAD~1", "--signature=two\nlines"))
-@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=25, phases=(Phase.explicit, Phase.generate))
 @example(ONE_LINE, [("One line", "", CHANGED)], ())
 @example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ())
 @example(MOVED_FROM, [("Move", "", {}), ("Move on", "", MOVED_TO)], ("--attach",))
@@ -219,7 +219,7 @@ prefixes = st.sampled_from(
 
 
 @given(files, commits, prefixes)
-@settings(max_examples=10, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=10, phases=(Phase.explicit, Phase.generate))
 @example({"a/f": (MANY, False)}, [("Move", "", {"b/f": (MANY, False)})], ("--no-prefix",))
 @example({"a/f": (b"1", False)}, [("Change", "", {"a/f": (b"2", False)})], ("--no-prefix",))
 @example({"VERSION": (b"1", False)}, [("Add", "", {"VERSION": (b"1", False), "N": (b"", False)})], ("--no-prefix",))

@@ -162,7 +162,7 @@ crowds = st.lists(st.sampled_from(sorted(FAMILIES)), max_size=40).map(
 
 
 @given(mutants=crowds, most=st.integers(1, 50), seed=st.integers(-5, 5), data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_sample_is_spread_and_always_the_same(
     mutants: list[Mutant], most: int, seed: int, data: st.DataObject
 ) -> None:
@@ -196,7 +196,7 @@ sentences = words.map(lambda text: f"x{text}")  # nothing that git takes for a h
     reasons=st.lists(sentences.map(re.escape), max_size=3),
     equivalent=sentences,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_mutant_survives_the_round_trip(
     subject: str, prose: str, family: str, reasons: list[str], equivalent: str
 ) -> None:
@@ -210,7 +210,7 @@ def test_any_mutant_survives_the_round_trip(
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 60), st.one_of(st.binary(max_size=20), words.map(str.encode)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_damaged_files_are_refused_in_a_line_or_read(at: int, length: int, splice: bytes) -> None:
     content = TEXT.encode()
     try:

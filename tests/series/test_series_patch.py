@@ -198,7 +198,7 @@ dates = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=zones
     name=sentences.map(lambda text: " ".join(re.sub("[<>]", "", text).split())),
     date=dates,
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_patch_survives_the_round_trip(
     subject: str, prose: str, drift: int, kind: str, symptom: str, reason: str, name: str, date: datetime
 ) -> None:
@@ -225,13 +225,13 @@ def never_anything_else(content: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_arbitrary_bytes_are_refused_in_a_line(content: bytes) -> None:
     never_anything_else(content)
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 60), st.one_of(st.binary(max_size=20), words.map(str.encode)))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_damaged_files_are_refused_in_a_line_or_read(at: int, length: int, splice: bytes) -> None:
     content = TEXT.encode()
     never_anything_else(content[:at] + splice + content[at + length :])

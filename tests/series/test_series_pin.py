@@ -31,7 +31,7 @@ contents = st.tuples(st.binary(max_size=20), st.booleans())
 
 
 @given(st.dictionaries(st.lists(names, min_size=1, max_size=3).map(tuple), contents, min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_hash_is_gits(
     tmp_path_factory: pytest.TempPathFactory, files: dict[tuple[str, ...], tuple[bytes, bool]]
 ) -> None:
