@@ -55,6 +55,7 @@ def test_words_for_readers_do_not_count(tmp_path: Path, old: str, new: str) -> N
     [
         ("rows = 4", "rows = 5"),
         ("rows = 4", "rows = 4.0"),
+        ("rows = 4", 'rows = "4"'),
         ("rows = 4", "rows = True"),
         ('"a  # b"', '"a  # c"'),
         ('"a  # b"', 'b"a  # b"'),
@@ -90,6 +91,12 @@ def test_names_modes_and_links_count(tmp_path: Path) -> None:
     (tmp_path / "other.py").unlink()
     (tmp_path / "other.py").symlink_to("tap.py")
     assert len({first, second, third, code_hash(tmp_path)}) == 4
+
+
+def test_the_mode_of_any_file_counts(tmp_path: Path) -> None:
+    first = made(tmp_path, settings_dot_toml="a = 1")
+    (tmp_path / "settings.toml").chmod(0o755)
+    assert code_hash(tmp_path) != first
 
 
 def test_a_document_counts_where_python_names_it_and_its_presence_always(tmp_path: Path) -> None:
