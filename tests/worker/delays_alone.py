@@ -1,6 +1,7 @@
 """Run inside an environment: the hooks of the worker's delays, under torch's own stream contexts, without a GPU.
 
-What asks the device is replaced: which stream is the current one, whether it is captured, and the sleep itself.
+What asks the device is replaced: which stream is the current one, whether it is captured, the sleep itself, events, and
+the delay that a graph holds.
 Usage: ``python delays_alone.py``; silent and 0 if each assertion holds.
 """
 
@@ -15,7 +16,19 @@ from types import SimpleNamespace
 import torch
 
 WORKER = Path(__file__).parents[2] / "patchkit" / "worker"
-RUNTIME = "import torch\n\n\ndef work(stream):\n    with torch.cuda.stream(stream):\n        pass\n"
+RUNTIME = """
+import torch
+
+
+def work(stream):
+    with torch.cuda.stream(stream):
+        pass
+
+
+def record(stream, other=None):
+    with torch.cuda.stream(stream):
+        torch.cuda.Event().record(other)
+"""
 
 
 def load_worker():
@@ -35,6 +48,7 @@ class Device:
     def __init__(self):
         self.main, self.side, self.copy = (SimpleNamespace(cuda_stream=handle, device=0) for handle in (7, 8, 9))
         self.current, self.captured, self.slept, self.waits = self.main, (), [], False
+        self.recorded, self.delayed_graphs, self.in_graphs = [], [], []
 
     def set_stream(self, stream):
         self.current = stream
@@ -45,9 +59,33 @@ class Device:
         if self.waits:
             time.sleep(cycles / 1.5e9)
 
+    def event(self):
+        device = self
+
+        class Event:
+            def record(self, stream=None):
+                device.recorded.append((stream or device.current).cuda_stream)
+
+        return Event
+
+    def captured_delay(self):
+        device = self
+
+        class CapturedDelay:
+            def capture(self):
+                assert device.current in device.captured
+                device.delayed_graphs.append(device.current.cuda_stream)
+
+            def set(self, seconds):
+                device.in_graphs.append(seconds)
+
+        return SimpleNamespace(CapturedDelay=CapturedDelay)
+
     @contextmanager
     def in_place(self):
         """torch asks this device."""
+        torch.cuda.Event = self.event()
+        sys.modules["patchkit_worker.captured_delay"] = self.captured_delay()
         torch.cuda.set_stream, torch.cuda._sleep = self.set_stream, self.sleep
         torch.cuda.synchronize = lambda: None
         torch.cuda.current_stream = lambda device=None: self.current
@@ -99,6 +137,11 @@ def main():
         assert [one["delays"] for one in report] == list(counts.values()), "what is counted is what was done"
         assert all(count > 5 for count in counts.values()), counts
 
+        device.in_graphs.clear()
+        made_up.record(device.side)
+        assert not device.delayed_graphs, "what is not captured needs no delay of its own"
+        assert not device.in_graphs, "nor is it set where no graph has one"
+
         device.slept.clear()
         device.captured = (device.side,)
         with delays.during(3):
@@ -106,6 +149,31 @@ def main():
                 step(number)
         assert {handle for handle, _ in device.slept} == {7, 9}, "none while the stream is captured"
         assert [one["of_runtime"] for one in delays.report()] == [False, False]
+
+        with torch.cuda.stream(device.side):
+            torch.cuda.Event().record()
+        assert not device.delayed_graphs, "none in the graphs of others"
+        for repeat in (1, 4):
+            device.recorded.clear(), device.delayed_graphs.clear(), device.in_graphs.clear()
+            with delays.during(repeat):
+                made_up.record(device.side)
+                made_up.record(device.copy, device.side)
+                for number in range(60):
+                    step(number)
+            assert device.recorded == [8, 8] and device.delayed_graphs == [8, 8], (
+                device.recorded,
+                device.delayed_graphs,
+            )
+            assert device.current is device.main
+            assert device.in_graphs[0] == 0.0, "graphs of the pass before are late no more"
+            if repeat == 1:
+                assert device.in_graphs == [0.0], (
+                    "a graph that is captured in a pass without delays has one, of no length"
+                )
+        late = device.in_graphs[1:]
+        assert len(late) == 60 and 5 < sum(seconds > 0 for seconds in late) < 60, late
+        *_, own = delays.report()
+        assert own["of_runtime"] and own["delays"] == sum(seconds > 0 for seconds in late), own
 
         device.waits = True
         try:
