@@ -109,6 +109,7 @@ class ThroughputBench:
         waiting, name = list(self._plan.loads), f"{mode} {given.name}"
         while waiting:
             measured: ThroughputRow | None = None
+            of_engine: list[ThroughputRow] = []
             try:
                 with self._engine(mode, given) as patched:
                     while waiting:
@@ -116,7 +117,10 @@ class ThroughputBench:
                         measured = self._row(mode, given, waiting[0], plain, patched)
                         load = waiting.pop(0)
                         yield measured
+                        of_engine.append(measured)
                         self._further(mode, given, load, plain[mode], patched)
+                    for measured in of_engine if self._plan.uninstalled else ():
+                        self._after_uninstall(mode, measured, plain[mode], patched)
             except EngineError as error:
                 if measured is not None:
                     measured.why = f"it broke after that: {error}"
@@ -133,22 +137,36 @@ class ThroughputBench:
         plain: Mapping[Mode, Measurable],
         patched: Measurable,
     ) -> ThroughputRow:
-        """Warm-up, then the pairs, whose order alternates."""
         sides: dict[str, Measurable] = {**{f"plain {name}": engine for name, engine in plain.items()}, "": patched}
+        ran = self._in_turn(sides, load, f"{mode} {given.name}, {load}")
+        runs = {name: ran[f"plain {name}"] for name in plain}
+        return self._judge(mode, given, load, runs, ran[""])
+
+    def _after_uninstall(self, mode: Mode, row: ThroughputRow, plain: Measurable, own: Measurable) -> None:
+        """Give a row the ratio of the runtime's engine without the runtime, to plain vLLM in the same mode."""
+        load = Load(row.prompts, row.samples)
+        name = f"{mode} {row.settings}, {load}, after uninstall()"
+        ran = self._in_turn({"plain": plain, "": own}, load, name, uninstalled=True)
+        if unlike := self._unlike(load, {mode: ran["plain"]}, ran[""]):
+            row.why = f"after uninstall(): {unlike}"
+        else:
+            row.uninstalled = ratio(*([done.tokens / done.seconds for done in ran[side]] for side in ("plain", "")))
+
+    def _in_turn(self, sides: dict[str, Measurable], load: Load, name: str, **more: Any) -> dict[str, list[Measured]]:
+        """Warm-up, then the pairs, whose order alternates; what each side's runs of the pairs gave."""
         ran: dict[str, list[Measured]] = {side: [] for side in sides}
         for number in range(-1, self._plan.pairs):
-            self._say(f"{mode} {given.name}, {load}: {'warm-up' if number < 0 else f'pair {number + 1}'}")
+            self._say(f"{name}: {'warm-up' if number < 0 else f'pair {number + 1}'}")
             for side in sides if number % 2 else reversed(sides):
                 try:
-                    done = sides[side].run(self._order(load, number + 1))
+                    done = sides[side].run(self._order(load, number + 1, **more))
                 except EngineError as error:
                     raise EngineError(
                         f"{side.replace('plain', 'plain vLLM,')}: {error}" if side else str(error)
                     ) from None
                 if number >= 0:
                     ran[side].append(done)
-        runs = {name: ran[f"plain {name}"] for name in plain}
-        return self._judge(mode, given, load, runs, ran[""])
+        return ran
 
     def _order(self, load: Load, seed: int, **more: Any) -> dict[str, Any]:
         return {"prompts": load.prompts, "n": load.samples, "tokens": self._plan.tokens, "seed": seed, **more}

@@ -50,6 +50,7 @@ class ThroughputRow(msgspec.Struct, kw_only=True):
         ratio: to that; ``same_mode``: to plain vLLM in this row's mode. None unless it is alive.
         cpu_ratio: on a CPU, ``ratio`` by the time that each process was on a core: what others on the machine take is
             not in it.
+        uninstalled: if asked for, of the runtime's engine after ``uninstall()``, to plain vLLM in this row's mode.
         standing: ``dead``: the runtime was not at work, so that its speed means nothing; ``error``: it did not run.
         why: of a row that is not alive, one line.
         plain_peak, patched_peak: bytes of memory at the peak, over the runs that count.
@@ -68,6 +69,7 @@ class ThroughputRow(msgspec.Struct, kw_only=True):
     ratio: Ratio | None = None
     same_mode: Ratio | None = None
     cpu_ratio: Ratio | None = None
+    uninstalled: Ratio | None = None
     plain_peak: int = 0
     patched_peak: int = 0
 

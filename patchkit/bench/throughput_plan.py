@@ -62,6 +62,7 @@ class ThroughputPlan:
         memory: share of a GPU's memory that each engine gets; 0: what fits.
         profile_tokens: of every sample of the run that is profiled; 0: none is.
         memory_steps: decode steps after which memory is looked at, at ten points; 0: it is not.
+        uninstalled: the runtime's engine is measured after ``uninstall()`` as well.
     """
 
     model: str
@@ -77,6 +78,7 @@ class ThroughputPlan:
     sampling: Mapping[str, Any] = field(default_factory=lambda: dict(SAMPLING))
     profile_tokens: int = 0
     memory_steps: int = 0
+    uninstalled: bool = False
 
     @property
     def prompts(self) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def bench() -> None:
 @click.option("--gpu-memory", type=click.FloatRange(0, 1, min_open=True), help="Share of a GPU that each engine gets.")
 @click.option("--engine", multiple=True, metavar="KEY=VALUE", help="Of vllm.LLM, on both sides (repeatable).")
 @click.option("--profile", is_flag=True, help="See where a step's time goes too.")
+@click.option("--uninstalled", is_flag=True, help="Measure the runtime's engine after uninstall() too.")
 @click.option(
     "--steps-memory", type=click.IntRange(0), default=0, metavar="N", help="See memory over so many steps too."
 )

@@ -57,6 +57,7 @@ class ThroughputOptions:
     engine: tuple[str, ...]
     profile: bool
     steps_memory: int
+    uninstalled: bool
     unproven: bool
     evidence: Path | None
     as_json: bool
@@ -80,6 +81,7 @@ class ThroughputOptions:
             engine=key_values(self.engine, "--engine"),
             profile_tokens=PROFILE_TOKENS if self.profile else 0,
             memory_steps=self.steps_memory,
+            uninstalled=self.uninstalled,
         )
 
 

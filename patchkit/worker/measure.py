@@ -64,7 +64,13 @@ class MeasuredEngine:
         }
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
-        """One ``generate()``: ``prompts`` x ``n`` samples of exactly ``tokens`` tokens, from ``seed``."""
+        """One ``generate()``: ``prompts`` x ``n`` samples of exactly ``tokens`` tokens, from ``seed``.
+
+        ``uninstalled``: without the runtime, in this and all later ones, in an engine that was made with it.
+        """
+        if order.get("uninstalled") and self._runtime is not None:
+            self._runtime.uninstall()
+            self._runtime = None
         prompts = self._prompts(order)
         params = SamplingParams(
             n=order["n"],

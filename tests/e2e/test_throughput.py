@@ -18,6 +18,7 @@ def test_plain_and_the_runtime_take_turns_and_only_what_is_alive_counts(patchkit
         "--settings",
         "preset=none",
         "--profile",
+        "--uninstalled",
         "--steps-memory",
         "30",
     )
@@ -31,7 +32,8 @@ def test_plain_and_the_runtime_take_turns_and_only_what_is_alive_counts(patchkit
         assert [run["decode_rows"] for run in row["patched"]] == [rows * 15] * 2
         assert [run["counters"]["decode_rows"] for run in row["patched"]] == [rows * 15] * 2
         assert all("counters" not in run for run in row["plain"]["eager"]), "plain vLLM has no runtime"
-        assert 0 < row["ratio"]["low"] <= row["ratio"]["median"] <= row["ratio"]["high"]
+        for kind in ("ratio", "uninstalled"):
+            assert 0 < row[kind]["low"] <= row[kind]["median"] <= row[kind]["high"]
     assert [row["standing"] for row in refused] == ["error", "error"]
     profile = found["profiles"][0]
     assert profile["plain"]["host"] > 0 and 0 < len(profile["patched"]["rows"]) <= 30

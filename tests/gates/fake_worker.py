@@ -128,12 +128,16 @@ def measure(run):
         return
     eager = spec["engine"]["enforce_eager"]
     send("loaded", run=run, seconds=0.1, engine={"enforce_eager": eager}, runners=["Runner"])
+    gone = False
     while (order := orders[run].get())["do"] != "end":
-        if (wrong == "break" and order["seed"] == 3) or (wrong == "unprofiled" and order.get("profile")):
+        gone |= spec["patched"] and order.get("uninstalled", False)
+        breaks = {"break": order["seed"] == 3, "unprofiled": order.get("profile"), "gone-break": gone}
+        if breaks.get(wrong):
             send("error", run=run, type="IndexError", message="index 7 is out of bounds")
             send("exit", run=run, code=1, seconds=0.1, last_words="")
             return
-        send("measured", run=run, **measured(order, spec["patched"], eager, wrong))
+        done = measured(order, spec["patched"] and not gone, eager, wrong.removeprefix("gone-" if gone else "-"))
+        send("measured", run=run, **done | ({"seconds": 1.1 * done["seconds"]} if gone else {}))
     send("exit", run=run, code=0, seconds=0.1, last_words="")
 
 

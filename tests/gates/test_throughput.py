@@ -113,6 +113,32 @@ def test_profile_and_memory_are_kept_and_shown(bench: Any) -> None:
     assert "MiB in use after steps" in said
 
 
+def test_the_runtimes_engine_is_measured_without_the_runtime_if_asked(bench: Any) -> None:
+    code, said, found = bench("--uninstalled", "--modes", "eager,graphs", "--loads", "1x1,2x2", "--settings", "a=1")
+    assert code == 0, said
+    for row in found["rows"]:
+        assert row["same_mode"]["median"] == pytest.approx(0.8), "measured before the runtime was uninstalled"
+        assert row["uninstalled"] == pytest.approx(
+            {"median": 1 / 1.1, "low": 1 / 1.1, "high": 1 / 1.1, "confidence": 0.96875, "pairs": 6}
+        )
+    assert said.count("0.909 [0.909, 0.909]") == 4
+    assert bench()[2]["rows"][0]["uninstalled"] is None
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        ("gone-short", "after uninstall(): the runtime: 2,047 of 2,048 tokens in pair 1"),
+        ("gone-break", "it broke after that: IndexError: index 7 is out of bounds"),
+    ],
+)
+def test_an_engine_that_is_wrong_without_the_runtime_has_no_such_ratio(bench: Any, act: str, why: str) -> None:
+    _, said, found = bench("--uninstalled", "--engine", f"act={act}")
+    (row,) = found["rows"]
+    assert (row["standing"], row["ratio"]["median"], row.get("uninstalled")) == ("alive", pytest.approx(0.8), None)
+    assert row["why"].startswith(why) and why in said
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -14,6 +14,7 @@ LOAD = ("mode", "settings", "prompts x samples")
 RATES = ("plain vLLM, tokens/s", "with the runtime")
 RATIO, SAME_MODE = "ratio to the fastest plain", "to plain in the same mode"
 BY_CPU_TIME, BY_DEVICE_TIME = "ratio by CPU time", "ratio by device time"
+UNINSTALLED = "ratio after uninstall()"
 SPREAD = "plain's own spread"
 PROFILE = ("µs a step", "calls", "on", "what")
 
@@ -51,6 +52,7 @@ def comparisons(evidence: ThroughputEvidence) -> tuple[str, ...]:
         SAME_MODE: other_mode,
         BY_CPU_TIME: any(row.cpu_ratio for row in evidence.rows),
         BY_DEVICE_TIME: any(by_device_time(evidence, row) for row in evidence.rows),
+        UNINSTALLED: any(row.uninstalled for row in evidence.rows),
     }
     return (RATIO, *(column for column, useful in shown.items() if useful), SPREAD)
 
@@ -63,6 +65,7 @@ def compared(evidence: ThroughputEvidence, row: ThroughputRow, columns: Sequence
         SAME_MODE: ratio(row.same_mode),
         BY_CPU_TIME: ratio(row.cpu_ratio),
         BY_DEVICE_TIME: f"{device:.3f}" if device else NONE,
+        UNINSTALLED: ratio(row.uninstalled),
         SPREAD: spread(row),
     }
     return [known[column] for column in columns]
