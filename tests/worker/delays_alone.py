@@ -174,6 +174,13 @@ def main():
         assert len(late) == 60 and 5 < sum(seconds > 0 for seconds in late) < 60, late
         *_, own = delays.report()
         assert own["of_runtime"] and own["delays"] == sum(seconds > 0 for seconds in late), own
+        torch.cuda.Event().record(device.side)
+        assert device.current is device.main, "the stream that is recorded on does not become the current one"
+        device.in_graphs.clear()
+        with delays.during(5):
+            for number in range(60):
+                step(number)
+        assert device.in_graphs == [0.0], "this pass has captured none"
 
         device.waits = True
         try:
