@@ -153,6 +153,8 @@ learn_alike(FORMS[1], RULES[2], False, False)
 learn_alike(FORMS[0], RULES[0], False, True)
 forget_a_prompt_that_is_no_number()
 come_again_alike()
+for beta in (1, 0.5, 2, 0):  # a kernel that is kept must not be one for this number alone
+    move_alike(torch.float32, True, 7, beta)
 for dtype in (torch.float32, torch.bfloat16 if ON_CUDA else torch.float16):  # the interpreter multiplies no bfloat16
     for tempered, kept, beta in ((True, 7, 0.25), (False, 1003, 0.4), (True, 1, 0.0)):
         move_alike(dtype, tempered, kept, beta)
