@@ -117,10 +117,10 @@ class ThroughputBench:
                         measured = self._row(mode, given, waiting[0], plain, patched)
                         load = waiting.pop(0)
                         yield measured
-                        of_engine.append(measured)
+                        of_engine += [measured] if measured.ratio else []
                         self._further(mode, given, load, plain[mode], patched)
-                    for measured in of_engine if self._plan.uninstalled else ():
-                        self._after_uninstall(mode, measured, plain[mode], patched)
+                    for row in of_engine if self._plan.uninstalled else ():
+                        self._after_uninstall(mode, row, plain[mode], patched)
             except EngineError as error:
                 if measured is not None:
                     measured.why = f"it broke after that: {error}"
@@ -137,20 +137,30 @@ class ThroughputBench:
         plain: Mapping[Mode, Measurable],
         patched: Measurable,
     ) -> ThroughputRow:
+        """One load on every side, and what it comes to."""
         sides: dict[str, Measurable] = {**{f"plain {name}": engine for name, engine in plain.items()}, "": patched}
         ran = self._in_turn(sides, load, f"{mode} {given.name}, {load}")
         runs = {name: ran[f"plain {name}"] for name in plain}
         return self._judge(mode, given, load, runs, ran[""])
 
     def _after_uninstall(self, mode: Mode, row: ThroughputRow, plain: Measurable, own: Measurable) -> None:
-        """Give a row the ratio of the runtime's engine without the runtime, to plain vLLM in the same mode."""
-        load = Load(row.prompts, row.samples)
+        """Give a row the ratio of the engine without the runtime to plain vLLM in the same mode, or say why not."""
+        load, sides = Load(row.prompts, row.samples), {f"plain {mode}": plain, "": own}
         name = f"{mode} {row.settings}, {load}, after uninstall()"
-        ran = self._in_turn({"plain": plain, "": own}, load, name, uninstalled=True)
-        if unlike := self._unlike(load, {mode: ran["plain"]}, ran[""]):
-            row.why = f"after uninstall(): {unlike}"
+        try:
+            without, alone = self._in_turn(sides, load, name, uninstalled=True).values()
+        except EngineError as error:
+            row.why = f"after uninstall(): {error}"
+            return
+        wrong = self._unlike(load, {mode: without}, alone) or self._still_there(alone)
+        if wrong:
+            row.why = f"after uninstall(): {wrong}"
         else:
-            row.uninstalled = ratio(*([done.tokens / done.seconds for done in ran[side]] for side in ("plain", "")))
+            row.uninstalled = ratio(*([done.tokens / done.seconds for done in runs] for runs in (without, alone)))
+
+    def _still_there(self, runs: Sequence[Measured]) -> str:
+        """Why runs are not without the runtime, or an empty string."""
+        return "the runtime is still installed" if any(done.after is not None for done in runs) else ""
 
     def _in_turn(self, sides: dict[str, Measurable], load: Load, name: str, **more: Any) -> dict[str, list[Measured]]:
         """Warm-up, then the pairs, whose order alternates; what each side's runs of the pairs gave."""

@@ -67,7 +67,7 @@ class Delays:
         self._lateness.begin_step()
         self._delay()
         if self._captured:
-            self._in_graphs.set(self._lateness.next_delay(IN_GRAPHS, by_runtime=True))
+            self._in_graphs.set(self._lateness.next_delay(IN_GRAPHS, by_runtime=False))
 
     @contextmanager
     def during(self, repeat: int) -> Iterator[None]:

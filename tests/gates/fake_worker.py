@@ -130,7 +130,7 @@ def measure(run):
     send("loaded", run=run, seconds=0.1, engine={"enforce_eager": eager}, runners=["Runner"])
     gone = False
     while (order := orders[run].get())["do"] != "end":
-        gone |= spec["patched"] and order.get("uninstalled", False)
+        gone |= spec["patched"] and order.get("uninstalled", False) and wrong != "stays"
         breaks = {"break": order["seed"] == 3, "unprofiled": order.get("profile"), "gone-break": gone}
         if breaks.get(wrong):
             send("error", run=run, type="IndexError", message="index 7 is out of bounds")

@@ -129,14 +129,24 @@ def test_the_runtimes_engine_is_measured_without_the_runtime_if_asked(bench: Any
     ("act", "why"),
     [
         ("gone-short", "after uninstall(): the runtime: 2,047 of 2,048 tokens in pair 1"),
-        ("gone-break", "it broke after that: IndexError: index 7 is out of bounds"),
+        ("gone-break", "after uninstall(): IndexError: index 7 is out of bounds"),
+        ("stays", "after uninstall(): the runtime is still installed"),
     ],
 )
 def test_an_engine_that_is_wrong_without_the_runtime_has_no_such_ratio(bench: Any, act: str, why: str) -> None:
-    _, said, found = bench("--uninstalled", "--engine", f"act={act}")
+    _, said, found = bench("--uninstalled", "--engine", f"act={act}", "--loads", "8x8,1x1")
+    first, second = found["rows"]
+    assert first["why"].startswith(why) and why in said
+    for row in (first, second):
+        assert (row["standing"], row["ratio"]["median"], row["uninstalled"]) == ("alive", pytest.approx(0.8), None)
+        assert row["why"].startswith("after uninstall(): "), "no row goes without a figure unexplained"
+
+
+def test_a_dead_row_is_not_measured_again_after_uninstall(bench: Any) -> None:
+    code, _, found = bench("--uninstalled", "--engine", "act=dead")
     (row,) = found["rows"]
-    assert (row["standing"], row["ratio"]["median"], row.get("uninstalled")) == ("alive", pytest.approx(0.8), None)
-    assert row["why"].startswith(why) and why in said
+    assert (code, row["standing"], row["uninstalled"]) == (1, "dead", None)
+    assert row["why"].startswith("the runtime was not at work in pair 1")
 
 
 @pytest.mark.parametrize(
