@@ -28,6 +28,7 @@ from esamp.method.optimisers import Optimiser  # noqa: E402
 DEVICE = torch.device(sys.argv[2])
 ON_CUDA = DEVICE.type == "cuda"
 HIDDEN, WIDTH = 72, 40  # of which no tile is a divisor
+WIDE = 80  # of which Triton knows that it is a multiple of 16, so that it reads several numbers at once
 FORMS = [Network(HIDDEN, 2, WIDTH, True, False, False), Network(HIDDEN, 1, WIDTH, False, True, True)]
 RULES = [
     Optimiser("adam", 1e-2, 1e-4, 0.0, 0.5),
@@ -85,12 +86,13 @@ def come_again_alike() -> None:
     """As many prompts as before, which come where those were, learn nothing from what is left of them."""
     both = banks(FORMS[0], RULES[0], False, False)
     source = torch.randn(6, HIDDEN, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    target = source * 2  # kept: a step reads it beside what follows
     for first in (0, 3, 6, 9):
         prompts = [first, first + 1, first + 2] * 2
         for bank in both:
             grouping = bank.group(prompts)
             for _ in range(4 if ON_CUDA else 1):
-                bank.step(source, source * 2, grouping)
+                bank.step(source, target, grouping)
         for prompt in prompts[:3]:
             ours, theirs = (bank.state(prompt) for bank in both)
             assert ours.steps == theirs.steps, (prompt, ours.steps, theirs.steps)
@@ -105,26 +107,33 @@ def forget_a_prompt_that_is_no_number() -> None:
     fast, plain = banks(FORMS[0], RULES[0], False, False)
     source = torch.ones(3, HIDDEN, device=DEVICE)
     source[0] = float("nan")
+    target = source * 2  # kept: a step reads it beside what follows
     for bank in (fast, plain):
         grouping = bank.group([0, 1, 1])
-        bank.step(source, source * 2, grouping)
+        bank.step(source, target, grouping)
     for prompt, steps in ((0, 0), (1, 1)):
         ours, theirs = fast.state(prompt), plain.state(prompt)
         assert ours.steps == theirs.steps == steps, (prompt, ours.steps, theirs.steps)
         torch.testing.assert_close(ours.parameters, theirs.parameters, **CLOSE)
 
 
-def move_alike(dtype: torch.dtype, tempered: bool, kept: int, beta: float) -> None:
-    """The readout in tiles, that of candidates, and the dense one move the same logits to the same place."""
+def move_alike(
+    dtype: torch.dtype, tempered: bool, kept: int, beta: float, moved_rows: int = 69, hidden: int = HIDDEN, off: int = 0
+) -> None:
+    """The readout in tiles, that of candidates, and the dense one move the same logits to the same place.
+
+    ``off``: numbers by which the predictions begin beside an address that Triton calls aligned.
+    """
     generator = torch.Generator().manual_seed(kept)
     requests, vocabulary = 70, 1003
-    head = (torch.randn(vocabulary + 21, HIDDEN, generator=generator) / 9).to(DEVICE, dtype)
+    head = (torch.randn(vocabulary + 21, hidden, generator=generator) / 9).to(DEVICE, dtype)
     logits = torch.randn(requests, vocabulary, generator=generator) * 3
     places = logits.topk(kept).indices
     filtered = torch.full_like(logits, float("-inf")).scatter(1, places, logits.gather(1, places)).to(DEVICE)
-    rows = torch.arange(1, requests, device=DEVICE)
-    predicted = torch.randn(len(rows), HIDDEN, generator=generator).to(DEVICE, dtype)
-    predicted[3] = float("nan")
+    rows = torch.arange(1, requests, device=DEVICE)[-moved_rows:].clone()  # at an aligned address
+    numbers = torch.randn(off + len(rows) * hidden, generator=generator).to(DEVICE, dtype)
+    predicted = numbers[off:].view(len(rows), hidden)
+    predicted[3:4] = float("nan")
     temperature = torch.linspace(0.5, 2.0, requests, device=DEVICE) if tempered else None
     wanted, weights = filtered.clone(), head[:vocabulary].float()
     most = [
@@ -136,13 +145,14 @@ def move_alike(dtype: torch.dtype, tempered: bool, kept: int, beta: float) -> No
         moved, counts = filtered.clone(), torch.full((3,), 5, device=DEVICE)
         run(moved, rows, temperature, beta, predicted=predicted, head=head, counts=counts)
         candidates, changed, intact = (counts - 5).tolist()
-        what = f"{run.__name__} {dtype} tempered={tempered} kept={kept} beta={beta}"
+        what = f"{run.__name__} {dtype} tempered={tempered} kept={kept} beta={beta} rows={moved_rows} off={off}"
         assert torch.equal(moved.isfinite(), wanted.isfinite()), what
         survive = wanted.isfinite()
         torch.testing.assert_close(
             moved[survive], wanted[survive], **tolerance, msg=lambda text, w=what: f"{w}: {text}"
         )
-        assert torch.equal(moved[[0, 4]], filtered[[0, 4]]), f"{what}: a row that must stay was moved"
+        stay = [0, *rows[3:4].tolist()]
+        assert torch.equal(moved[stay], filtered[stay]), f"{what}: a row that must stay was moved"
         assert (candidates, intact) == (most[0], most[2]), what
         assert bool(beta) == bool(changed), what
 
@@ -155,6 +165,8 @@ forget_a_prompt_that_is_no_number()
 come_again_alike()
 for beta in (1, 0.5, 2, 0):  # a kernel that is kept must not be one for this number alone
     move_alike(torch.float32, True, 7, beta)
+for moved_rows, off in ((1, 0), (16, 1), (16, 0), (65, 1), (1, 1), (64, 0)):  # nor for a count or an address
+    move_alike(torch.float32, True, 7, 0.5, moved_rows, WIDE, off)
 for dtype in (torch.float32, torch.bfloat16 if ON_CUDA else torch.float16):  # the interpreter multiplies no bfloat16
     for tempered, kept, beta in ((True, 7, 0.25), (False, 1003, 0.4), (True, 1, 0.0)):
         move_alike(dtype, tempered, kept, beta)
