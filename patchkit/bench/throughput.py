@@ -159,8 +159,15 @@ class ThroughputBench:
             row.uninstalled = ratio(*([done.tokens / done.seconds for done in runs] for runs in (without, alone)))
 
     def _still_there(self, runs: Sequence[Measured]) -> str:
-        """Why runs are not without the runtime, or an empty string."""
-        return "the runtime is still installed" if any(done.after is not None for done in runs) else ""
+        """Why the runtime is not known to be gone, or an empty string: it still returns its counters, which stay."""
+        for number, done in enumerate(runs, 1):
+            if done.before is None or done.after is None:
+                return f"the runtime returned no counters in pair {number}"
+            for name, value in done.after.items():
+                before = done.before.get(name)
+                if value != before:
+                    return f"the runtime is still at work in pair {number}: {name} is {value}, and was {before}"
+        return ""
 
     def _in_turn(self, sides: dict[str, Measurable], load: Load, name: str, **more: Any) -> dict[str, list[Measured]]:
         """Warm-up, then the pairs, whose order alternates; what each side's runs of the pairs gave."""

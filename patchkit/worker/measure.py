@@ -46,6 +46,7 @@ class MeasuredEngine:
         began = time.monotonic()
         # Before the engine is made: what vLLM compiles and captures then has the runtime in it.
         self._runtime = install(request, spec["runtime"]) if spec["patched"] else None
+        self._at_work = spec["patched"]
         self._llm: LLM = make_engine(request["model"], request["device"], spec["engine"])
         if spec["random_weights"]:
             peak_logits(engine_of(self._llm).model)
@@ -66,11 +67,12 @@ class MeasuredEngine:
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """One ``generate()``: ``prompts`` x ``n`` samples of exactly ``tokens`` tokens, from ``seed``.
 
-        ``uninstalled``: without the runtime, in this and all later ones, in an engine that was made with it.
+        ``uninstalled``: without the runtime, in this and all later ones, in an engine that was made with it; it still
+        returns its counters, by which is seen that it is gone.
         """
-        if order.get("uninstalled") and self._runtime is not None:
+        if order.get("uninstalled") and self._at_work:
             self._runtime.uninstall()
-            self._runtime = None
+            self._at_work = False
         prompts = self._prompts(order)
         params = SamplingParams(
             n=order["n"],

@@ -130,14 +130,18 @@ def measure(run):
     send("loaded", run=run, seconds=0.1, engine={"enforce_eager": eager}, runners=["Runner"])
     gone = False
     while (order := orders[run].get())["do"] != "end":
-        gone |= spec["patched"] and order.get("uninstalled", False) and wrong != "stays"
+        gone |= spec["patched"] and order.get("uninstalled", False)
         breaks = {"break": order["seed"] == 3, "unprofiled": order.get("profile"), "gone-break": gone}
         if breaks.get(wrong):
             send("error", run=run, type="IndexError", message="index 7 is out of bounds")
             send("exit", run=run, code=1, seconds=0.1, last_words="")
             return
-        done = measured(order, spec["patched"] and not gone, eager, wrong.removeprefix("gone-" if gone else "-"))
-        send("measured", run=run, **done | ({"seconds": 1.1 * done["seconds"]} if gone else {}))
+        there = spec["patched"] and (not gone or wrong == "gone-stays")
+        done = measured(order, there, eager, wrong.removeprefix("gone-" if gone else "-"))
+        if gone and not there:
+            counted = None if wrong == "gone-silent" else {"hits": 127}
+            done |= {"seconds": 1.1 * done["seconds"], "before": counted, "after": counted}
+        send("measured", run=run, **done)
     send("exit", run=run, code=0, seconds=0.1, last_words="")
 
 
