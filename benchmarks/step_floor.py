@@ -6,14 +6,16 @@ Usage::
 
 TREE is what ``patchkit apply --into TREE`` laid out; it says what a distiller of each setting is. Counted are the bytes
 of Adam, which reads and writes weights and two moments in float32 at every step, and the float32 operations of a
-forward and a backward pass. Prints Markdown. The floor is the ratio to plain vLLM that is left; the intervention,
-copies and the host are not in it. A runtime that works beside kernels that leave memory or cores idle can be above it.
+forward and a backward pass. Prints Markdown, and on standard error what has no floor here. The floor is the ratio to
+plain vLLM that is left; the intervention, copies and the host are not in it. A runtime that works beside kernels that
+leave memory or cores idle can be above it.
 """
 
 # mypy: ignore-errors
 
 import argparse
 import runpy
+import sys
 from pathlib import Path
 from statistics import median
 
@@ -49,10 +51,15 @@ def main() -> None:
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n")
     for place in given.evidence:
         evidence = read_throughput(place)
-        if evidence.model in SHAPES and evidence.hardware.gpu in CARDS:
-            for row in evidence.rows:
-                if row.ratio and row.mode == "graphs":
-                    print(line(cells(evidence, row, configured(known, row.given))))
+        unknown = lacking(evidence)
+        if unknown:
+            print(f"{place}: left out: {unknown}", file=sys.stderr)
+            continue
+        for row in evidence.rows:
+            if row.ratio and row.mode == "graphs":
+                print(line(cells(evidence, row, configured(known, row.given))))
+            else:
+                print(f"{place}: left out: {row.mode} {row.settings}, {row.prompts} x {row.samples}", file=sys.stderr)
 
 
 def line(cells) -> str:
@@ -60,14 +67,18 @@ def line(cells) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def lacking(evidence) -> str:
+    """What is not known that a floor needs, or an empty string."""
+    if evidence.hardware.gpu not in CARDS:
+        return f"no figures of {evidence.hardware.gpu or 'a CPU'}"
+    return "" if evidence.model in SHAPES else f"no shapes of {evidence.model}"
+
+
 def configured(known, given):
     """The settings of a row."""
-    return known["Config"](**{**known["PRESETS"][given.get("preset", "paper")], **without_preset(given)})
-
-
-def without_preset(given):
-    """What is set on top of a preset."""
-    return {name: value for name, value in given.items() if name != "preset"}
+    preset, own = known["PRESETS"][given.get("preset", "paper")], dict(given)
+    own.pop("preset", None)
+    return known["Config"](**{**preset, **own})
 
 
 def cells(evidence, row, config) -> list[str]:
@@ -94,9 +105,8 @@ def work(config, hidden: int, prompts: int, samples: int) -> tuple[float, float]
     block = 3 * hidden * config.width + (0 if config.gate_bias is None else config.width)
     size = config.blocks * block + (2 * hidden if config.output_norm else 0)
     trained = prompts * (1 if config.rows == "first" else samples)
-    return ADAM_BYTES * size * (1 if config.shared else prompts), size * (
-        FORWARD * prompts * samples + BACKWARD * trained
-    )
+    moved = ADAM_BYTES * size * (1 if config.shared else prompts)
+    return moved, size * (FORWARD * prompts * samples + BACKWARD * trained)
 
 
 if __name__ == "__main__":

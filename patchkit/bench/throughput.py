@@ -161,7 +161,7 @@ class ThroughputBench:
     def _still_there(self, runs: Sequence[Measured]) -> str:
         """Why the runtime is not known to be gone, or an empty string: it still returns its counters, which stay."""
         for number, done in enumerate(runs, 1):
-            if done.before is None or done.after is None:
+            if not (done.before and done.after):
                 return f"the runtime returned no counters in pair {number}"
             for name, value in done.after.items():
                 before = done.before.get(name)

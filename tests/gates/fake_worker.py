@@ -139,7 +139,7 @@ def measure(run):
         there = spec["patched"] and (not gone or wrong == "gone-stays")
         done = measured(order, there, eager, wrong.removeprefix("gone-" if gone else "-"))
         if gone and not there:
-            counted = None if wrong == "gone-silent" else {"hits": 127}
+            counted = {"gone-silent": None, "gone-empty": {}}.get(wrong, {"hits": 127})
             done |= {"seconds": 1.1 * done["seconds"], "before": counted, "after": counted}
         send("measured", run=run, **done)
     send("exit", run=run, code=0, seconds=0.1, last_words="")

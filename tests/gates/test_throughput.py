@@ -132,6 +132,7 @@ def test_the_runtimes_engine_is_measured_without_the_runtime_if_asked(bench: Any
         ("gone-break", "after uninstall(): IndexError: index 7 is out of bounds"),
         ("gone-stays", "after uninstall(): the runtime is still at work in pair 1: decode_rows is 1984, and was 0"),
         ("gone-silent", "after uninstall(): the runtime returned no counters in pair 1"),
+        ("gone-empty", "after uninstall(): the runtime returned no counters in pair 1"),
     ],
 )
 def test_an_engine_that_is_wrong_without_the_runtime_has_no_such_ratio(bench: Any, act: str, why: str) -> None:
