@@ -244,7 +244,12 @@ class Part(Declared, frozen=True, dict=True):
 
 
 class Scenario(Declared, frozen=True):
-    """A workload and its invariants; ``releases``: those that it is for, ``">=0.23.0"``, empty for all."""
+    """A workload and its invariants.
+
+    Attributes:
+        timeout: seconds that a part may be silent before it counts as hung; in all it may take three times as long.
+        releases: those that it is for, ``">=0.23.0"``, empty for all.
+    """
 
     name: str
     title: str

@@ -32,6 +32,7 @@ WORKER = Path(__file__).parent.parent / "worker"
 READY_LIMIT = 600.0  # a cold import of vLLM on a slow disk takes minutes
 CANCEL_LIMIT = 10.0
 OVER_LIMIT = ("hung: ", "not done within ")
+STEADY = 3  # how many times its limit a run may take that is not silent for so long: other work slows it down
 STARTS = 3  # how often a worker is started in all, if it is killed
 
 
@@ -144,6 +145,7 @@ class WorkerClient:
         """Queue a part of a scenario, see :meth:`enqueue`.
 
         Args:
+            limit: seconds that it may be silent; in all it may take ``STEADY`` times as long.
             metadata: see ``patchkit.series.entry_points``.
             engine: keyword arguments of ``vllm.LLM``, below the part's own.
         """
@@ -155,7 +157,7 @@ class WorkerClient:
             refused: Future[Run] = Future()
             refused.set_result(record)
             return refused
-        return self.enqueue(request, record, limit=limit, alone=alone)
+        return self.enqueue(request, record, limit=STEADY * limit, patience=limit, alone=alone)
 
     def enqueue(
         self,

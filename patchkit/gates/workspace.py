@@ -74,7 +74,7 @@ class Workspace:
 
     @property
     def slowness(self) -> int:
-        """How many times as long a part may take before it is stopped."""
+        """How many times as long a part may be silent, and take in all, before it is stopped."""
         interpreted = INTERPRETED if (self.settings.device, self.settings.runner) == ("cpu", "v2") else 1
         return interpreted * (COMPILED if self.settings.mode == "graphs" else 1)
 

@@ -105,6 +105,21 @@ def hang(run):
     steps(run, 1)
 
 
+def steady(run):
+    """Busy for two seconds, and never silent for long."""
+    for _ in range(8):
+        steps(run, 1)
+        time.sleep(0.25)
+    result(run, 1)
+    send("exit", run=run, code=0, seconds=2.0, last_words="")
+
+
+def endless(run):
+    while True:
+        steps(run, 1)
+        time.sleep(0.1)
+
+
 def deaf(run):
     child = subprocess.Popen(["sleep", "600"])
     send("started", run=run, pid=child.pid)

@@ -172,7 +172,7 @@ def test_a_worker_that_cannot_start_is_a_line(project: Project, patchkit: Any, m
 def test_a_run_without_end_is_red(project: Project, patchkit: Any) -> None:
     path = project.scenario("first", "{001-one: hang, 002-two: hang}")
     path.write_text(path.read_text() + "timeout: 1\n")
-    project.mutant(1, "one", "Caught-By: first: not done within 1 s")
+    project.mutant(1, "one", "Caught-By: first: hung: no event for 1 s")
     project.mutant(2, "two", "Caught-By: first: IndexError")
     assert patchkit(*MUTANTS)[0] == 1
     assert outcomes(project.evidence()) == {"001-one": ("killed", "first"), "002-two": ("misattributed", "first")}

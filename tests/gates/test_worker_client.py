@@ -79,9 +79,18 @@ def test_a_hanging_run_is_cancelled_and_the_next_one_runs(server: Start) -> None
     worker = server(workers=1)
     hung, fine = submit(worker, "hang", limit=1), submit(worker, "good")
     verdict = judge(make_scenario("alive"), [hung.result(30)])
-    said = "p: not done within 1 s: its last event came 1 s ago, after step 0 of call 0 (2 requests"
+    said = "p: hung: no event for 1 s, its limit is 1 s, after step 0 of call 0 (2 requests"
     assert verdict.reason.startswith(said)
     assert judge(make_scenario("alive"), [fine.result(30)]).passed
+
+
+def test_a_run_that_is_slow_but_not_silent_is_let_finish(server: Start) -> None:
+    assert verdict_of(server(), "steady", limit=1).passed
+
+
+def test_a_run_that_goes_on_for_ever_is_cancelled(server: Start) -> None:
+    run = submit(server(), "endless", limit=0.5).result(30)
+    assert run.trouble.startswith("not done within 1.5 s: its last event came 0 s ago")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,7 @@ def test_a_run_that_does_not_heed_its_cancelling_is_killed(server: Start, monkey
     monkeypatch.setattr("patchkit.gates.worker_client.CANCEL_LIMIT", 0.5)
     worker = server()
     run = submit(worker, "deaf", limit=0.5).result(30)
-    assert run.trouble.startswith("not done within 0.5 s")
+    assert run.trouble.startswith("hung: no event for")
     worker.close()
 
 
