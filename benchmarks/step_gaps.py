@@ -94,7 +94,7 @@ class Side:
         if given.inside == "esamp":
             import esamp
 
-            self._runtime = esamp.install()
+            self.runtime = esamp.install()
         from vllm import LLM
 
         settings = {"load_format": "dummy", "skip_tokenizer_init": True} if given.random_weights else {}
@@ -110,29 +110,29 @@ class Side:
             worker = Path(__file__).parents[1] / "patchkit" / "worker"
             peak = runpy.run_path(str(worker / "random_weights.py"))["peak_logits"]
             self._llm.collective_rpc(lambda worker: peak(worker.model_runner.model))
-        self._loads, self._tokens = [tuple(map(int, load.split("x"))) for load in given.loads.split(",")], given.tokens
+        self._loads, self.tokens = [tuple(map(int, load.split("x"))) for load in given.loads.split(",")], given.tokens
         for load in self._loads * 2:  # kernels are compiled, graphs captured
-            self._generate(*load)
+            self.generate(*load)
 
     def obey(self) -> None:
         """Measure all loads for each line of standard input."""
         print("done", flush=True)
         for order in map(str.strip, sys.stdin):
             if order == "uninstalled":
-                self._runtime.uninstall()
+                self.runtime.uninstall()
             for prompts, samples in self._loads:
                 steps = self._steps(prompts, samples)
                 found = {"side": order, "load": f"{prompts}x{samples}", **steps, **self._trace(prompts, samples)}
                 print(json.dumps(found), flush=True)
             print("done", flush=True)
 
-    def _generate(self, prompts: int, samples: int) -> None:
+    def generate(self, prompts: int, samples: int) -> None:
         import torch
         from vllm import SamplingParams
 
         params = SamplingParams(
             n=samples,
-            max_tokens=self._tokens,
+            max_tokens=self.tokens,
             ignore_eos=True,
             detokenize=False,
             temperature=0.8,
@@ -158,7 +158,7 @@ class Side:
         LLMEngine.step = step
         began = time.perf_counter()
         for _ in range(4):
-            self._generate(prompts, samples)
+            self.generate(prompts, samples)
         mean = 1e3 * (time.perf_counter() - began) / len(took)
         LLMEngine.step = original
         return {"median_step": round(median(took), 3), "mean_step": round(mean, 3)}
@@ -167,7 +167,7 @@ class Side:
         import torch
 
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-            self._generate(prompts, samples)
+            self.generate(prompts, samples)
         streams = defaultdict(list)
         for event in profile.events():
             if "CPU" not in str(event.device_type) and not event.is_user_annotation:
