@@ -25,7 +25,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 
-os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
 REST = 4  # seconds, in which the card's clocks and its temperature fall
 UNINSTALLED = "uninstalled"
 
@@ -42,6 +41,7 @@ def main() -> None:
     parser.add_argument("--gpu-memory", type=float, default=0.4)
     given = parser.parse_args()
     given.inside = "esamp"
+    os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}
     from step_gaps import Side
 
     side, clocks = Side(given), Clocks()
