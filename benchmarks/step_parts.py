@@ -47,11 +47,11 @@ def main() -> None:
     side, clocks = Side(given), Clocks()
     loads = [tuple(map(int, load.split("x"))) for load in given.loads.split(",")]
     found = {load: {} for load in loads}
-    for rows in (with_esamp(side.runtime), without_esamp()):
-        if UNINSTALLED in rows:
-            side.runtime.uninstall()
-        for load in loads:
-            take_turns(side, load, rows, given.rounds, clocks, found[load])
+    for load in loads:
+        take_turns(side, load, with_esamp(side.runtime), given.rounds, clocks, found[load])
+    side.runtime.uninstall()
+    for load in loads:
+        take_turns(side, load, without_esamp(), given.rounds, clocks, found[load])
     for load, rows in found.items():
         usual = median(row["took"] for row in rows[UNINSTALLED])
         for name, measured in rows.items():
@@ -113,7 +113,7 @@ def with_esamp(runtime) -> dict:
 
 
 def without_esamp() -> dict:
-    """Rows of the engine after ``uninstall()``."""
+    """Rows of the engine after ``uninstall()``, to be called then: the methods that it keeps are vLLM's own."""
     import torch
     from vllm.v1.worker.gpu.model_runner import GPUModelRunner
 
@@ -226,4 +226,4 @@ def card() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

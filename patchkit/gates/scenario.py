@@ -248,6 +248,7 @@ class Scenario(Declared, frozen=True):
 
     Attributes:
         timeout: seconds that a part may be silent before it counts as hung; in all it may take three times as long.
+            Each step is an event; a part with ``checks`` or ``client`` is silent until it is done.
         releases: those that it is for, ``">=0.23.0"``, empty for all.
     """
 
