@@ -34,8 +34,23 @@ def heeds_what_each_chunk_wants(context: Any) -> None:
     require(len({str(usual) for usual, *_ in found}) == len(wishes), "what a chunk wants makes no difference to it")
 
 
-def second_chunk(llm: Any, before: Wish, wish: Wish) -> list[int]:
-    """Tokens of the second of two chunks, of what each wants."""
+def heeds_a_strength_after_rows_that_had_another(context: Any) -> None:
+    """A chunk is moved as far as it wants, though the rows of the one before were the same request's in the same place.
+
+    Every token of the chunk before is given, so that the same is learnt of it whatever its strength.
+    """
+    llm = served(context)
+    wishes: list[Wish] = [None, {"esamp_beta": 1.5}, {"esamp_beta": 0}]
+    found = [[second_chunk(llm, before, wish, TOKENS) for before in wishes] for wish in wishes]
+    for wish, (usual, *others) in zip(wishes, found, strict=True):
+        for before, other in zip(wishes[1:], others, strict=True):
+            how = unlike([other], [usual])
+            require(other == usual, f"a chunk that wants {wish} after rows that had {before}: {how}")
+    require(len({str(usual) for usual, *_ in found}) == len(wishes), "a strength makes no difference after such rows")
+
+
+def second_chunk(llm: Any, before: Wish, wish: Wish, drawn_before: int = 1) -> list[int]:
+    """Tokens of the second of two chunks, of what each wants; the first draws one token, or as many as the second."""
     engine, name, tokens = llm.llm_engine, f"streamed{next(NUMBERS)}", list[int]()
     core, inputs = engine.engine_core, engine.input_processor
 
@@ -45,8 +60,9 @@ def second_chunk(llm: Any, before: Wish, wish: Wish) -> list[int]:
     resumable = partial(inputs.process_inputs, resumable=True)
     with patch.object(inputs, "process_inputs", resumable), patch.object(core, "add_request", add_request):
         first = sampling(10, 1, before)
-        first.allowed_token_ids, first.stop_token_ids = [STOP], [STOP]  # its max_tokens is that of all chunks
-        for number, (params, count) in enumerate(((first, 1), (sampling(10, 1, wish), TOKENS))):
+        first.allowed_token_ids = [STOP]
+        first.stop_token_ids = [STOP] if drawn_before == 1 else []  # its max_tokens is that of all chunks
+        for number, (params, count) in enumerate(((first, drawn_before), (sampling(10, 1, wish), TOKENS))):
             params.output_kind = RequestOutputKind.DELTA
             engine.add_request(name, prompt_of(10 + number), params)
             tokens = drawn(engine, count)
@@ -63,4 +79,4 @@ def drawn(engine: Any, count: int) -> list[int]:
     return tokens
 
 
-checks = [heeds_what_each_chunk_wants]
+checks = [heeds_what_each_chunk_wants, heeds_a_strength_after_rows_that_had_another]
