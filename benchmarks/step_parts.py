@@ -7,8 +7,9 @@ Usage, with an interpreter that has vLLM for CUDA, and the second model runner::
 TREE is what ``patchkit apply --into TREE`` laid out. MODEL is a folder or a hub id; with ``--random-weights`` a folder
 that has ``config.json`` alone will do. For time alone: with a part left out the tokens are wrong. The rounds of a load
 go through all rows in an order of chance; then comes ``uninstall()``, and the rows without ESamp in turn. Prints a line
-of JSON for each row: of a whole call, milliseconds for each token (median, lowest, highest), the ratio of the engine
-after ``uninstall()`` to it, and the card's clocks in MHz (multiprocessors, memory; medians).
+of JSON for each row, at the end: of a whole call, milliseconds for each token (median, lowest, highest), the ratio
+of the engine after ``uninstall()`` to it, and the card's clocks in MHz (multiprocessors, memory; medians). A load of
+the 7B shapes with five rounds takes two and a half minutes on an H200.
 """
 
 # mypy: ignore-errors
